@@ -1,0 +1,2 @@
+//! The bundled load test.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The binary `skein`: parse, run, exit code.
+fn main() {}
