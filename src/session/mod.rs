@@ -1,1 +1,26 @@
-//! (being written)
+//! One client's state, without I/O: what outlives its network connection (session, queue, will)
+//! and the bytes that wait for the connection (outbox).
+//!
+//! MQTT 5, section 4.1, lists what a session holds; [`Session`] has a field for each item.
+
+mod alias;
+mod application;
+mod delivery;
+mod id;
+mod outbox;
+mod pressure;
+mod queue;
+mod state;
+mod time;
+mod will;
+
+pub use alias::{IncomingAliases, OutgoingAliases, TopicField};
+pub use application::{Application, ApplicationRef, Payload, SHARED_PAYLOAD_BYTES_MIN};
+pub use delivery::{Delivery, Grant, ShareOrigin};
+pub use id::{ConnectionId, FilterId, ListenerId, PeerAddress, SessionKey, ShardId};
+pub use outbox::{Buffers, Outbox};
+pub use pressure::{Pressure, Publisher};
+pub use queue::{Pushed, Queue, QueueLimits};
+pub use state::{HeldSubscription, Session};
+pub use time::Time;
+pub use will::Will;

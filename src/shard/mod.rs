@@ -1,1 +1,269 @@
-//! (being written)
+//! The pure core: one shard of the broker, as a function.
+//!
+//! [`Shard::handle`] is the only way anything changes. There is no socket, clock, randomness,
+//! thread or lock inside: time and a seed are arguments, bytes to write wait in outboxes, messages
+//! to other shards wait in lanes, and what else is to be done stands in [`Effects`].
+//!
+//! Each file holds what happens at one occasion, as methods of [`Shard`]:
+//!
+//! | occasion | file |
+//! |---|---|
+//! | CONNECT, finding the home, hand-over | `connect`, `place`, [`registrar`] |
+//! | the session begins or goes on | `establish` |
+//! | the connection or the session ends | `leave`, `wills` |
+//! | PUBLISH comes | `publish` |
+//! | a message goes to a session | `deliver`, `refill` |
+//! | PUBACK, PUBREC, PUBREL, PUBCOMP | `acknowledge` |
+//! | SUBSCRIBE, UNSUBSCRIBE | `subscribe`, `unsubscribe`, `interest` |
+//! | retained messages are kept and replayed | `retain`, `replay` |
+//! | somebody is too slow, or memory runs out | `pressure`, `memory` |
+
+mod acknowledge;
+mod connect;
+mod connection;
+mod deliver;
+mod effect;
+mod establish;
+mod event;
+mod interest;
+mod lanes;
+mod leave;
+mod memory;
+mod message;
+mod metrics;
+mod place;
+mod pressure;
+mod publish;
+mod refill;
+mod registrar;
+mod replay;
+mod respond;
+mod retain;
+mod sessions;
+mod share;
+mod subscribe;
+mod timers;
+mod unsubscribe;
+mod wills;
+
+use std::rc::Rc;
+
+use ahash::RandomState;
+
+pub use self::{
+    effect::{Close, Effects, Notice, NoticeLevel},
+    event::{CloseCause, Event},
+    lanes::Lanes,
+    message::{HandOver, Interest, Message, RetainedReply},
+    metrics::{DropReason, Metrics},
+    replay::ReplayId,
+};
+pub use crate::session::{ConnectionId, ListenerId, Outbox, PeerAddress, ShardId, Time};
+use crate::{
+    access::Access,
+    config::Settings,
+    router::{Frames, Routes},
+    session::Buffers,
+    topic::Subscriptions,
+};
+use connection::{Connection, Connections, Stage};
+use sessions::Sessions;
+
+/// One call of [`Shard::handle`]: its time, and where its effects go.
+struct Turn<'a> {
+    now: Time,
+    effects: &'a mut Effects,
+}
+
+/// One shard of the broker.
+#[derive(Debug)]
+pub struct Shard {
+    id: ShardId,
+    shards: usize,
+    settings: Rc<Settings>,
+    access: Access,
+    /// Places client ids and topics; the same for all shards of a broker.
+    placement: RandomState,
+    connections: Connections,
+    sessions: Sessions,
+    registrar: registrar::Registrar,
+    subscriptions: Subscriptions,
+    interest: interest::InterestState,
+    routes: Routes,
+    frames: Frames,
+    retained: retain::RetainedHome,
+    replays: replay::Replays,
+    lanes: Lanes,
+    timers: timers::Timers,
+    buffers: Buffers,
+    memory: memory::Account,
+    metrics: Metrics,
+    client_ids: connect::ClientIds,
+    /// Numbers pressures, so that a late release is recognised.
+    pressures: u64,
+    /// Connections whose session's queue overflowed (policy `disconnect`); closed when the event
+    /// has been dealt with, as their sessions may end with them.
+    doomed: Vec<ConnectionId>,
+    is_shutting_down: bool,
+}
+
+impl Shard {
+    /// Shard `id` of `shards`. All shards of a broker get the same settings and the same seed.
+    ///
+    /// # Panics
+    /// When `shards` is zero or above [`ShardId::COUNT_MAX`], or `id` is not one of them.
+    pub fn new(id: ShardId, shards: usize, settings: Settings, seed: [u64; 4]) -> Self {
+        assert!((1..=ShardId::COUNT_MAX).contains(&shards), "a broker has 1 to 64 shards");
+        assert!(id.index() < shards, "a shard is one of its broker's");
+        let [a, b, c, d] = seed;
+        let placement = RandomState::with_seeds(a, b, c, d);
+        let hasher = RandomState::with_seeds(d, c, b ^ id.index() as u64, a);
+        Self {
+            id,
+            shards,
+            access: Access::new(&settings.access),
+            connections: Connections::default(),
+            sessions: Sessions::new(hasher.clone()),
+            registrar: registrar::Registrar::new(hasher.clone()),
+            subscriptions: Subscriptions::new(hasher.clone()),
+            interest: interest::InterestState::new(shards),
+            routes: Routes::new(hasher.clone()),
+            frames: Frames::default(),
+            retained: retain::RetainedHome::new(shards, &settings.limits),
+            replays: replay::Replays::default(),
+            lanes: Lanes::new(shards, settings.limits.lane_waiting_bytes_max),
+            timers: timers::Timers::default(),
+            buffers: Buffers::default(),
+            memory: memory::Account::new(settings.limits.memory_bytes_max / shards),
+            metrics: Metrics::default(),
+            client_ids: connect::ClientIds::new(hasher),
+            placement,
+            settings: Rc::new(settings),
+            pressures: 0,
+            doomed: Vec::new(),
+            is_shutting_down: false,
+        }
+    }
+
+    /// Takes in one event. What follows from it stands in the outboxes, the lanes and `effects`.
+    pub fn handle(&mut self, event: Event<'_>, now: Time, effects: &mut Effects) {
+        let turn = &mut Turn { now, effects };
+        match event {
+            Event::Opened { connection, peer, listener } => {
+                self.on_opened(connection, peer, listener, turn);
+            }
+            Event::Packet { connection, frame } => self.on_packet(connection, frame, turn),
+            Event::Malformed { connection, error } => self.on_malformed(connection, &error, turn),
+            Event::Closed { connection, cause } => self.on_closed(connection, &cause, turn),
+            Event::Flushed { connection } => self.on_flushed(connection, turn),
+            Event::Arrived { connection, from, handed } => {
+                self.on_arrived(connection, from, *handed, turn);
+            }
+            Event::Message { from, message } => self.on_message(from, message, turn),
+            Event::LaneMoved { to } => self.on_lane_moved(to, turn),
+            Event::Tick => self.on_tick(turn),
+            Event::ShutDown => self.on_shut_down(turn),
+        }
+        self.close_doomed(turn);
+    }
+
+    fn on_message(&mut self, from: ShardId, message: Message, turn: &mut Turn<'_>) {
+        match message {
+            Message::Publishes(batch) => self.on_publishes(from, &batch, turn),
+            Message::Interest { changes, barrier } => self.on_interest(from, changes, barrier, turn),
+            Message::Applied { barrier } => self.on_applied(from, barrier, turn),
+            Message::Locate { client_id, connection } => {
+                self.on_locate(from, client_id, connection, turn);
+            }
+            Message::Granted { client_id, connection, epoch } => {
+                self.on_granted(connection, &client_id, epoch, turn);
+            }
+            Message::MustMove { connection } => self.on_must_move(from, connection),
+            Message::HandOver(handed) => self.on_lost_on_the_way(*handed, turn),
+            Message::Released { client_id, epoch } => {
+                self.registrar.release(&client_id, epoch);
+            }
+            Message::RetainedQuery { request, pattern, after } => {
+                self.on_retained_query(from, request, pattern, after, turn);
+            }
+            Message::RetainedReply(reply) => self.on_retained_reply(from, reply, turn),
+            Message::RetainedFull { is_full } => self.retained.set_full(from, is_full),
+            Message::Fence { fence } => self.tell(from, Message::FenceReached { fence }, turn),
+            Message::FenceReached { fence } => self.on_fence_reached(from, fence, turn),
+            Message::Pause { connection, pressure } => self.on_pause(from, connection, pressure, turn),
+            Message::Release { connection, pressure } => {
+                self.on_release(from, connection, pressure, turn);
+            }
+        }
+    }
+
+    /// Sends a message to a shard, which may be this one.
+    fn tell(&mut self, to: ShardId, message: Message, turn: &mut Turn<'_>) {
+        if to == self.id {
+            self.on_message(to, message, turn);
+        } else {
+            self.lanes.send(to, message);
+        }
+    }
+
+    fn others(&self) -> impl Iterator<Item = ShardId> + use<> {
+        let own = self.id.index();
+        (0..self.shards).filter(move |index| *index != own).map(ShardId::new)
+    }
+
+    fn on_tick(&mut self, turn: &mut Turn<'_>) {
+        use timers::Timer;
+        while let Some(timer) = self.timers.pop_due(turn.now) {
+            match timer {
+                Timer::Connection(connection) => self.on_silence(connection, turn),
+                Timer::SessionEnds(session) => self.on_session_expired(session, turn),
+                Timer::WillDue(session) => self.on_will_due(session, turn),
+                Timer::GraceEnds(session) => self.on_grace_over(session, turn),
+            }
+        }
+    }
+
+    /// When [`Event::Tick`] is wanted next.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// Whether another packet of this connection is taken now. The shell asks before it cuts a
+    /// packet; what is not cut stays in its buffer, in order.
+    #[inline]
+    pub fn wants_packets(&self, connection: ConnectionId) -> bool {
+        let Some(connection) = self.connections.find(connection) else { return false };
+        let is_ready = !matches!(connection.stage, Stage::AwaitingGrant(_));
+        let reads = connection.outbox.len() <= self.settings.limits.outbox_bytes_max;
+        is_ready && reads && !connection.is_paused()
+    }
+
+    /// The longest packet this connection may send now, in bytes with its header.
+    pub fn packet_bytes_max(&self, connection: ConnectionId) -> usize {
+        let limits = &self.settings.limits;
+        match self.connections.find(connection).and_then(Connection::session) {
+            Some(_) => limits.packet_bytes_max,
+            None => limits.packet_bytes_before_connect_max.min(limits.packet_bytes_max),
+        }
+    }
+
+    /// What waits to be written to a connection; `None` once it is closed or handed over.
+    pub fn outbox(&mut self, connection: ConnectionId) -> Option<&mut Outbox> {
+        self.connections.find_mut(connection).map(|connection| &mut connection.outbox)
+    }
+
+    /// What waits for the lanes to other shards.
+    pub fn lanes(&mut self) -> &mut Lanes {
+        &mut self.lanes
+    }
+
+    /// How many connections this shard has.
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}

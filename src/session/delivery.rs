@@ -1,0 +1,81 @@
+//! One Application Message on its way to one session.
+
+use std::rc::Rc;
+
+use skein_protocol::qos::QoS;
+
+use super::Application;
+
+/// What a session's matching subscriptions grant for one topic. Overlapping subscriptions make
+/// one grant: the highest QoS [MQTT-3.3.4-2] and every identifier [MQTT-3.3.4-3].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The highest granted QoS.
+    pub qos: QoS,
+    /// Whether one of them keeps the RETAIN flag as published [MQTT-3.3.1-13].
+    pub retain_as_published: bool,
+    /// Every Subscription Identifier, in the order the filters matched. None when there is none.
+    pub identifiers: Option<Rc<[u32]>>,
+}
+
+impl Grant {
+    /// Takes another matching subscription in.
+    pub fn merge(&mut self, other: &Self) {
+        self.qos = self.qos.max(other.qos);
+        self.retain_as_published |= other.retain_as_published;
+        self.identifiers = match (self.identifiers.take(), &other.identifiers) {
+            (Some(mine), Some(theirs)) => Some(mine.iter().chain(theirs.iter()).copied().collect()),
+            (mine, theirs) => mine.or_else(|| theirs.clone()),
+        };
+    }
+}
+
+/// The shared subscription through which a message was picked for a session. When the session
+/// ends first, the message goes to another member (MQTT 5, 4.8.2).
+#[derive(Debug, PartialEq, Eq)]
+pub struct ShareOrigin {
+    /// The filter without `$share/name/`.
+    pub pattern: Box<str>,
+    /// The share name.
+    pub group: Box<str>,
+}
+
+/// One Application Message on its way to one session: queued or in flight.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message: Rc<Application>,
+    /// The QoS of this delivery: the lower of publish and grant [MQTT-3.8.4-8].
+    pub qos: QoS,
+    /// The RETAIN flag of this delivery.
+    pub retain: bool,
+    /// The Subscription Identifiers it carries.
+    pub identifiers: Option<Rc<[u32]>>,
+    /// The shared subscription it was picked for, if one.
+    pub share: Option<Rc<ShareOrigin>>,
+}
+
+impl Delivery {
+    /// Bytes it is charged with in a budget.
+    pub fn bytes(&self) -> usize {
+        self.message.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mqtt_3_3_4_2_and_3_3_4_3_overlapping_grants_make_one() {
+        let grant = |qos, rap, ids: Option<&[u32]>| Grant {
+            qos,
+            retain_as_published: rap,
+            identifiers: ids.map(Into::into),
+        };
+        let mut merged = grant(QoS::AtMostOnce, false, Some(&[7]));
+        merged.merge(&grant(QoS::ExactlyOnce, true, None));
+        merged.merge(&grant(QoS::AtLeastOnce, false, Some(&[9])));
+        assert_eq!(merged, grant(QoS::ExactlyOnce, true, Some(&[7, 9])));
+    }
+}

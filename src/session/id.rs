@@ -1,0 +1,137 @@
+//! The numbers by which the parts of one process name each other. None of them leaves it.
+
+use std::fmt;
+
+/// One shard: 0 up to the number of shards, which is at most [`ShardId::COUNT_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(u8);
+
+impl ShardId {
+    /// As many shards as a set of them has bits.
+    pub const COUNT_MAX: usize = 64;
+
+    /// The shard with this index.
+    ///
+    /// # Panics
+    /// When the index is not below [`ShardId::COUNT_MAX`].
+    pub const fn new(index: usize) -> Self {
+        assert!(index < Self::COUNT_MAX, "a shard's index is below 64");
+        Self(index as u8)
+    }
+
+    /// Its index, from zero.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// One network connection of one shard: a slot, and a serial number that is never used twice, so
+/// that a late event or reply for a closed connection is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    const SLOT_BITS: u32 = 24;
+    /// Connections that one shard can hold at a time.
+    pub const SLOTS_MAX: usize = 1 << Self::SLOT_BITS;
+
+    /// The connection in `slot` with this serial number (its low 40 bits).
+    ///
+    /// # Panics
+    /// When the slot is not below [`ConnectionId::SLOTS_MAX`].
+    pub const fn new(slot: usize, serial: u64) -> Self {
+        assert!(slot < Self::SLOTS_MAX, "a connection's slot has 24 bits");
+        Self((serial << Self::SLOT_BITS) | slot as u64)
+    }
+
+    /// Its slot.
+    pub const fn slot(self) -> usize {
+        (self.0 & ((1 << Self::SLOT_BITS) - 1)) as usize
+    }
+
+    /// Slot and serial as one number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// Back from [`ConnectionId::as_u64`].
+    pub const fn from_u64(value: u64) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.slot(), self.0 >> Self::SLOT_BITS)
+    }
+}
+
+/// One listener: its index in the settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListenerId(pub u16);
+
+/// Where a connection comes from, as text for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerAddress(Box<str>);
+
+impl PeerAddress {
+    /// From its text, for example `127.0.0.1:4711`.
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One session of one shard: its slot there. A slot is used again once its session has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey(u32);
+
+impl SessionKey {
+    /// The session in this slot.
+    ///
+    /// # Panics
+    /// When the slot does not fit into 32 bits: far above any limit on sessions.
+    pub fn new(slot: usize) -> Self {
+        Self(u32::try_from(slot).expect("a shard holds fewer than 2^32 sessions"))
+    }
+
+    /// Its slot.
+    pub const fn slot(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One filter of one shard's subscription trie: its node there. Stays the same as long as anybody
+/// wants the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilterId(pub u32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_id_keeps_slot_and_serial() {
+        let id = ConnectionId::new(77, 123_456_789);
+        assert_eq!(id.slot(), 77);
+        assert_eq!(id.to_string(), "77#123456789");
+        assert_eq!(ConnectionId::from_u64(id.as_u64()), id);
+        assert_ne!(ConnectionId::new(77, 1), ConnectionId::new(77, 2));
+    }
+}

@@ -1,0 +1,187 @@
+//! The messages a session waits for: bounded by number and bytes, with a policy for what does
+//! not fit.
+
+use std::collections::VecDeque;
+
+use super::Delivery;
+use crate::config::Overflow;
+
+/// How much one session may keep.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// `queue_messages_max`.
+    pub messages_max: usize,
+    /// `queue_bytes_max`.
+    pub bytes_max: usize,
+}
+
+/// What became of a delivery that was to be queued.
+#[derive(Debug)]
+pub enum Pushed {
+    /// It waits.
+    Queued,
+    /// It did not fit and is given back (`drop-newest`, `refuse`).
+    DroppedNewest(Delivery),
+    /// It waits; these had to go for it (`drop-oldest`).
+    DroppedOldest(Vec<Delivery>),
+    /// It did not fit, and the session's connection is to be closed (`disconnect`).
+    Overflowed(Delivery),
+}
+
+/// QoS 1 and 2 messages that wait for a session, oldest first.
+#[derive(Debug, Default)]
+pub struct Queue {
+    waiting: VecDeque<Delivery>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Bytes they are charged with.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether one more delivery of this size fits.
+    pub fn fits(&self, bytes: usize, limits: QueueLimits) -> bool {
+        self.waiting.len() < limits.messages_max && self.bytes + bytes <= limits.bytes_max
+    }
+
+    /// Appends a delivery, or does what the policy says when it does not fit.
+    pub fn push(&mut self, delivery: Delivery, limits: QueueLimits, overflow: Overflow) -> Pushed {
+        if self.fits(delivery.bytes(), limits) {
+            self.push_unbounded(delivery);
+            return Pushed::Queued;
+        }
+        match overflow {
+            Overflow::DropNewest | Overflow::Refuse => Pushed::DroppedNewest(delivery),
+            Overflow::Disconnect => Pushed::Overflowed(delivery),
+            Overflow::DropOldest => self.push_over_oldest(delivery, limits),
+        }
+    }
+
+    fn push_over_oldest(&mut self, delivery: Delivery, limits: QueueLimits) -> Pushed {
+        if delivery.bytes() > limits.bytes_max || limits.messages_max == 0 {
+            return Pushed::DroppedNewest(delivery);
+        }
+        let mut dropped = Vec::new();
+        while !self.fits(delivery.bytes(), limits) {
+            dropped.extend(self.pop());
+        }
+        self.push_unbounded(delivery);
+        Pushed::DroppedOldest(dropped)
+    }
+
+    /// Appends a delivery whatever the limits: for retained replies, which come in bounded steps
+    /// and are never cut short.
+    pub fn push_unbounded(&mut self, delivery: Delivery) {
+        self.bytes += delivery.bytes();
+        self.waiting.push_back(delivery);
+    }
+
+    /// The oldest.
+    pub fn front(&self) -> Option<&Delivery> {
+        self.waiting.front()
+    }
+
+    /// Takes the oldest out.
+    pub fn pop(&mut self) -> Option<Delivery> {
+        let delivery = self.waiting.pop_front()?;
+        self.bytes -= delivery.bytes();
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some(delivery)
+    }
+
+    /// Takes all out, oldest first.
+    pub fn drain(&mut self) -> VecDeque<Delivery> {
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use skein_protocol::qos::QoS;
+
+    use super::{
+        super::{Application, ApplicationRef, Payload},
+        *,
+    };
+
+    fn delivery(payload: &[u8]) -> Delivery {
+        let message = ApplicationRef {
+            topic: "t",
+            properties: &[],
+            payload: Payload::Inline(payload),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            expires_at: None,
+        };
+        Delivery {
+            message: Rc::new(message.to_owned()),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            identifiers: None,
+            share: None,
+        }
+    }
+
+    fn payloads(queue: &mut Queue) -> Vec<Vec<u8>> {
+        queue.drain().iter().map(|d| d.message.payload().to_vec()).collect()
+    }
+
+    const TWO: QueueLimits = QueueLimits { messages_max: 2, bytes_max: 10_000 };
+
+    #[test]
+    fn drop_newest_keeps_what_waits() {
+        let mut queue = Queue::default();
+        for payload in [b"1", b"2"] {
+            assert!(matches!(queue.push(delivery(payload), TWO, Overflow::DropNewest), Pushed::Queued));
+        }
+        let pushed = queue.push(delivery(b"3"), TWO, Overflow::DropNewest);
+        assert!(matches!(pushed, Pushed::DroppedNewest(_)));
+        assert_eq!(payloads(&mut queue), [b"1", b"2"]);
+    }
+
+    #[test]
+    fn drop_oldest_makes_room_for_the_newest() {
+        let mut queue = Queue::default();
+        for payload in [b"1", b"2", b"3"] {
+            queue.push(delivery(payload), TWO, Overflow::DropOldest);
+        }
+        assert_eq!(payloads(&mut queue), [b"2", b"3"]);
+    }
+
+    #[test]
+    fn drop_oldest_never_empties_the_queue_for_what_can_not_fit() {
+        let limits = QueueLimits { messages_max: 9, bytes_max: Application::OVERHEAD_BYTES + 10 };
+        let mut queue = Queue::default();
+        queue.push(delivery(b"1"), limits, Overflow::DropOldest);
+        let pushed = queue.push(delivery(&[0; 100]), limits, Overflow::DropOldest);
+        assert!(matches!(pushed, Pushed::DroppedNewest(_)));
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn bytes_come_back_to_zero() {
+        let mut queue = Queue::default();
+        queue.push(delivery(b"1"), TWO, Overflow::Disconnect);
+        queue.push(delivery(b"22"), TWO, Overflow::Disconnect);
+        assert!(matches!(queue.push(delivery(b"3"), TWO, Overflow::Disconnect), Pushed::Overflowed(_)));
+        while queue.pop().is_some() {}
+        assert_eq!(queue.bytes(), 0);
+    }
+}

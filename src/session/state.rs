@@ -1,0 +1,96 @@
+//! The session proper: everything MQTT says a server keeps for a client id (MQTT 5, 4.1).
+
+use std::rc::Rc;
+
+use skein_protocol::{
+    Version,
+    qos::{Receiver, Sender},
+};
+
+use super::{ConnectionId, Delivery, FilterId, Pressure, Queue, Time, Will};
+use crate::config::Overflow;
+
+/// One subscription a session holds; its options stand with the filter, in the subscription trie.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeldSubscription {
+    /// The filter's node in the trie.
+    pub filter: FilterId,
+    /// The share name, for a shared subscription.
+    pub group: Option<Box<str>>,
+}
+
+/// What a server keeps for one client id.
+#[derive(Debug)]
+pub struct Session {
+    /// The client id.
+    pub client_id: Rc<str>,
+    /// The registrar's count of grants for this client id: later means newer.
+    pub epoch: u64,
+    /// The version of the current or last connection.
+    pub version: Version,
+    /// The network connection, while there is one.
+    pub connection: Option<ConnectionId>,
+    /// Session Expiry Interval, seconds; `u32::MAX` never expires [MQTT-3.1.2-11].
+    pub expiry_s: u32,
+    /// When the session ends; only while it has no connection.
+    pub expires_at: Option<Time>,
+    /// The will, until it is published or deleted.
+    pub will: Option<Box<Will>>,
+    /// When the will is published; only while the session has no connection.
+    pub will_at: Option<Time>,
+    /// The subscriptions it holds, sorted.
+    pub subscriptions: Vec<HeldSubscription>,
+    /// QoS 1 and 2 messages sent to the client and not finished.
+    pub sender: Sender<Delivery>,
+    /// QoS 2 messages received from the client and not finished.
+    pub receiver: Receiver,
+    /// QoS 1 and 2 messages that wait for the client.
+    pub queue: Queue,
+    /// What happens when the queue is full: the policy of the listener it came through.
+    pub overflow: Overflow,
+    /// Present while it takes messages more slowly than they come.
+    pub pressure: Option<Box<Pressure>>,
+    /// Whether its full queue was told to the filters it holds (policy `refuse`).
+    pub is_full: bool,
+    /// Messages dropped for it so far.
+    pub dropped: u64,
+}
+
+impl Session {
+    /// A new session without connection, subscriptions or messages.
+    pub fn new(client_id: Rc<str>, epoch: u64, version: Version, overflow: Overflow) -> Self {
+        Self {
+            client_id,
+            epoch,
+            version,
+            connection: None,
+            expiry_s: 0,
+            expires_at: None,
+            will: None,
+            will_at: None,
+            subscriptions: Vec::new(),
+            sender: Sender::new(),
+            receiver: Receiver::new(),
+            queue: Queue::default(),
+            overflow,
+            pressure: None,
+            is_full: false,
+            dropped: 0,
+        }
+    }
+
+    /// Whether it ends with its network connection [MQTT-3.1.2-23].
+    pub fn ends_with_connection(&self) -> bool {
+        self.expiry_s == 0
+    }
+
+    /// When it ends after a connection lost at `now`; `None` for never.
+    pub fn end_after_loss(&self, now: Time) -> Option<Time> {
+        (self.expiry_s != u32::MAX).then(|| now.plus(u64::from(self.expiry_s) * 1000))
+    }
+
+    /// Whether its grace is over and its connection still does not keep up.
+    pub fn is_slow(&self) -> bool {
+        self.pressure.as_ref().is_some_and(|pressure| pressure.is_slow)
+    }
+}

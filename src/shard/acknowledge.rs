@@ -1,0 +1,115 @@
+//! Packets of a live connection, and among them the acknowledgements of both handshakes (4.3).
+
+use skein_protocol::{
+    Error, Version,
+    frame::Frame,
+    packet::{Ack, Packet, PacketType, Publish},
+    qos::{AckError, PacketId, Received},
+    reason::ReasonCode,
+};
+
+use super::{
+    ConnectionId, NoticeLevel, Shard, Turn,
+    respond::{AckKind, Violation},
+};
+use crate::session::SessionKey;
+
+impl Shard {
+    pub(super) fn on_live_packet(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        frame: Frame<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        let version = self.sessions.at(session).version;
+        if frame.packet_type() == PacketType::Publish {
+            let publish = Publish::decode(frame, version)?;
+            return self.on_publish(id, session, &publish, turn);
+        }
+        match Packet::decode(frame, version)? {
+            Packet::PubAck(ack) => self.on_puback(id, session, &ack, turn),
+            Packet::PubRec(ack) => self.on_pubrec(id, session, &ack, turn),
+            Packet::PubRel(ack) => self.on_pubrel(id, session, ack.packet_id, turn),
+            Packet::PubComp(ack) => self.on_pubcomp(id, session, ack.packet_id, turn),
+            Packet::Subscribe(subscribe) => self.on_subscribe(id, session, &subscribe, turn)?,
+            Packet::Unsubscribe(unsubscribe) => {
+                self.on_unsubscribe(id, session, &unsubscribe, turn)?;
+            }
+            Packet::PingReq => self.write(id, &Packet::PingResp, turn),
+            Packet::Disconnect(disconnect) => self.on_disconnect(id, session, &disconnect, turn)?,
+            Packet::Connect(_) => return Err(Error::SecondConnect.into()),
+            // No authentication method was accepted, so there is none to go on with.
+            Packet::Auth(_) => return Err(Error::AuthWithoutMethod.into()),
+            Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp
+            | Packet::Publish(_) => return Err(Error::PacketFromServerOnly.into()),
+        }
+        Ok(())
+    }
+
+    /// A QoS 1 message is the client's. A reason that refuses ends it all the same
+    /// [MQTT-4.8.2-6].
+    fn on_puback(&mut self, id: ConnectionId, key: SessionKey, ack: &Ack<'_>, turn: &mut Turn<'_>) {
+        match self.sessions.at_mut(key).sender.on_puback(ack.packet_id) {
+            Ok(delivery) => self.memory.release(delivery.bytes()),
+            Err(error) => self.note_stray_ack(id, PacketType::PubAck, ack.packet_id, error, turn),
+        }
+        self.refill(key, turn);
+    }
+
+    fn on_pubrec(&mut self, id: ConnectionId, key: SessionKey, ack: &Ack<'_>, turn: &mut Turn<'_>) {
+        let received = self.sessions.at_mut(key).sender.on_pubrec(ack.packet_id, ack.reason.is_error());
+        let release = |shard: &mut Self, reason, turn: &mut Turn<'_>| {
+            shard.acknowledge(id, AckKind::PubRel, ack.packet_id, reason, turn);
+        };
+        match received {
+            Ok(Received::Release(delivery)) => {
+                self.memory.release(delivery.bytes());
+                release(self, ReasonCode::Success, turn);
+            }
+            Ok(Received::Again) => release(self, ReasonCode::Success, turn),
+            Ok(Received::Refused(delivery)) => self.memory.release(delivery.bytes()),
+            Err(AckError::Unknown) if !ack.reason.is_error() => {
+                release(self, ReasonCode::PacketIdentifierNotFound, turn);
+            }
+            Err(error) => self.note_stray_ack(id, PacketType::PubRec, ack.packet_id, error, turn),
+        }
+        self.refill(key, turn);
+    }
+
+    /// The client lets go of an id. Owed or not, PUBCOMP answers it [MQTT-4.3.3-11].
+    fn on_pubrel(&mut self, id: ConnectionId, key: SessionKey, packet_id: PacketId, turn: &mut Turn<'_>) {
+        let was_held = self.sessions.at_mut(key).receiver.on_pubrel(packet_id);
+        let reason =
+            if was_held { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        self.acknowledge(id, AckKind::PubComp, packet_id, reason, turn);
+    }
+
+    fn on_pubcomp(&mut self, id: ConnectionId, key: SessionKey, packet_id: PacketId, turn: &mut Turn<'_>) {
+        if let Err(error) = self.sessions.at_mut(key).sender.on_pubcomp(packet_id) {
+            self.note_stray_ack(id, PacketType::PubComp, packet_id, error, turn);
+        }
+        self.refill(key, turn);
+    }
+
+    /// An acknowledgement that fits no exchange changes none.
+    fn note_stray_ack(
+        &self,
+        id: ConnectionId,
+        packet: PacketType,
+        packet_id: PacketId,
+        error: AckError,
+        turn: &mut Turn<'_>,
+    ) {
+        let text = format!("{packet} for packet id {packet_id} fits no exchange: {error:?}");
+        self.notice_of(NoticeLevel::Debug, "stray-acknowledgement", id, &text, turn);
+    }
+
+    /// The version this session's client speaks.
+    pub(super) fn version_of(&self, key: SessionKey) -> Version {
+        self.sessions.at(key).version
+    }
+}

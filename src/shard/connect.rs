@@ -1,0 +1,242 @@
+//! A connection opens and sends CONNECT (3.1). Whether it may is decided here; where it belongs,
+//! in `place`; what its session becomes, in `establish`.
+
+use std::hash::BuildHasher;
+
+use ahash::RandomState;
+use skein_protocol::{
+    Error, TopicName, Version,
+    frame::Frame,
+    packet::{Connect, Packet, PacketType, Will},
+    qos::QoS,
+    reason::ReasonCode,
+};
+
+use super::{
+    Connection, ConnectionId, NoticeLevel, Shard, Stage, Turn,
+    connection::PendingConnect,
+    memory::MemoryLevel,
+    respond::Violation,
+    timers::Timer,
+};
+use crate::session::{ListenerId, PeerAddress};
+
+/// Makes client ids for those who bring none [MQTT-3.1.3-6]: unguessable, as whoever knows an id
+/// can take its session over.
+#[derive(Debug)]
+pub(super) struct ClientIds {
+    keyed: RandomState,
+    made: u64,
+}
+
+impl ClientIds {
+    pub(super) fn new(keyed: RandomState) -> Self {
+        Self { keyed, made: 0 }
+    }
+
+    fn next(&mut self) -> Box<str> {
+        self.made += 1;
+        let high = self.keyed.hash_one((self.made, 0_u8));
+        let low = self.keyed.hash_one((self.made, 1_u8));
+        format!("skein-{high:016x}{low:016x}").into()
+    }
+}
+
+/// Topics that only the broker itself publishes to.
+pub(super) fn is_reserved_for_broker(topic: &str) -> bool {
+    matches!(topic.split('/').next(), Some("$SYS" | "$CONTROL"))
+}
+
+impl Shard {
+    pub(super) fn on_opened(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerAddress,
+        listener: ListenerId,
+        turn: &mut Turn<'_>,
+    ) {
+        self.metrics.connections_opened += 1;
+        self.connections.insert(Connection::new(id, peer, listener, turn.now));
+        if self.is_shutting_down {
+            self.close(id, turn);
+            return;
+        }
+        self.arm_connection(id, turn.now.plus(self.settings.limits.connect_timeout_ms));
+    }
+
+    pub(super) fn arm_connection(&mut self, id: ConnectionId, at: super::Time) {
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        if connection.timer_at != super::Time::NEVER {
+            self.timers.cancel(connection.timer_at, Timer::Connection(id));
+        }
+        connection.timer_at = at;
+        if at != super::Time::NEVER {
+            self.timers.arm(at, Timer::Connection(id));
+        }
+    }
+
+    pub(super) fn on_packet(&mut self, id: ConnectionId, frame: Frame<'_>, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        connection.heard_at = turn.now;
+        match connection.stage {
+            Stage::Live(session) => {
+                if let Err(violation) = self.on_live_packet(id, session, frame, turn) {
+                    self.punish(id, &violation, turn);
+                }
+            }
+            Stage::AwaitingConnect => self.on_first_packet(id, frame, turn),
+            Stage::AwaitingGrant(_) => debug_assert!(false, "no packet is wanted before CONNACK"),
+        }
+    }
+
+    /// Bytes that are no packet.
+    pub(super) fn on_malformed(&mut self, id: ConnectionId, error: &Error, turn: &mut Turn<'_>) {
+        let violation = Violation { reason: error.reason(), text: error.to_string() };
+        self.punish(id, &violation, turn);
+    }
+
+    fn on_first_packet(&mut self, id: ConnectionId, frame: Frame<'_>, turn: &mut Turn<'_>) {
+        if frame.packet_type() != PacketType::Connect {
+            self.punish(id, &Error::FirstPacketNotConnect.into(), turn);
+            return;
+        }
+        match Packet::decode(frame, Version::V5) {
+            Ok(Packet::Connect(connect)) => match self.admit(&connect) {
+                Ok(()) => self.place(id, frame, &connect, turn),
+                Err(violation) => self.refuse_connect(id, connect.version, &violation, turn),
+            },
+            Ok(_) => unreachable!("a packet of type CONNECT decodes to one"),
+            Err(error) => {
+                self.metrics.protocol_errors += 1;
+                let version = Connect::peek_version(frame.body).unwrap_or(Version::V3_1_1);
+                self.refuse_connect(id, version, &error.into(), turn);
+            }
+        }
+    }
+
+    /// Whether a well-formed CONNECT may come in.
+    fn admit(&self, connect: &Connect<'_>) -> Result<(), Violation> {
+        let limits = &self.settings.limits;
+        let refuse = |reason, text| Err(Violation::new(reason, text));
+        if self.is_shutting_down {
+            return refuse(ReasonCode::ServerUnavailable, "the broker is shutting down");
+        }
+        if self.memory.level() >= MemoryLevel::RefuseConnections {
+            return refuse(ReasonCode::QuotaExceeded, "memory_bytes_max is nearly used up");
+        }
+        if !self.access.may_connect() {
+            return refuse(ReasonCode::BadUserNameOrPassword, "anonymous access is off");
+        }
+        let is_empty_refused = match connect.version {
+            Version::V5 => false,
+            Version::V3_1_1 => !connect.clean_start,
+            Version::V3_1 => true,
+        };
+        if connect.client_id.is_empty() && is_empty_refused {
+            let text = "[MQTT-3.1.3-8] an empty client id needs a clean session";
+            return refuse(ReasonCode::ClientIdentifierNotValid, text);
+        }
+        if connect.client_id.len() > limits.client_id_bytes_max {
+            let text = "the client id is longer than client_id_bytes_max";
+            return refuse(ReasonCode::ClientIdentifierNotValid, text);
+        }
+        if connect.properties.authentication_method.is_some() {
+            let text = "[MQTT-4.12.0-1] no such authentication method";
+            return refuse(ReasonCode::BadAuthenticationMethod, text);
+        }
+        if connect.properties.user_properties.iter().count() > limits.user_properties_max {
+            return refuse(ReasonCode::QuotaExceeded, "more than user_properties_max");
+        }
+        connect.will.as_ref().map_or(Ok(()), |will| self.admit_will(will))
+    }
+
+    fn admit_will(&self, will: &Will<'_>) -> Result<(), Violation> {
+        let limits = &self.settings.limits;
+        let refuse = |reason, text| Err(Violation::new(reason, text));
+        if will.qos > limits.maximum_qos {
+            return refuse(ReasonCode::QoSNotSupported, "[MQTT-3.2.2-12] the will's QoS is too high");
+        }
+        if will.retain && !limits.retain_available {
+            let text = "[MQTT-3.2.2-13] retained messages are not available";
+            return refuse(ReasonCode::RetainNotSupported, text);
+        }
+        if will.topic.level_count() > limits.topic_levels_max {
+            let text = "the will's topic has more than topic_levels_max levels";
+            return refuse(ReasonCode::TopicNameInvalid, text);
+        }
+        if !self.may_publish(will.topic) {
+            return refuse(ReasonCode::NotAuthorized, "the will's topic is denied");
+        }
+        Ok(())
+    }
+
+    pub(super) fn may_publish(&self, topic: TopicName<'_>) -> bool {
+        !is_reserved_for_broker(topic.as_str()) && self.access.may_publish(topic)
+    }
+
+    /// Remembers the CONNECT and finds out where its client id lives.
+    fn place(
+        &mut self,
+        id: ConnectionId,
+        frame: Frame<'_>,
+        connect: &Connect<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let client_id =
+            if connect.client_id.is_empty() { self.new_client_id() } else { connect.client_id.into() };
+        let pending = PendingConnect { connect: whole_packet(frame), client_id };
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        connection.version = connect.version;
+        connection.stage = Stage::AwaitingGrant(Box::new(pending));
+        self.locate(id, turn);
+    }
+
+    /// A client id whose registrar is this shard, which spares a round.
+    fn new_client_id(&mut self) -> Box<str> {
+        loop {
+            let client_id = self.client_ids.next();
+            if self.registrar_of(&client_id) == self.id {
+                return client_id;
+            }
+        }
+    }
+
+    /// A timer says that a connection may have been silent for too long.
+    pub(super) fn on_silence(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        connection.timer_at = super::Time::NEVER;
+        if connection.session().is_none() {
+            let text = "no CONNECT within connect_timeout_ms";
+            self.notice(NoticeLevel::Info, "connect-timeout", id, None, text, turn);
+            self.close(id, turn);
+            return;
+        }
+        // While we do not read, its silence is ours.
+        if connection.is_paused() {
+            connection.heard_at = turn.now;
+        }
+        let deadline = connection.heard_at.plus(connection.silence_ms_max);
+        if turn.now < deadline {
+            self.arm_connection(id, deadline);
+            return;
+        }
+        self.metrics.keep_alive_timeouts += 1;
+        let text = "[MQTT-3.1.2-22] silent for one and a half keep-alive intervals";
+        self.notice_of(NoticeLevel::Info, "keep-alive-timeout", id, text, turn);
+        self.disconnect(id, &Violation::new(ReasonCode::KeepAliveTimeout, text), turn);
+    }
+}
+
+/// The packet as it came, to be parsed again where its session lives.
+fn whole_packet(frame: Frame<'_>) -> Box<[u8]> {
+    let mut bytes = Vec::with_capacity(frame.body.len() + 5);
+    bytes.push(frame.header);
+    skein_protocol::wire::put_varint(&mut bytes, frame.body.len() as u32);
+    bytes.extend_from_slice(frame.body);
+    bytes.into()
+}
+
+/// The highest QoS both sides know.
+pub(super) fn lower(one: QoS, other: QoS) -> QoS {
+    one.min(other)
+}

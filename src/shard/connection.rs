@@ -1,0 +1,175 @@
+//! One network connection as the core sees it: no socket, only what MQTT says of it.
+
+use skein_protocol::Version;
+
+use super::ConnectionId;
+use crate::{
+    session::{
+        IncomingAliases, ListenerId, OutgoingAliases, Outbox, PeerAddress, SessionKey, ShardId, Time,
+    },
+    topic::ShardSet,
+};
+
+/// How far a connection has come.
+///
+/// ```text
+///   AwaitingConnect ──CONNECT──▶ AwaitingGrant ──registrar──▶ Live
+///         │                            │                        │
+///         └────────── refused ─────────┴── handed over, closed ─┴──▶ (forgotten)
+/// ```
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Nothing has come yet [MQTT-3.1.0-1].
+    AwaitingConnect,
+    /// The registrar was asked where the client id lives.
+    AwaitingGrant(Box<PendingConnect>),
+    /// CONNACK 0 was sent.
+    Live(SessionKey),
+}
+
+/// A CONNECT that waits for its grant. Kept as bytes: it may go to another shard, and is parsed
+/// again where the session lives.
+#[derive(Debug)]
+pub(super) struct PendingConnect {
+    /// The whole packet.
+    pub(super) connect: Box<[u8]>,
+    /// The client id, chosen by us if the client sent none.
+    pub(super) client_id: Box<str>,
+}
+
+/// Why nothing is read from a connection.
+#[derive(Debug, Default)]
+pub(super) struct Pauses {
+    /// Full lanes it feeds.
+    pub(super) lanes: ShardSet,
+    /// Slow consumers it feeds: their shard, and the pressure's number there.
+    pub(super) pressures: Vec<(ShardId, u64)>,
+}
+
+impl Pauses {
+    fn is_empty(&self) -> bool {
+        self.lanes.is_empty() && self.pressures.is_empty()
+    }
+}
+
+/// One network connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) peer: PeerAddress,
+    pub(super) listener: ListenerId,
+    pub(super) stage: Stage,
+    pub(super) version: Version,
+    /// Whether reason strings may be sent outside CONNACK and DISCONNECT [MQTT-3.1.2-29].
+    pub(super) problem_information: bool,
+    /// Bytes that wait to be written.
+    pub(super) outbox: Outbox,
+    /// Bytes of the outbox that the memory account knows of.
+    pub(super) charged: usize,
+    /// The client's Maximum Packet Size [MQTT-3.1.2-24].
+    pub(super) packet_bytes_max: usize,
+    /// One and a half keep-alive intervals; zero for none.
+    pub(super) silence_ms_max: u64,
+    /// When a packet came last.
+    pub(super) heard_at: Time,
+    /// When its timer is armed for; [`Time::NEVER`] if it is not.
+    pub(super) timer_at: Time,
+    pub(super) incoming_aliases: Option<Box<IncomingAliases>>,
+    pub(super) outgoing_aliases: Option<Box<OutgoingAliases>>,
+    pauses: Option<Box<Pauses>>,
+}
+
+impl Connection {
+    pub(super) fn new(id: ConnectionId, peer: PeerAddress, listener: ListenerId, now: Time) -> Self {
+        Self {
+            id,
+            peer,
+            listener,
+            stage: Stage::AwaitingConnect,
+            version: Version::V3_1_1,
+            problem_information: true,
+            outbox: Outbox::default(),
+            charged: 0,
+            packet_bytes_max: usize::MAX,
+            silence_ms_max: 0,
+            heard_at: now,
+            timer_at: Time::NEVER,
+            incoming_aliases: None,
+            outgoing_aliases: None,
+            pauses: None,
+        }
+    }
+
+    pub(super) fn session(&self) -> Option<SessionKey> {
+        match self.stage {
+            Stage::Live(session) => Some(session),
+            Stage::AwaitingConnect | Stage::AwaitingGrant(_) => None,
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.pauses.is_some()
+    }
+
+    pub(super) fn pauses_mut(&mut self) -> &mut Pauses {
+        self.pauses.get_or_insert_default()
+    }
+
+    /// Changes the pauses; true if that was the last one.
+    pub(super) fn unpause(&mut self, change: impl FnOnce(&mut Pauses)) -> bool {
+        let Some(pauses) = &mut self.pauses else { return false };
+        change(pauses);
+        let is_over = pauses.is_empty();
+        if is_over {
+            self.pauses = None;
+        }
+        is_over
+    }
+}
+
+/// The connections of one shard, by slot; a slot belongs to whoever has the newest serial.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    slots: Vec<Option<Box<Connection>>>,
+    count: usize,
+}
+
+impl Connections {
+    pub(super) fn insert(&mut self, connection: Connection) {
+        let slot = connection.id.slot();
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        debug_assert!(self.slots[slot].is_none(), "the shell reuses a slot only after its close");
+        self.slots[slot] = Some(Box::new(connection));
+        self.count += 1;
+    }
+
+    #[inline]
+    pub(super) fn find(&self, id: ConnectionId) -> Option<&Connection> {
+        self.slots.get(id.slot())?.as_deref().filter(|connection| connection.id == id)
+    }
+
+    #[inline]
+    pub(super) fn find_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.slots.get_mut(id.slot())?.as_deref_mut().filter(|connection| connection.id == id)
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let slot = self.slots.get_mut(id.slot())?;
+        if slot.as_ref().is_none_or(|connection| connection.id != id) {
+            return None;
+        }
+        self.count -= 1;
+        slot.take().map(|connection| *connection)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Every id, by slot.
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.slots.iter().flatten().map(|connection| connection.id).collect()
+    }
+}

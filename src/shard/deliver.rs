@@ -1,0 +1,372 @@
+//! A message goes to a session: written at once, queued, or dropped and counted.
+
+use std::rc::Rc;
+
+use skein_protocol::{
+    Version,
+    qos::{PacketId, QoS},
+};
+
+use super::{
+    Connection, Shard, Time, Turn,
+    connect::lower,
+    memory::MemoryLevel,
+    metrics::DropReason,
+};
+use crate::{
+    router::{Envelope, Frames, Route, Shape},
+    session::{
+        Application, ApplicationRef, Buffers, Delivery, Grant, Payload, Publisher, Pushed,
+        QueueLimits, SessionKey, ShareOrigin, TopicField,
+    },
+};
+
+/// A message on its way to its receivers on this shard.
+#[derive(Debug)]
+pub(super) struct Outgoing<'a> {
+    pub(super) message: ApplicationRef<'a>,
+    /// Who is paused when a receiver does not keep up.
+    pub(super) publisher: Option<Publisher>,
+    /// Orders the retained messages of one publishing shard; zero for others.
+    pub(super) stamp: u64,
+    /// The copy that queues and windows share, made when the first needs it.
+    kept: Option<Rc<Application>>,
+}
+
+impl<'a> Outgoing<'a> {
+    pub(super) fn new(message: ApplicationRef<'a>, publisher: Option<Publisher>) -> Self {
+        Self { message, publisher, stamp: 0, kept: None }
+    }
+
+    /// A message that is kept already.
+    pub(super) fn of_kept(kept: &'a Rc<Application>) -> Self {
+        let kept_too = Some(Rc::clone(kept));
+        Self { message: kept.borrow(), publisher: None, stamp: 0, kept: kept_too }
+    }
+
+    fn keep(&mut self) -> Rc<Application> {
+        Rc::clone(self.kept.get_or_insert_with(|| Rc::new(self.message.to_owned())))
+    }
+}
+
+/// How one receiver gets a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) grant: &'a Grant,
+    pub(super) retain: bool,
+    pub(super) share: Option<&'a Rc<ShareOrigin>>,
+    /// A retained reply: it comes in bounded steps and is never cut short by queue limits.
+    pub(super) is_replay: bool,
+}
+
+/// One PUBLISH to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sending<'a> {
+    pub(super) message: ApplicationRef<'a>,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) dup: bool,
+    pub(super) packet_id: Option<PacketId>,
+    pub(super) identifiers: &'a [u32],
+}
+
+impl Sending<'_> {
+    fn shape(&self, version: Version) -> Shape {
+        Shape { version, qos: self.qos, retain: self.retain }
+    }
+
+    fn envelope(&self, connection: &Connection) -> Envelope<'_> {
+        let version = connection.version;
+        let identifiers = if version == Version::V5 { self.identifiers } else { &[] };
+        let aliases = connection.outgoing_aliases.as_ref();
+        let topic = aliases.map_or(TopicField::Whole, |a| a.field(self.message.topic));
+        let packet_id = self.packet_id;
+        Envelope { shape: self.shape(version), dup: self.dup, packet_id, topic, identifiers }
+    }
+
+    /// Whether only the packet id differs between this and other receivers.
+    fn is_plain(&self, connection: &Connection) -> bool {
+        !self.dup
+            && connection.outgoing_aliases.is_none()
+            && (self.identifiers.is_empty() || connection.version != Version::V5)
+    }
+}
+
+impl Connection {
+    /// Whether a PUBLISH is not larger than the client allows [MQTT-3.1.2-24].
+    pub(super) fn takes(&self, sending: &Sending<'_>, now: Time) -> bool {
+        self.packet_bytes_max == usize::MAX
+            || sending.envelope(self).packet_len(&sending.message, now) <= self.packet_bytes_max
+    }
+
+    /// Appends a PUBLISH; true if the outbox was empty before.
+    #[inline]
+    pub(super) fn write_publish(
+        &mut self,
+        sending: &Sending<'_>,
+        frames: Option<&mut Frames>,
+        buffers: &mut Buffers,
+        now: Time,
+    ) -> bool {
+        let was_empty = self.outbox.is_empty();
+        match frames {
+            Some(frames) if sending.is_plain(self) => {
+                let frame = frames.frame(sending.shape(self.version), &sending.message, now);
+                if let Some(id) = sending.packet_id {
+                    frame.set_packet_id(id);
+                }
+                self.outbox.append(&frame.bytes, buffers);
+            }
+            _ => self.write_envelope(sending, buffers, now),
+        }
+        if let Payload::Shared(payload) = sending.message.payload {
+            self.outbox.append_shared(payload);
+        }
+        was_empty
+    }
+
+    fn write_envelope(&mut self, sending: &Sending<'_>, buffers: &mut Buffers, now: Time) {
+        let envelope = sending.envelope(self);
+        self.outbox.append_with(buffers, |out| envelope.write(&sending.message, now, out));
+        if let TopicField::Introduces(alias) = envelope.topic
+            && let Some(aliases) = &mut self.outgoing_aliases
+        {
+            aliases.introduced(sending.message.topic, alias);
+        }
+    }
+}
+
+impl Shard {
+    /// Delivers to every local session of the route; `own` is the session that published.
+    #[inline]
+    pub(super) fn deliver_to_receivers(
+        &mut self,
+        outgoing: &mut Outgoing<'_>,
+        route: &Route,
+        own: Option<SessionKey>,
+        turn: &mut Turn<'_>,
+    ) {
+        for receiver in &route.receivers {
+            let Some(grant) = receiver.grant_for(own) else { continue };
+            let retain = outgoing.message.retain && grant.retain_as_published;
+            let terms = Terms { grant, retain, share: None, is_replay: false };
+            self.deliver(receiver.session, terms, outgoing, turn);
+        }
+    }
+
+    /// Delivers to one session.
+    #[inline]
+    pub(super) fn deliver(
+        &mut self,
+        session: SessionKey,
+        terms: Terms<'_>,
+        outgoing: &mut Outgoing<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        if outgoing.stamp != 0 && !terms.is_replay {
+            self.replays.note_live(session, outgoing.message.topic, outgoing.stamp);
+        }
+        match lower(outgoing.message.qos, terms.grant.qos) {
+            QoS::AtMostOnce => self.deliver_at_most_once(session, terms, outgoing, turn),
+            qos => self.deliver_in_exchange(session, qos, terms, outgoing, turn),
+        }
+    }
+
+    #[inline]
+    fn deliver_at_most_once(
+        &mut self,
+        key: SessionKey,
+        terms: Terms<'_>,
+        outgoing: &Outgoing<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let session = self.sessions.at(key);
+        let Some(id) = session.connection else { return };
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        let limits = &self.settings.limits;
+        let waiting = connection.outbox.len();
+        if session.is_slow() || waiting >= limits.outbox_bytes_max {
+            self.drop_message(key, outgoing.message.topic, DropReason::SlowConsumer, turn);
+            return;
+        }
+        if waiting > 0 && self.memory.level() >= MemoryLevel::DropQoS0 {
+            self.drop_message(key, outgoing.message.topic, DropReason::Memory, turn);
+            return;
+        }
+        let sending = Sending {
+            message: outgoing.message,
+            qos: QoS::AtMostOnce,
+            retain: terms.retain,
+            dup: false,
+            packet_id: None,
+            identifiers: terms.grant.identifiers.as_deref().unwrap_or_default(),
+        };
+        if !connection.takes(&sending, turn.now) {
+            self.drop_message(key, outgoing.message.topic, DropReason::PacketTooLarge, turn);
+            return;
+        }
+        let frames = Some(&mut self.frames);
+        if connection.write_publish(&sending, frames, &mut self.buffers, turn.now) {
+            turn.effects.dirty.push(id);
+        }
+        self.metrics.publishes_sent += 1;
+        if connection.outbox.len() > limits.outbox_high_water_bytes {
+            self.press(key, outgoing.publisher, turn);
+        }
+    }
+
+    fn deliver_in_exchange(
+        &mut self,
+        key: SessionKey,
+        qos: QoS,
+        terms: Terms<'_>,
+        outgoing: &mut Outgoing<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let delivery = Delivery {
+            message: outgoing.keep(),
+            qos,
+            retain: terms.retain,
+            identifiers: terms.grant.identifiers.clone(),
+            share: terms.share.cloned(),
+        };
+        if !self.sends_at_once(key) {
+            self.enqueue(key, delivery, terms.is_replay, outgoing.publisher, turn);
+            return;
+        }
+        self.send_delivery(key, delivery, true, turn);
+        let connection = self.sessions.at(key).connection;
+        let waiting = connection.and_then(|id| self.connections.find(id)).map(|c| c.outbox.len());
+        if waiting.is_some_and(|bytes| bytes > self.settings.limits.outbox_high_water_bytes) {
+            self.press(key, outgoing.publisher, turn);
+        }
+    }
+
+    /// Whether a QoS 1 or 2 message may leave now, ahead of nobody.
+    fn sends_at_once(&self, key: SessionKey) -> bool {
+        let session = self.sessions.at(key);
+        let Some(connection) = session.connection.and_then(|id| self.connections.find(id)) else {
+            return false;
+        };
+        session.queue.is_empty()
+            && session.sender.quota() > 0
+            && !session.is_slow()
+            && connection.outbox.len() < self.settings.limits.outbox_bytes_max
+    }
+
+    /// Begins the exchange and writes the PUBLISH; `frames` hold this very message if
+    /// `is_framed`. The session is connected and has quota.
+    pub(super) fn send_delivery(
+        &mut self,
+        key: SessionKey,
+        delivery: Delivery,
+        is_framed: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let session = self.sessions.at_mut(key);
+        let Some(id) = session.connection else { return };
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        let message = Rc::clone(&delivery.message);
+        let identifiers = delivery.identifiers.clone();
+        let mut sending = Sending {
+            message: message.borrow(),
+            qos: delivery.qos,
+            retain: delivery.retain,
+            dup: false,
+            packet_id: PacketId::new(1),
+            identifiers: identifiers.as_deref().unwrap_or_default(),
+        };
+        if !connection.takes(&sending, turn.now) {
+            self.drop_message(key, message.topic(), DropReason::PacketTooLarge, turn);
+            return;
+        }
+        let charged = delivery.bytes();
+        let Ok(packet_id) = session.sender.send(delivery.qos, delivery) else {
+            unreachable!("the sender has quota, and its ids outnumber it")
+        };
+        self.memory.charge(charged);
+        sending.packet_id = Some(packet_id);
+        let frames = is_framed.then_some(&mut self.frames);
+        if connection.write_publish(&sending, frames, &mut self.buffers, turn.now) {
+            turn.effects.dirty.push(id);
+        }
+        self.metrics.publishes_sent += 1;
+    }
+
+    /// Puts a delivery into the session's queue, or does what its policy says.
+    fn enqueue(
+        &mut self,
+        key: SessionKey,
+        delivery: Delivery,
+        is_replay: bool,
+        publisher: Option<Publisher>,
+        turn: &mut Turn<'_>,
+    ) {
+        if self.memory.level() >= MemoryLevel::RefuseQueues && !is_replay {
+            self.drop_message(key, delivery.message.topic(), DropReason::Memory, turn);
+            return;
+        }
+        let limits = self.queue_limits();
+        let session = self.sessions.at_mut(key);
+        let before = session.queue.bytes();
+        let pushed = if is_replay {
+            session.queue.push_unbounded(delivery);
+            Pushed::Queued
+        } else {
+            session.queue.push(delivery, limits, session.overflow)
+        };
+        let after = session.queue.bytes();
+        self.memory.adjust(before, after);
+        self.on_pushed(key, pushed, turn);
+        self.update_fullness(key, turn);
+        self.press_for_queue(key, publisher, turn);
+    }
+
+    pub(super) fn queue_limits(&self) -> QueueLimits {
+        let limits = &self.settings.limits;
+        QueueLimits { messages_max: limits.queue_messages_max, bytes_max: limits.queue_bytes_max }
+    }
+
+    fn on_pushed(&mut self, key: SessionKey, pushed: Pushed, turn: &mut Turn<'_>) {
+        let dropped = match pushed {
+            Pushed::Queued => return,
+            Pushed::DroppedNewest(delivery) => vec![delivery],
+            Pushed::DroppedOldest(deliveries) => deliveries,
+            Pushed::Overflowed(delivery) => {
+                self.doomed.extend(self.sessions.at(key).connection);
+                vec![delivery]
+            }
+        };
+        for delivery in dropped {
+            self.drop_message(key, delivery.message.topic(), DropReason::QueueFull, turn);
+        }
+    }
+
+    /// A message that a session wanted is not delivered: counted by session, topic prefix and
+    /// reason, and told in the log ever more seldom.
+    pub(super) fn drop_message(
+        &mut self,
+        key: SessionKey,
+        topic: &str,
+        reason: DropReason,
+        turn: &mut Turn<'_>,
+    ) {
+        self.metrics.count_drop(reason, topic);
+        let session = self.sessions.at_mut(key);
+        session.dropped += 1;
+        if session.dropped.is_power_of_two() {
+            let text = format!(
+                "message to {topic:?} dropped: {}; {} so far",
+                reason.name(),
+                session.dropped
+            );
+            turn.effects.notices.push(super::Notice {
+                level: super::NoticeLevel::Warning,
+                kind: "message-dropped",
+                connection: session.connection,
+                client: Some(Box::from(&*session.client_id)),
+                text,
+            });
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the shell is asked to do after an event. Bytes wait in the outboxes, messages for other
+//! shards in the lanes; the rest stands here.
+
+use crate::session::{ConnectionId, Outbox};
+
+/// How loud a line in the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeLevel {
+    /// For those who look for one client.
+    Debug,
+    /// The ordinary course: connects, disconnects.
+    Info,
+    /// A peer broke a rule, or something had to be dropped.
+    Warning,
+}
+
+/// A line for the log. The shell prints it, at most so many of one kind each second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// How loud.
+    pub level: NoticeLevel,
+    /// What kind of line it is; the key of the rate limit.
+    pub kind: &'static str,
+    /// The connection it is about.
+    pub connection: Option<ConnectionId>,
+    /// The client id it is about, as the client chose it: the shell escapes it.
+    pub client: Option<Box<str>>,
+    /// What happened.
+    pub text: String,
+}
+
+/// A connection that the core has forgotten. No further event may name it.
+#[derive(Debug)]
+pub struct Close {
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// What is still to be written, for a bounded time.
+    pub rest: Outbox,
+}
+
+/// Everything the shell is asked to do.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Connections whose outbox has something to write again; flush each once.
+    pub dirty: Vec<ConnectionId>,
+    /// Connections to write out and close.
+    pub closes: Vec<Close>,
+    /// Connections that may be read again: their buffered bytes are to be looked at even if the
+    /// socket shows nothing new.
+    pub resumes: Vec<ConnectionId>,
+    /// Lines for the log.
+    pub notices: Vec<Notice>,
+}

@@ -1,0 +1,211 @@
+//! A connection has found its home: the old connection goes, the session is made or resumed, and
+//! CONNACK says so (3.2).
+
+use std::{num::NonZeroU32, rc::Rc};
+
+use skein_protocol::{
+    Version,
+    packet::{ConnAck, ConnAckProperties, Connect, Packet, Will as WillFields},
+    qos::QoS,
+    reason::ReasonCode,
+};
+
+use super::{ConnectionId, NoticeLevel, Shard, Stage, Turn, respond::Violation, timers::Timer};
+use crate::session::{ApplicationRef, OutgoingAliases, Payload, Session, SessionKey, Will};
+
+impl Shard {
+    /// Makes the connection the one of its client id, by the registrar's grant.
+    pub(super) fn establish(
+        &mut self,
+        id: ConnectionId,
+        client_id: &str,
+        connect: &Connect<'_>,
+        epoch: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        self.take_over(client_id, connect.clean_start, turn);
+        let resumed = self.sessions.find_by_client_id(client_id);
+        let sessions_max = self.settings.limits.sessions_max.div_ceil(self.shards);
+        if resumed.is_none() && self.sessions.len() >= sessions_max {
+            self.release(client_id, epoch, turn);
+            let violation = Violation::new(ReasonCode::QuotaExceeded, "sessions_max is reached");
+            self.refuse_connect(id, connect.version, &violation, turn);
+            return;
+        }
+        let session = resumed.unwrap_or_else(|| self.new_session(id, client_id, connect, epoch));
+        self.attach(id, session, connect, epoch, turn);
+        let is_resumed = resumed.is_some();
+        self.metrics.connections_accepted += 1;
+        self.metrics.sessions_resumed += u64::from(is_resumed);
+        self.send_connack(id, client_id, connect, is_resumed, turn);
+        let text = connected_text(connect, is_resumed);
+        self.notice_of(NoticeLevel::Info, "connected", id, &text, turn);
+        self.set_shares_online(session, true, turn);
+        turn.effects.resumes.push(id);
+        self.refill(session, turn);
+    }
+
+    /// Closes the connection that has this client id now [MQTT-3.1.4-3], and ends its session if
+    /// the new one asks for a clean start [MQTT-3.1.2-4].
+    fn take_over(&mut self, client_id: &str, clean_start: bool, turn: &mut Turn<'_>) {
+        let Some(session) = self.sessions.find_by_client_id(client_id) else { return };
+        if let Some(old) = self.sessions.at(session).connection {
+            self.metrics.sessions_taken_over += 1;
+            let text = "[MQTT-3.1.4-3] another connection came with the same client id";
+            self.notice_of(NoticeLevel::Info, "taken-over", old, text, turn);
+            let violation = Violation::new(ReasonCode::SessionTakenOver, text);
+            self.disconnect(old, &violation, turn);
+        }
+        if clean_start && let Some(session) = self.sessions.find_by_client_id(client_id) {
+            self.end_session(session, turn);
+        }
+    }
+
+    fn new_session(
+        &mut self,
+        id: ConnectionId,
+        client_id: &str,
+        connect: &Connect<'_>,
+        epoch: u64,
+    ) -> SessionKey {
+        let listener = self.connections.find(id).map(|connection| connection.listener.0);
+        let listener = self.settings.listeners.get(usize::from(listener.unwrap_or_default()));
+        let overflow = listener.map_or(crate::config::Overflow::DropNewest, |l| l.overflow);
+        self.sessions.insert(Session::new(Rc::from(client_id), epoch, connect.version, overflow))
+    }
+
+    /// Joins connection and session for each other.
+    fn attach(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        connect: &Connect<'_>,
+        epoch: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        self.disarm_session(key);
+        let will = connect.will.as_ref().map(|will| Box::new(owned_will(will)));
+        let limits = &self.settings.limits;
+        let session = self.sessions.at_mut(key);
+        session.epoch = epoch;
+        session.version = connect.version;
+        session.connection = Some(id);
+        session.expiry_s = granted_expiry_s(connect, limits);
+        session.will = will;
+        let theirs = connect.properties.receive_maximum.map_or(u16::MAX, |maximum| maximum.get());
+        session.sender.begin_connection(theirs.min(limits.in_flight_max));
+        // Before 5.0 a client can not be told a Receive Maximum: it has all packet ids.
+        let ours = if connect.version == Version::V5 { limits.receive_maximum } else { u16::MAX };
+        session.receiver.begin_connection(ours);
+
+        let keep_alive_s = self.keep_alive_s(connect);
+        let aliases_max = connect.properties.topic_alias_maximum.unwrap_or(0);
+        let aliases_max = aliases_max.min(self.settings.limits.topic_alias_outgoing_max);
+        let hasher = self.placement.clone();
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        connection.stage = Stage::Live(key);
+        connection.version = connect.version;
+        connection.problem_information =
+            connect.properties.request_problem_information.unwrap_or(true);
+        connection.packet_bytes_max =
+            connect.properties.maximum_packet_size.map_or(usize::MAX, |size| size.get() as usize);
+        connection.outgoing_aliases =
+            (aliases_max > 0).then(|| Box::new(OutgoingAliases::new(aliases_max, hasher)));
+        connection.heard_at = turn.now;
+        connection.silence_ms_max = u64::from(keep_alive_s) * 1500;
+        let deadline = match keep_alive_s {
+            0 => super::Time::NEVER,
+            _ => turn.now.plus(connection.silence_ms_max),
+        };
+        self.arm_connection(id, deadline);
+    }
+
+    /// Stops the clocks that run while a session has no connection.
+    fn disarm_session(&mut self, key: SessionKey) {
+        let session = self.sessions.at_mut(key);
+        let (expires_at, will_at) = (session.expires_at.take(), session.will_at.take());
+        if let Some(at) = expires_at {
+            self.timers.cancel(at, Timer::SessionEnds(key));
+        }
+        if let Some(at) = will_at {
+            self.timers.cancel(at, Timer::WillDue(key));
+        }
+    }
+
+    /// The keep-alive in force, seconds. `keep_alive_s_max` binds only clients that can be told
+    /// [MQTT-3.2.2-21]: a 3.1.1 client would not know why it is closed.
+    fn keep_alive_s(&self, connect: &Connect<'_>) -> u16 {
+        let (asked, most) = (connect.keep_alive_s, self.settings.limits.keep_alive_s_max);
+        let is_bound = connect.version == Version::V5 && most > 0;
+        if is_bound && (asked == 0 || asked > most) { most } else { asked }
+    }
+
+    fn send_connack(
+        &mut self,
+        id: ConnectionId,
+        client_id: &str,
+        connect: &Connect<'_>,
+        session_present: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let settings = Rc::clone(&self.settings);
+        let limits = &settings.limits;
+        let unavailable = |is_available: bool| (!is_available).then_some(false);
+        let keep_alive_s = self.keep_alive_s(connect);
+        let expiry_s = granted_expiry_s(connect, limits);
+        let asked_expiry_s = connect.properties.session_expiry_s.unwrap_or(0);
+        let properties = ConnAckProperties {
+            session_expiry_s: (expiry_s != asked_expiry_s).then_some(expiry_s),
+            receive_maximum: limits.receive_maximum.try_into().ok(),
+            maximum_qos: (limits.maximum_qos != QoS::ExactlyOnce).then_some(limits.maximum_qos),
+            retain_available: unavailable(limits.retain_available),
+            maximum_packet_size: u32::try_from(limits.packet_bytes_max).ok().and_then(NonZeroU32::new),
+            assigned_client_id: connect.client_id.is_empty().then_some(client_id),
+            topic_alias_maximum: (limits.topic_alias_maximum > 0).then_some(limits.topic_alias_maximum),
+            wildcard_subscription_available: unavailable(limits.wildcard_subscription_available),
+            subscription_identifiers_available: unavailable(
+                limits.subscription_identifiers_available,
+            ),
+            shared_subscription_available: unavailable(limits.shared_subscription_available),
+            server_keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
+            ..ConnAckProperties::default()
+        };
+        // A 3.1 CONNACK has no session-present flag [MQTT 3.1, 3.2].
+        let session_present = session_present && connect.version != Version::V3_1;
+        let connack = ConnAck { session_present, reason: ReasonCode::Success, properties };
+        self.write(id, &Packet::ConnAck(connack), turn);
+    }
+}
+
+/// The Session Expiry Interval that holds, seconds: clean session 0 of 3.1 and 3.1.1 has its own.
+fn granted_expiry_s(connect: &Connect<'_>, limits: &crate::config::Limits) -> u32 {
+    let asked = match connect.version {
+        Version::V5 => connect.properties.session_expiry_s.unwrap_or(0),
+        Version::V3_1 | Version::V3_1_1 if connect.clean_start => 0,
+        Version::V3_1 | Version::V3_1_1 => limits.session_expiry_v3_s,
+    };
+    asked.min(limits.session_expiry_s_max)
+}
+
+fn owned_will(will: &WillFields<'_>) -> Will {
+    let mut properties = Vec::new();
+    will.properties.encode_forwarded(&mut properties);
+    let message = ApplicationRef {
+        topic: will.topic.as_str(),
+        properties: &properties,
+        payload: Payload::Inline(will.payload),
+        qos: will.qos,
+        retain: will.retain,
+        expires_at: None,
+    };
+    Will {
+        message: Rc::new(message.to_owned()),
+        delay_s: will.properties.delay_interval_s.unwrap_or(0),
+        message_expiry_s: will.properties.message_expiry_s,
+    }
+}
+
+fn connected_text(connect: &Connect<'_>, is_resumed: bool) -> String {
+    let session = if is_resumed { "session resumed" } else { "new session" };
+    format!("connected: MQTT {}, {session}, keep alive {} s", connect.version, connect.keep_alive_s)
+}

@@ -1,0 +1,81 @@
+//! Everything that can happen to a shard.
+
+use skein_protocol::{Error, frame::Frame};
+
+use super::{HandOver, Message};
+use crate::session::{ConnectionId, ListenerId, PeerAddress, ShardId};
+
+/// How a connection ended that the core did not close itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The peer closed its side.
+    EndOfStream,
+    /// The socket failed; the text is for the log.
+    Failed(String),
+}
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A socket was dealt to this shard by the acceptor.
+    Opened {
+        /// Its id here.
+        connection: ConnectionId,
+        /// Where it comes from.
+        peer: PeerAddress,
+        /// The listener it came through.
+        listener: ListenerId,
+    },
+    /// One whole packet arrived, cut but not parsed.
+    Packet {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The packet.
+        frame: Frame<'a>,
+    },
+    /// Bytes arrived that are no packet. The core answers and closes.
+    Malformed {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What is wrong with them.
+        error: Error,
+    },
+    /// The peer closed or the socket failed. Never sent for a connection that the core closed or
+    /// handed over.
+    Closed {
+        /// Which connection.
+        connection: ConnectionId,
+        /// How it ended.
+        cause: CloseCause,
+    },
+    /// The kernel took bytes out of this connection's outbox.
+    Flushed {
+        /// Which connection.
+        connection: ConnectionId,
+    },
+    /// A connection handed over by another shard arrived. Its unread bytes travel in the shell.
+    Arrived {
+        /// Its id here.
+        connection: ConnectionId,
+        /// The shard it comes from.
+        from: ShardId,
+        /// What that shard knew of it.
+        handed: Box<HandOver>,
+    },
+    /// One message out of the lane from another shard.
+    Message {
+        /// That shard.
+        from: ShardId,
+        /// The message.
+        message: Message,
+    },
+    /// Messages were taken out of what waits for the lane to another shard.
+    LaneMoved {
+        /// That shard.
+        to: ShardId,
+    },
+    /// The next deadline has passed.
+    Tick,
+    /// Stop: 0x8B to everybody, and no new connections.
+    ShutDown,
+}

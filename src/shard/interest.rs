@@ -1,0 +1,182 @@
+//! What this shard wants, told to all others (laws 1, 2 and 5).
+//!
+//! The first local subscriber of a filter makes an interest with a number, the barrier. The other
+//! shards apply it and answer; the SUBACK waits until all have. A later subscriber of the same
+//! filter waits for the same number.
+
+use std::collections::BTreeMap;
+
+use super::{Interest, Message, Shard, ShardId, Turn, subscribe::PendingSubscribe};
+use crate::{
+    session::FilterId,
+    topic::{FilterEntry, Share},
+};
+
+/// The barriers of one shard, and who waits for them.
+#[derive(Debug)]
+pub(super) struct InterestState {
+    /// The last barrier sent.
+    issued: u64,
+    /// The highest barrier each other shard has applied; our own is not asked.
+    applied: Vec<u64>,
+    /// SUBSCRIBEs that wait, by barrier and order of arrival.
+    waiting: BTreeMap<(u64, u64), PendingSubscribe>,
+    arrivals: u64,
+}
+
+impl InterestState {
+    pub(super) fn new(shards: usize) -> Self {
+        Self { issued: 0, applied: vec![0; shards], waiting: BTreeMap::new(), arrivals: 0 }
+    }
+
+    fn issue(&mut self) -> u64 {
+        self.issued += 1;
+        self.issued
+    }
+
+    /// The highest barrier that every other shard has applied.
+    fn applied_everywhere(&self, own: ShardId) -> u64 {
+        let others = self.applied.iter().enumerate().filter(|(shard, _)| *shard != own.index());
+        others.map(|(_, barrier)| *barrier).min().unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn wait(&mut self, barrier: u64, pending: PendingSubscribe) {
+        self.arrivals += 1;
+        self.waiting.insert((barrier, self.arrivals), pending);
+    }
+
+    /// One SUBSCRIBE whose barrier is reached.
+    fn pop_reached(&mut self, own: ShardId) -> Option<PendingSubscribe> {
+        let reached = self.applied_everywhere(own);
+        let entry = self.waiting.first_entry()?;
+        (entry.key().0 <= reached).then(|| entry.remove())
+    }
+}
+
+impl Shard {
+    /// Changes what stands at a filter; what that means for the others is told to them. Forgets
+    /// the filter if nobody wants it any more.
+    pub(super) fn change_filter(
+        &mut self,
+        filter: FilterId,
+        turn: &mut Turn<'_>,
+        change: impl FnOnce(&mut FilterEntry),
+    ) {
+        let summary = |entry: &FilterEntry| {
+            let is_wanted = !entry.local().is_empty();
+            (is_wanted, is_wanted && entry.full_local as usize == entry.local().len())
+        };
+        let entry = self.subscriptions.entry_mut(filter);
+        let (was_wanted, was_full) = summary(entry);
+        change(entry);
+        let (is_wanted, is_full) = summary(entry);
+        if was_wanted != is_wanted {
+            self.tell_wanted(filter, is_wanted, turn);
+        }
+        if is_wanted && was_full != is_full && self.shards > 1 {
+            let pattern: Box<str> = self.subscriptions.text(filter).into();
+            self.tell_interest(|| Interest::Full { pattern: pattern.clone(), is_full }, 0);
+        }
+        self.subscriptions.prune(filter);
+    }
+
+    fn tell_wanted(&mut self, filter: FilterId, is_wanted: bool, _turn: &mut Turn<'_>) {
+        let pattern: Box<str> = self.subscriptions.text(filter).into();
+        if is_wanted {
+            let barrier = self.interest.issue();
+            self.subscriptions.entry_mut(filter).barrier = barrier;
+            self.tell_interest(|| Interest::Subscribed { pattern: pattern.clone() }, barrier);
+        } else {
+            self.tell_interest(|| Interest::Unsubscribed { pattern: pattern.clone() }, 0);
+        }
+    }
+
+    /// Changes our part of a share; the others are told its weight. Forgets it if nobody is left.
+    pub(super) fn change_share(
+        &mut self,
+        filter: FilterId,
+        group: &str,
+        _turn: &mut Turn<'_>,
+        change: impl FnOnce(&mut Share),
+    ) {
+        let share = self.subscriptions.share_mut(filter, group);
+        let before = share.weight();
+        change(share);
+        let (weight, key) = (share.weight(), share.key);
+        if weight != before {
+            // The first member waits until all others know of the share.
+            let barrier = if before.members == 0 { self.interest.issue() } else { 0 };
+            if barrier > 0 {
+                self.subscriptions.share_mut(filter, group).barrier = barrier;
+            }
+            let pattern: Box<str> = self.subscriptions.text(filter).into();
+            let interest = || {
+                let (pattern, group) = (pattern.clone(), group.into());
+                Interest::Share { pattern, group, key, weight }
+            };
+            self.tell_interest(interest, barrier);
+        }
+        self.subscriptions.prune_share(filter, group);
+    }
+
+    fn tell_interest(&mut self, interest: impl Fn() -> Interest, barrier: u64) {
+        for shard in self.others() {
+            let message = Message::Interest { changes: vec![interest()], barrier };
+            self.lanes.send(shard, message);
+        }
+    }
+
+    /// Another shard wants something else than before.
+    pub(super) fn on_interest(
+        &mut self,
+        from: ShardId,
+        changes: Vec<Interest>,
+        barrier: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        for change in changes {
+            self.apply_interest(from, change);
+        }
+        if barrier > 0 {
+            self.tell(from, Message::Applied { barrier }, turn);
+        }
+    }
+
+    fn apply_interest(&mut self, from: ShardId, change: Interest) {
+        let subscriptions = &mut self.subscriptions;
+        match change {
+            Interest::Subscribed { pattern } => {
+                let filter = subscriptions.insert(&pattern);
+                subscriptions.entry_mut(filter).shards.insert(from);
+            }
+            Interest::Unsubscribed { pattern } => {
+                let Some(filter) = subscriptions.find(&pattern) else { return };
+                let entry = subscriptions.entry_mut(filter);
+                entry.shards.remove(from);
+                entry.full_shards.remove(from);
+                subscriptions.prune(filter);
+            }
+            Interest::Full { pattern, is_full } => {
+                let Some(filter) = subscriptions.find(&pattern) else { return };
+                let full = &mut subscriptions.entry_mut(filter).full_shards;
+                let _ = if is_full { full.insert(from) } else { full.remove(from) };
+            }
+            Interest::Share { pattern, group, key, weight } => {
+                subscriptions.set_share_neighbour(&pattern, &group, from, key, weight);
+            }
+        }
+    }
+
+    /// Another shard has applied our interest up to this barrier.
+    pub(super) fn on_applied(&mut self, from: ShardId, barrier: u64, turn: &mut Turn<'_>) {
+        self.interest.applied[from.index()] = barrier;
+        self.finish_reached(turn);
+    }
+
+    /// Finishes every SUBSCRIBE whose barrier is reached.
+    pub(super) fn finish_reached(&mut self, turn: &mut Turn<'_>) {
+        while let Some(pending) = self.interest.pop_reached(self.id) {
+            self.finish_subscribe(pending, turn);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A connection ends, and perhaps its session with it.
+
+use skein_protocol::{Error, packet::Disconnect, reason::ReasonCode};
+
+use super::{
+    CloseCause, Connection, ConnectionId, NoticeLevel, Shard, Turn,
+    effect::Close,
+    metrics::DropReason,
+    respond::Violation,
+    timers::Timer,
+};
+use crate::session::{Delivery, SessionKey};
+
+impl Shard {
+    /// DISCONNECT from the client (3.14).
+    pub(super) fn on_disconnect(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        disconnect: &Disconnect<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        if let Some(expiry_s) = disconnect.properties.session_expiry_s {
+            let session = self.sessions.at_mut(key);
+            if session.expiry_s == 0 && expiry_s != 0 {
+                return Err(Error::SessionExpiryRaisedFromZero.into());
+            }
+            session.expiry_s = expiry_s.min(self.settings.limits.session_expiry_s_max);
+        }
+        let publishes_will = disconnect.reason != ReasonCode::Success;
+        let text = if publishes_will { "disconnected with will" } else { "disconnected" };
+        self.notice_of(NoticeLevel::Info, "disconnected", id, text, turn);
+        self.close(id, turn);
+        self.lose(key, publishes_will, turn);
+        Ok(())
+    }
+
+    /// The peer closed, or the socket failed.
+    pub(super) fn on_closed(&mut self, id: ConnectionId, cause: &CloseCause, turn: &mut Turn<'_>) {
+        let Some(session) = self.connections.find(id).map(Connection::session) else { return };
+        let text = match cause {
+            CloseCause::EndOfStream => "closed by the client without DISCONNECT".to_owned(),
+            CloseCause::Failed(why) => format!("connection lost: {why}"),
+        };
+        let level = if session.is_some() { NoticeLevel::Info } else { NoticeLevel::Debug };
+        self.notice_of(level, "connection-lost", id, &text, turn);
+        self.close(id, turn);
+        if let Some(session) = session {
+            self.lose(session, true, turn);
+        }
+    }
+
+    /// Forgets a connection; the shell writes what waits and closes the socket.
+    pub(super) fn close(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Option<Connection> {
+        self.arm_connection(id, super::Time::NEVER);
+        let mut connection = self.connections.remove(id)?;
+        self.memory.release(connection.charged);
+        let rest = std::mem::take(&mut connection.outbox);
+        turn.effects.closes.push(Close { connection: id, rest });
+        Some(connection)
+    }
+
+    /// The session has lost its connection. The will is published now, later or not at all
+    /// [MQTT-3.1.2-8], [MQTT-3.1.2-10]; the session ends now, later or never.
+    pub(super) fn lose(&mut self, key: SessionKey, publishes_will: bool, turn: &mut Turn<'_>) {
+        self.calm(key, turn);
+        let session = self.sessions.at_mut(key);
+        session.connection = None;
+        if !publishes_will {
+            session.will = None;
+        }
+        self.set_shares_online(key, false, turn);
+        self.replays.pause(key);
+        self.schedule_will(key, turn);
+        let session = self.sessions.at_mut(key);
+        if session.ends_with_connection() {
+            self.end_session(key, turn);
+            return;
+        }
+        let expires_at = session.end_after_loss(turn.now);
+        session.expires_at = expires_at;
+        if let Some(at) = expires_at {
+            self.timers.arm(at, Timer::SessionEnds(key));
+        }
+    }
+
+    pub(super) fn on_session_expired(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        self.sessions.at_mut(key).expires_at = None;
+        self.end_session(key, turn);
+    }
+
+    /// Forgets a session without connection: a will that still waits is published
+    /// [MQTT-3.1.2-8], its shared messages go to other members, its registrar is told.
+    pub(super) fn end_session(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        self.publish_will(key, turn);
+        if let Some(at) = self.sessions.at_mut(key).expires_at.take() {
+            self.timers.cancel(at, Timer::SessionEnds(key));
+        }
+        self.set_session_full(key, false, turn);
+        self.replays.forget(key);
+        let held = std::mem::take(&mut self.sessions.at_mut(key).subscriptions);
+        for subscription in &held {
+            self.drop_subscription(key, subscription, turn);
+        }
+        let mut session = self.sessions.remove(key);
+        self.metrics.sessions_ended += 1;
+        self.release(&session.client_id, session.epoch, turn);
+        self.memory.release(session.queue.bytes());
+        let unacknowledged: Vec<_> = session.sender.drain().collect();
+        for (_, delivery) in &unacknowledged {
+            self.memory.release(delivery.bytes());
+        }
+        // Of QoS 2, what has left belongs to this session alone [MQTT-4.8.2-5].
+        let in_flight = unacknowledged.into_iter().map(|(_, delivery)| delivery);
+        let in_flight = in_flight.filter(|d| d.qos != skein_protocol::qos::QoS::ExactlyOnce);
+        for delivery in in_flight.chain(session.queue.drain()) {
+            self.pass_on(delivery, turn);
+        }
+    }
+
+    /// A message for a session that has ended: one of a shared subscription goes to another
+    /// member (MQTT 5, 4.8.2), others have nobody left.
+    fn pass_on(&mut self, delivery: Delivery, turn: &mut Turn<'_>) {
+        if let Some(origin) = delivery.share.clone()
+            && !self.deliver_to_share(&origin, &delivery, turn)
+        {
+            self.metrics.count_drop(DropReason::NoMemberLeft, delivery.message.topic());
+        }
+    }
+
+    /// The broker stops: everybody is told [MQTT-3.14.0-1 allows it only after CONNACK].
+    pub(super) fn on_shut_down(&mut self, turn: &mut Turn<'_>) {
+        self.is_shutting_down = true;
+        let violation = Violation::new(ReasonCode::ServerShuttingDown, "the broker is shutting down");
+        for id in self.connections.ids() {
+            self.disconnect(id, &violation, turn);
+        }
+    }
+}

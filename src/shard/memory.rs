@@ -1,0 +1,92 @@
+//! The memory budget: one shard's part of `memory_bytes_max`, and what is done as it fills.
+
+/// What the broker no longer does, by rising need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum MemoryLevel {
+    /// Below 80 %.
+    Free,
+    /// From 80 %: new connections are refused.
+    RefuseConnections,
+    /// From 90 %: QoS 0 that would wait is dropped.
+    DropQoS0,
+    /// From 95 %: queues no longer grow.
+    RefuseQueues,
+    /// From 100 %: publishers are paused.
+    PausePublishers,
+}
+
+/// Bytes that clients make this shard hold: outboxes, queues, windows, retained messages.
+#[derive(Debug)]
+pub(super) struct Account {
+    used: usize,
+    /// Zero for no budget.
+    budget: usize,
+}
+
+impl Account {
+    pub(super) fn new(budget: usize) -> Self {
+        Self { used: 0, budget }
+    }
+
+    #[inline]
+    pub(super) fn charge(&mut self, bytes: usize) {
+        self.used += bytes;
+    }
+
+    #[inline]
+    pub(super) fn release(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.used, "what is released was charged");
+        self.used = self.used.saturating_sub(bytes);
+    }
+
+    /// Something that held `before` bytes now holds `after`.
+    #[inline]
+    pub(super) fn adjust(&mut self, before: usize, after: usize) {
+        self.charge(after);
+        self.release(before);
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    #[inline]
+    pub(super) fn level(&self) -> MemoryLevel {
+        if self.budget == 0 {
+            return MemoryLevel::Free;
+        }
+        match self.used.saturating_mul(100) / self.budget {
+            0..80 => MemoryLevel::Free,
+            80..90 => MemoryLevel::RefuseConnections,
+            90..95 => MemoryLevel::DropQoS0,
+            95..100 => MemoryLevel::RefuseQueues,
+            _ => MemoryLevel::PausePublishers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_levels_come_in_the_order_of_the_design() {
+        let mut account = Account::new(1_000);
+        let mut levels = Vec::new();
+        for _ in 0..21 {
+            levels.push(account.level());
+            account.charge(50);
+        }
+        assert!(levels.is_sorted());
+        assert_eq!((levels[15], levels[16]), (MemoryLevel::Free, MemoryLevel::RefuseConnections));
+        assert_eq!((levels[18], levels[19]), (MemoryLevel::DropQoS0, MemoryLevel::RefuseQueues));
+        assert_eq!(levels[20], MemoryLevel::PausePublishers);
+    }
+
+    #[test]
+    fn without_a_budget_nothing_is_refused() {
+        let mut account = Account::new(0);
+        account.charge(usize::MAX / 200);
+        assert_eq!(account.level(), MemoryLevel::Free);
+    }
+}

@@ -1,0 +1,140 @@
+//! The counters of one shard. Nothing is dropped or refused without one of them.
+
+use std::collections::BTreeMap;
+
+/// Topic prefixes (first levels) that are counted apart; the rest goes under `…`.
+const DROP_PREFIXES_MAX: usize = 256;
+
+/// Why a message was not delivered to a session that wanted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DropReason {
+    /// The session's queue was full.
+    QueueFull,
+    /// QoS 0 for a consumer whose grace is over, or whose outbox is full.
+    SlowConsumer,
+    /// Its time was over before delivery began.
+    Expired,
+    /// Larger than the client's Maximum Packet Size [MQTT-3.1.2-25].
+    PacketTooLarge,
+    /// The session of a shared subscription ended and no other member is left.
+    NoMemberLeft,
+    /// The memory budget of the broker is used up.
+    Memory,
+}
+
+impl DropReason {
+    /// The reason in words, for the log and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue full",
+            Self::SlowConsumer => "slow consumer",
+            Self::Expired => "expired",
+            Self::PacketTooLarge => "packet too large",
+            Self::NoMemberLeft => "no member left",
+            Self::Memory => "memory budget",
+        }
+    }
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// The counters of one shard, all since its start.
+        #[derive(Clone, Debug, Default)]
+        pub struct Metrics {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+            drops: BTreeMap<(DropReason, Box<str>), u64>,
+            drop_prefixes: usize,
+        }
+
+        impl Metrics {
+            /// Every counter with its name.
+            pub fn rows(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections dealt to this shard.
+    connections_opened,
+    /// Connections that were accepted with CONNACK 0.
+    connections_accepted,
+    /// Connections refused with a CONNACK reason.
+    connections_refused,
+    /// Connections closed because a peer broke the protocol.
+    protocol_errors,
+    /// Connections closed because they were silent for too long.
+    keep_alive_timeouts,
+    /// Connections handed to another shard.
+    connections_handed_over,
+    /// Sessions taken over by a newer connection.
+    sessions_taken_over,
+    /// Sessions resumed.
+    sessions_resumed,
+    /// Sessions that ended.
+    sessions_ended,
+    /// PUBLISH packets received.
+    publishes_received,
+    /// PUBLISH packets refused with a reason, or not routed where the version knows no reason.
+    publishes_refused,
+    /// PUBLISH packets put into an outbox.
+    publishes_sent,
+    /// Publishes told to other shards.
+    publishes_forwarded,
+    /// Wills published.
+    wills_published,
+    /// Messages not delivered to a session that wanted them; see the drops.
+    messages_dropped,
+    /// Retained messages refused because a limit is reached.
+    retained_refused,
+    /// Publishers paused for a slow consumer or a full lane.
+    publishers_paused,
+    /// Consumers whose grace ended before they kept up.
+    consumers_slow,
+    /// Replies of other shards that came too late for anybody.
+    late_replies,
+}
+
+impl Metrics {
+    /// Counts a message that was not delivered.
+    pub(super) fn count_drop(&mut self, reason: DropReason, topic: &str) {
+        self.messages_dropped += 1;
+        let prefix = topic.split('/').next().unwrap_or(topic);
+        if let Some(count) = self.drops.get_mut(&(reason, prefix.into())) {
+            *count += 1;
+            return;
+        }
+        let is_known_or_fits = self.drop_prefixes < DROP_PREFIXES_MAX;
+        self.drop_prefixes += usize::from(is_known_or_fits);
+        let prefix = if is_known_or_fits { prefix } else { "…" };
+        *self.drops.entry((reason, prefix.into())).or_default() += 1;
+    }
+
+    /// Messages not delivered, by reason and first topic level.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, &str, u64)> {
+        self.drops.iter().map(|((reason, prefix), count)| (*reason, &**prefix, *count))
+    }
+
+    /// Messages not delivered for this reason.
+    pub fn drops_for(&self, reason: DropReason) -> u64 {
+        self.drops().filter(|(r, ..)| *r == reason).map(|(.., count)| count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_counted_by_reason_and_prefix_within_a_bound() {
+        let mut metrics = Metrics::default();
+        for number in 0..2 * DROP_PREFIXES_MAX {
+            metrics.count_drop(DropReason::QueueFull, &format!("{number}/a"));
+        }
+        metrics.count_drop(DropReason::Expired, "0/b");
+        assert_eq!(metrics.messages_dropped, 2 * DROP_PREFIXES_MAX as u64 + 1);
+        assert!(metrics.drops().count() <= DROP_PREFIXES_MAX + 2);
+        assert_eq!(metrics.drops_for(DropReason::QueueFull), 2 * DROP_PREFIXES_MAX as u64);
+    }
+}

@@ -1,0 +1,195 @@
+//! Where a connection belongs (law 6): ask the registrar, stay or move.
+//!
+//! ```text
+//!   shard R (has the socket)      registrar G = hash(client id)        home X
+//!        │── Locate ──────────────────▶│
+//!        │◀─ Granted(epoch) ───────────│   no session, or R is its home: stay
+//!        │◀─ MustMove ─────────────────│   it lives elsewhere:
+//!        │── HandOver(socket) ────────▶│── HandOver(socket, epoch) ────▶│
+//!                                      │◀─ Released(epoch) ─────────────│   when the session ends
+//! ```
+//!
+//! A hand-over goes through the registrar, so that all grants for a client id reach its home in
+//! the order of their epochs, over one lane.
+
+use skein_protocol::packet::{Connect, Packet};
+
+use super::{
+    Connection, ConnectionId, HandOver, Message, Shard, ShardId, Stage, Turn,
+    connection::PendingConnect,
+    registrar::Located,
+};
+
+impl Shard {
+    /// The shard that knows where this client id lives.
+    pub(super) fn registrar_of(&self, client_id: &str) -> ShardId {
+        self.place_of(client_id)
+    }
+
+    /// The shard that keeps the retained message of this topic.
+    pub(super) fn home_of(&self, topic: &str) -> ShardId {
+        self.place_of(topic)
+    }
+
+    fn place_of(&self, text: &str) -> ShardId {
+        if self.shards == 1 {
+            return self.id;
+        }
+        ShardId::new((self.placement.hash_one(text) % self.shards as u64) as usize)
+    }
+
+    /// Asks where the connection belongs.
+    pub(super) fn locate(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        let Some(pending) = self.connections.find(id).and_then(pending) else { return };
+        let client_id = pending.client_id.clone();
+        let registrar = self.registrar_of(&client_id);
+        if registrar != self.id {
+            self.lanes.send(registrar, Message::Locate { client_id, connection: id });
+            return;
+        }
+        let (home, epoch) = self.registrar.grant(&client_id, self.id);
+        if home == self.id {
+            self.on_granted(id, &client_id, epoch, turn);
+        } else {
+            self.hand_over(id, home, Some(epoch));
+        }
+    }
+
+    /// As registrar: another shard asks.
+    pub(super) fn on_locate(
+        &mut self,
+        from: ShardId,
+        client_id: Box<str>,
+        connection: ConnectionId,
+        turn: &mut Turn<'_>,
+    ) {
+        let answer = match self.registrar.locate(&client_id, from) {
+            Located::Here(epoch) => Message::Granted { client_id, connection, epoch },
+            Located::There(_) => Message::MustMove { connection },
+        };
+        self.tell(from, answer, turn);
+    }
+
+    /// The registrar says that the connection stays.
+    pub(super) fn on_granted(
+        &mut self,
+        id: ConnectionId,
+        client_id: &str,
+        epoch: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(connection) = self.connections.find_mut(id) else {
+            self.metrics.late_replies += 1;
+            self.return_grant(client_id, epoch, turn);
+            return;
+        };
+        let stage = std::mem::replace(&mut connection.stage, Stage::AwaitingConnect);
+        let Stage::AwaitingGrant(pending) = stage else {
+            unreachable!("only a connection that waits for its grant is granted")
+        };
+        self.establish_pending(id, &pending, epoch, turn);
+    }
+
+    /// The registrar says that the session lives elsewhere.
+    pub(super) fn on_must_move(&mut self, registrar: ShardId, id: ConnectionId) {
+        if self.connections.find(id).is_some() {
+            self.hand_over(id, registrar, None);
+        } else {
+            self.metrics.late_replies += 1;
+        }
+    }
+
+    /// Sends the connection away; the shell puts its socket into the same lane slot.
+    fn hand_over(&mut self, id: ConnectionId, to: ShardId, epoch: Option<u64>) {
+        self.arm_connection(id, super::Time::NEVER);
+        let Some(connection) = self.connections.remove(id) else { return };
+        let Stage::AwaitingGrant(pending) = connection.stage else {
+            unreachable!("only a connection that waits for its grant moves")
+        };
+        self.metrics.connections_handed_over += 1;
+        let handed = HandOver {
+            connection: id,
+            client_id: pending.client_id,
+            connect: pending.connect,
+            peer: connection.peer,
+            listener: connection.listener,
+            epoch,
+        };
+        self.lanes.send(to, Message::HandOver(Box::new(handed)));
+    }
+
+    /// A connection arrived from another shard: here is its registrar, or its home.
+    pub(super) fn on_arrived(
+        &mut self,
+        id: ConnectionId,
+        _from: ShardId,
+        handed: HandOver,
+        turn: &mut Turn<'_>,
+    ) {
+        let mut connection = Connection::new(id, handed.peer, handed.listener, turn.now);
+        let pending =
+            Box::new(PendingConnect { connect: handed.connect, client_id: handed.client_id });
+        connection.version = decode_connect(&pending.connect).version;
+        match handed.epoch {
+            Some(epoch) => {
+                self.connections.insert(connection);
+                self.establish_pending(id, &pending, epoch, turn);
+            }
+            None => {
+                connection.stage = Stage::AwaitingGrant(pending);
+                self.connections.insert(connection);
+                self.locate(id, turn);
+            }
+        }
+    }
+
+    /// The socket was lost while its connection moved: only a grant is left to give back.
+    pub(super) fn on_lost_on_the_way(&mut self, handed: HandOver, turn: &mut Turn<'_>) {
+        if let Some(epoch) = handed.epoch {
+            self.return_grant(&handed.client_id, epoch, turn);
+        }
+    }
+
+    /// A grant came for a connection that is gone. If the session lives here it takes the epoch,
+    /// so that its end is known as the newest; else the registrar forgets the client id.
+    pub(super) fn return_grant(&mut self, client_id: &str, epoch: u64, turn: &mut Turn<'_>) {
+        match self.sessions.find_by_client_id(client_id) {
+            Some(session) => self.sessions.at_mut(session).epoch = epoch,
+            None => self.release(client_id, epoch, turn),
+        }
+    }
+
+    /// Tells the registrar that the session of this grant is over.
+    pub(super) fn release(&mut self, client_id: &str, epoch: u64, turn: &mut Turn<'_>) {
+        let registrar = self.registrar_of(client_id);
+        self.tell(registrar, Message::Released { client_id: client_id.into(), epoch }, turn);
+    }
+
+    fn establish_pending(
+        &mut self,
+        id: ConnectionId,
+        pending: &PendingConnect,
+        epoch: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        let connect = decode_connect(&pending.connect);
+        self.establish(id, &pending.client_id, &connect, epoch, turn);
+    }
+}
+
+fn pending(connection: &Connection) -> Option<&PendingConnect> {
+    match &connection.stage {
+        Stage::AwaitingGrant(pending) => Some(pending),
+        Stage::AwaitingConnect | Stage::Live(_) => None,
+    }
+}
+
+/// Parses a CONNECT that was parsed before, by this shard or another.
+fn decode_connect(bytes: &[u8]) -> Connect<'_> {
+    let frame = skein_protocol::frame::Frame::decode(bytes, usize::MAX);
+    let (frame, _) = frame.ok().flatten().expect("a kept CONNECT is a whole packet");
+    match Packet::decode(frame, skein_protocol::Version::V5) {
+        Ok(Packet::Connect(connect)) => connect,
+        _ => unreachable!("a kept CONNECT was well-formed when it came"),
+    }
+}

@@ -1,0 +1,327 @@
+//! PUBLISH comes in (3.3): checked, routed to local sessions and other shards, retained,
+//! acknowledged.
+
+use skein_protocol::{
+    Error, TopicName, Version,
+    packet::Publish,
+    qos::{Arrival, ArrivalError, PacketId, QoS},
+    reason::ReasonCode,
+};
+use smallvec::SmallVec;
+
+use super::{
+    ConnectionId, Shard, ShardId, Turn,
+    deliver::Outgoing,
+    respond::{AckKind, Violation},
+};
+use crate::{
+    router::{Batch, Route, Routed},
+    session::{ApplicationRef, Payload, Publisher, SHARED_PAYLOAD_BYTES_MIN, SessionKey},
+    topic::Pick,
+};
+
+impl Shard {
+    pub(super) fn on_publish(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        publish: &Publish<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        self.metrics.publishes_received += 1;
+        self.check_publish(publish)?;
+        let Some(connection) = self.connections.find_mut(id) else { return Ok(()) };
+        // The aliases are taken out for the call, as the topic is borrowed from them.
+        let mut aliases = connection.incoming_aliases.take();
+        let topic = match (publish.properties.topic_alias, publish.topic) {
+            (None, Some(topic)) => topic,
+            (Some(alias), topic) => {
+                let alias_max = self.settings.limits.topic_alias_maximum;
+                let topic = topic.map(TopicName::as_str);
+                let aliases = aliases.get_or_insert_default();
+                TopicName::assume_valid(aliases.resolve(alias, topic, alias_max)?)
+            }
+            (None, None) => return Err(Error::TopicAliasUnknown.into()),
+        };
+        let outcome = self.on_publish_to(id, session, topic, publish, turn);
+        if let Some(connection) = self.connections.find_mut(id) {
+            connection.incoming_aliases = aliases;
+        }
+        outcome
+    }
+
+    /// What no client may send, whatever the topic.
+    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), Violation> {
+        let limits = &self.settings.limits;
+        if publish.qos > limits.maximum_qos {
+            let text = "[MQTT-3.2.2-11] the QoS is above the maximum that CONNACK named";
+            return Err(Violation::new(ReasonCode::QoSNotSupported, text));
+        }
+        if publish.retain && !limits.retain_available {
+            let text = "[MQTT-3.2.2-14] retained messages are not available";
+            return Err(Violation::new(ReasonCode::RetainNotSupported, text));
+        }
+        let properties = &publish.properties;
+        if properties.subscription_identifiers.iter().next().is_some() {
+            return Err(Error::SubscriptionIdentifierFromClient.into());
+        }
+        let user_properties = &properties.user_properties;
+        if !user_properties.is_empty()
+            && user_properties.iter().count() > limits.user_properties_max
+        {
+            return Err(Violation::new(ReasonCode::QuotaExceeded, "more than user_properties_max"));
+        }
+        Ok(())
+    }
+
+    fn on_publish_to(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        topic: TopicName<'_>,
+        publish: &Publish<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        if topic.level_count() > self.settings.limits.topic_levels_max {
+            let text = "the topic has more than topic_levels_max levels";
+            return Err(Violation::new(ReasonCode::TopicNameInvalid, text));
+        }
+        if let Some(packet_id) = publish.packet_id {
+            match self.sessions.at_mut(session).receiver.on_publish(publish.qos, packet_id) {
+                Ok(Arrival::New) => {}
+                Ok(Arrival::Duplicate) => {
+                    // Owned already: acknowledged again, never delivered again [MQTT-4.3.3-10].
+                    let success = ReasonCode::Success;
+                    self.acknowledge(id, AckKind::PubRec, packet_id, success, turn);
+                    return Ok(());
+                }
+                Err(ArrivalError::PacketIdInUse) => return Err(Error::PacketIdInUse.into()),
+                Err(ArrivalError::ReceiveMaximumExceeded) => {
+                    return Err(Error::ReceiveMaximumExceeded.into());
+                }
+            }
+        }
+        match self.refusal(id, topic, publish) {
+            Some(refusal) => self.refuse_publish(id, session, publish, &refusal, turn),
+            None => self.accept_publish(id, session, topic, publish, turn),
+        }
+        Ok(())
+    }
+
+    /// Why a well-formed PUBLISH is not routed.
+    #[inline]
+    fn refusal(
+        &mut self,
+        id: ConnectionId,
+        topic: TopicName<'_>,
+        publish: &Publish<'_>,
+    ) -> Option<Violation> {
+        if topic.is_reserved() || !self.access.may_publish(topic) {
+            if !self.may_publish(topic) {
+                let text = "[MQTT-3.3.5-2] the topic is denied";
+                return Some(Violation::new(ReasonCode::NotAuthorized, text));
+            }
+        }
+        if publish.qos == QoS::AtMostOnce {
+            return None;
+        }
+        let version = self.connections.find(id).map(|connection| connection.version);
+        if version != Some(Version::V5) {
+            return None;
+        }
+        if publish.retain && !publish.payload.is_empty() && self.is_retained_full(topic.as_str()) {
+            let text = "no further topic can be retained";
+            return Some(Violation::new(ReasonCode::QuotaExceeded, text));
+        }
+        if self.routes.find(topic.as_str(), &self.subscriptions).is_full {
+            let text = "every queue of those who want the topic is full";
+            return Some(Violation::new(ReasonCode::QuotaExceeded, text));
+        }
+        None
+    }
+
+    /// Ends the exchange with the reason; before 5.0 there is none, and the message is accepted
+    /// and goes nowhere [MQTT-3.3.5-2].
+    fn refuse_publish(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        publish: &Publish<'_>,
+        refusal: &Violation,
+        turn: &mut Turn<'_>,
+    ) {
+        self.metrics.publishes_refused += 1;
+        self.notice_of(super::NoticeLevel::Warning, "publish-refused", id, &refusal.text, turn);
+        let Some(packet_id) = publish.packet_id else { return };
+        let is_v5 = self.sessions.at(session).version == Version::V5;
+        let kind = match publish.qos {
+            QoS::ExactlyOnce => AckKind::PubRec,
+            QoS::AtLeastOnce | QoS::AtMostOnce => AckKind::PubAck,
+        };
+        if is_v5 || kind == AckKind::PubAck {
+            self.sessions.at_mut(session).receiver.acknowledged(packet_id);
+        }
+        if is_v5 {
+            self.acknowledge_refusal(id, kind, packet_id, refusal, turn);
+        } else {
+            self.acknowledge(id, kind, packet_id, ReasonCode::Success, turn);
+        }
+    }
+
+    fn accept_publish(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        topic: TopicName<'_>,
+        publish: &Publish<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let mut properties = SmallVec::<[u8; 128]>::new();
+        forwarded_properties(publish, &mut properties);
+        let shared;
+        let payload = if publish.payload.len() >= SHARED_PAYLOAD_BYTES_MIN {
+            shared = std::rc::Rc::new(bytes::Bytes::copy_from_slice(publish.payload));
+            Payload::Shared(&shared)
+        } else {
+            Payload::Inline(publish.payload)
+        };
+        let expiry_s = publish.properties.message_expiry_s;
+        let message = ApplicationRef {
+            topic: topic.as_str(),
+            properties: &properties,
+            payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_at: expiry_s.map(|s| turn.now.plus(u64::from(s) * 1000)),
+        };
+        let publisher = Publisher { shard: self.id, connection: id };
+        let is_wanted = self.spread(&mut Outgoing::new(message, Some(publisher)), Some(session), turn);
+        if let Some(packet_id) = publish.packet_id {
+            self.acknowledge_publish(id, session, publish.qos, packet_id, is_wanted, turn);
+        }
+    }
+
+    fn acknowledge_publish(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        qos: QoS,
+        packet_id: PacketId,
+        is_wanted: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let reason =
+            if is_wanted { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
+        if qos == QoS::ExactlyOnce {
+            self.acknowledge(id, AckKind::PubRec, packet_id, reason, turn);
+        } else {
+            self.sessions.at_mut(session).receiver.acknowledged(packet_id);
+            self.acknowledge(id, AckKind::PubAck, packet_id, reason, turn);
+        }
+    }
+
+    /// Takes a message to everybody who wants it, here and on other shards, and to the home of
+    /// its topic if it is retained. False if nobody wants it.
+    pub(super) fn spread(
+        &mut self,
+        outgoing: &mut Outgoing<'_>,
+        own: Option<SessionKey>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let route = self.routes.find(outgoing.message.topic, &self.subscriptions);
+        if outgoing.message.retain {
+            outgoing.stamp = self.retained.next_stamp(self.id);
+        }
+        self.frames.begin();
+        let picks = self.pick_shares(&route);
+        self.tell_shards(outgoing, &route, &picks, turn);
+        self.deliver_to_receivers(outgoing, &route, own, turn);
+        for (shard, key) in &picks {
+            if *shard == self.id {
+                self.deliver_to_member(*key, outgoing, turn);
+            }
+        }
+        if outgoing.message.retain && self.home_of(outgoing.message.topic) == self.id {
+            self.retain(outgoing, turn);
+        }
+        !route.is_empty()
+    }
+
+    /// One shard, and its key, for each matching share.
+    fn pick_shares(&mut self, route: &Route) -> SmallVec<[(ShardId, u64); 2]> {
+        let mut picks = SmallVec::new();
+        for key in &route.shares {
+            match self.subscriptions.share_by_key(*key).map(|share| share.pick_shard()) {
+                Some(Pick::Here) => picks.push((self.id, *key)),
+                Some(Pick::There(shard, key)) => picks.push((shard, key)),
+                Some(Pick::Nobody) | None => {}
+            }
+        }
+        picks
+    }
+
+    /// One entry in the lane of each shard that has subscribers, a picked member or the topic's
+    /// retained message.
+    fn tell_shards(
+        &mut self,
+        outgoing: &Outgoing<'_>,
+        route: &Route,
+        picks: &[(ShardId, u64)],
+        turn: &mut Turn<'_>,
+    ) {
+        let mut shards = route.shards;
+        for (shard, _) in picks {
+            shards.insert(*shard);
+        }
+        let home = outgoing.message.retain.then(|| self.home_of(outgoing.message.topic));
+        if let Some(home) = home {
+            shards.insert(home);
+        }
+        shards.remove(self.id);
+        for shard in shards.iter() {
+            let keys: SmallVec<[u64; 2]> =
+                picks.iter().filter(|(s, _)| *s == shard).map(|(_, key)| *key).collect();
+            let routed = Routed {
+                message: outgoing.message,
+                deliver: route.shards.contains(shard),
+                store: home == Some(shard),
+                stamp: outgoing.stamp,
+                picks: &keys,
+                publisher: outgoing.publisher.map(|publisher| publisher.connection),
+            };
+            self.metrics.publishes_forwarded += 1;
+            self.lanes.publish(shard, &routed);
+            if let Some(publisher) = outgoing.publisher {
+                self.pause_for_lane(publisher.connection, shard, turn);
+            }
+        }
+    }
+
+    /// The publishes of another shard's turn.
+    pub(super) fn on_publishes(&mut self, from: ShardId, batch: &Batch, turn: &mut Turn<'_>) {
+        batch.for_each(|routed| {
+            let connection = routed.publisher;
+            let publisher = connection.map(|connection| Publisher { shard: from, connection });
+            let mut outgoing = Outgoing::new(routed.message, publisher);
+            outgoing.stamp = routed.stamp;
+            self.frames.begin();
+            if routed.deliver {
+                let route = self.routes.find(routed.message.topic, &self.subscriptions);
+                self.deliver_to_receivers(&mut outgoing, &route, None, turn);
+            }
+            for key in routed.picks {
+                self.deliver_to_member(*key, &mut outgoing, turn);
+            }
+            if routed.store {
+                self.retain(&outgoing, turn);
+            }
+        });
+    }
+}
+
+/// The properties that go on unaltered. Most messages have none.
+fn forwarded_properties(publish: &Publish<'_>, into: &mut SmallVec<[u8; 128]>) {
+    let mut bytes = Vec::new();
+    publish.properties.encode_forwarded(&mut bytes);
+    into.extend_from_slice(&bytes);
+}

@@ -1,0 +1,131 @@
+//! A session's connection has room again: what is owed goes out in order. First what an earlier
+//! connection left unfinished, then the queue, then retained replies.
+
+use std::rc::Rc;
+
+use skein_protocol::{
+    packet::{Ack, AckProperties, Packet},
+    qos::{PacketId, QoS, Resend},
+    reason::ReasonCode,
+};
+
+use super::{ConnectionId, Shard, Turn, deliver::Sending, metrics::DropReason};
+use crate::session::{Delivery, SessionKey};
+
+/// The next thing that goes out again.
+enum Owed {
+    Publish(PacketId, Delivery),
+    PubRel(PacketId),
+}
+
+impl Shard {
+    /// The kernel took bytes of this connection.
+    pub(super) fn on_flushed(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        self.memory.adjust(connection.charged, connection.outbox.len());
+        connection.charged = connection.outbox.len();
+        if connection.outbox.is_empty() {
+            connection.outbox.release(&mut self.buffers);
+        }
+        let was_held_back = connection.outbox.len() <= self.settings.limits.outbox_bytes_max;
+        let Some(session) = connection.session() else { return };
+        if was_held_back && !connection.is_paused() {
+            turn.effects.resumes.push(id);
+        }
+        self.ease(session, turn);
+        self.refill(session, turn);
+    }
+
+    /// Sends what waits for the session, as far as its window and its outbox allow.
+    pub(super) fn refill(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        let Some(id) = self.sessions.at(key).connection else { return };
+        while self.has_room(id) {
+            let sent = self.resend_next(key, id, turn) || self.send_next_queued(key, turn);
+            if !sent {
+                break;
+            }
+        }
+        self.ease(key, turn);
+        self.update_fullness(key, turn);
+        self.pump_replays(key, turn);
+    }
+
+    /// Whether the outbox is below the mark up to which it is filled from the queue.
+    pub(super) fn has_room(&self, id: ConnectionId) -> bool {
+        let high_water = self.settings.limits.outbox_high_water_bytes;
+        self.connections.find(id).is_some_and(|connection| connection.outbox.len() < high_water)
+    }
+
+    /// Resends one message or PUBREL of an earlier connection [MQTT-4.4.0-1]. False if none is
+    /// left or the window is used up.
+    fn resend_next(&mut self, key: SessionKey, id: ConnectionId, turn: &mut Turn<'_>) -> bool {
+        let owed = match self.sessions.at_mut(key).sender.next_resend() {
+            Some(Resend::Publish(packet_id, delivery)) => Owed::Publish(packet_id, delivery.clone()),
+            Some(Resend::PubRel(packet_id)) => Owed::PubRel(packet_id),
+            None => return false,
+        };
+        match owed {
+            Owed::Publish(packet_id, delivery) => {
+                self.resend_publish(key, id, packet_id, &delivery, turn);
+            }
+            Owed::PubRel(packet_id) => {
+                let reason = ReasonCode::Success;
+                let ack = Ack { packet_id, reason, properties: AckProperties::default() };
+                self.write(id, &Packet::PubRel(ack), turn);
+            }
+        }
+        true
+    }
+
+    fn resend_publish(
+        &mut self,
+        key: SessionKey,
+        id: ConnectionId,
+        packet_id: PacketId,
+        delivery: &Delivery,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        let sending = Sending {
+            message: delivery.message.borrow(),
+            qos: delivery.qos,
+            retain: delivery.retain,
+            dup: true,
+            packet_id: Some(packet_id),
+            identifiers: delivery.identifiers.as_deref().unwrap_or_default(),
+        };
+        if connection.takes(&sending, turn.now) {
+            if connection.write_publish(&sending, None, &mut self.buffers, turn.now) {
+                turn.effects.dirty.push(id);
+            }
+            self.metrics.publishes_sent += 1;
+            return;
+        }
+        // This connection allows less than the last one: the exchange can never be finished.
+        let sender = &mut self.sessions.at_mut(key).sender;
+        let ended = match delivery.qos {
+            QoS::ExactlyOnce => sender.on_pubrec(packet_id, true).is_ok(),
+            QoS::AtLeastOnce | QoS::AtMostOnce => sender.on_puback(packet_id).is_ok(),
+        };
+        debug_assert!(ended, "what was just resent is in flight");
+        self.memory.release(delivery.bytes());
+        self.drop_message(key, delivery.message.topic(), DropReason::PacketTooLarge, turn);
+    }
+
+    /// Sends the oldest message of the queue. False if there is none or the window is used up.
+    fn send_next_queued(&mut self, key: SessionKey, turn: &mut Turn<'_>) -> bool {
+        let session = self.sessions.at_mut(key);
+        if session.sender.quota() == 0 {
+            return false;
+        }
+        let Some(delivery) = session.queue.pop() else { return false };
+        self.memory.release(delivery.bytes());
+        if delivery.message.borrow().is_expired(turn.now) {
+            let message = Rc::clone(&delivery.message);
+            self.drop_message(key, message.topic(), DropReason::Expired, turn);
+        } else {
+            self.send_delivery(key, delivery, false, turn);
+        }
+        true
+    }
+}

@@ -1,0 +1,216 @@
+//! Answers: packets into an outbox, refusals with a reason, and lines for the log.
+
+use skein_protocol::{
+    Error, Version,
+    packet::{Ack, AckProperties, ConnAck, ConnAckProperties, Disconnect, DisconnectProperties, Packet},
+    qos::PacketId,
+    reason::ReasonCode,
+};
+
+use super::{Connection, ConnectionId, Notice, NoticeLevel, Shard, Turn};
+use crate::session::Buffers;
+
+/// Why a connection cannot go on: the reason for the peer, and the words for both.
+#[derive(Debug)]
+pub(super) struct Violation {
+    pub(super) reason: ReasonCode,
+    pub(super) text: String,
+}
+
+impl Violation {
+    pub(super) fn new(reason: ReasonCode, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into() }
+    }
+}
+
+impl From<Error> for Violation {
+    fn from(error: Error) -> Self {
+        Self { reason: error.reason(), text: error.to_string() }
+    }
+}
+
+/// Which of the four acknowledgements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AckKind {
+    PubAck,
+    PubRec,
+    PubRel,
+    PubComp,
+}
+
+impl AckKind {
+    /// The short form of 3.1.1, which is also that of 5.0 for success without properties.
+    const fn first_byte(self) -> u8 {
+        match self {
+            Self::PubAck => 0x40,
+            Self::PubRec => 0x50,
+            Self::PubRel => 0x62,
+            Self::PubComp => 0x70,
+        }
+    }
+
+    fn packet(self, ack: Ack<'_>) -> Packet<'_> {
+        match self {
+            Self::PubAck => Packet::PubAck(ack),
+            Self::PubRec => Packet::PubRec(ack),
+            Self::PubRel => Packet::PubRel(ack),
+            Self::PubComp => Packet::PubComp(ack),
+        }
+    }
+}
+
+impl Connection {
+    /// Appends a packet; true if the outbox was empty before.
+    pub(super) fn write(&mut self, packet: &Packet<'_>, buffers: &mut Buffers) -> bool {
+        let was_empty = self.outbox.is_empty();
+        let version = self.version;
+        self.outbox.append_with(buffers, |out| packet.encode(version, out));
+        was_empty
+    }
+}
+
+impl Shard {
+    /// Appends a packet to a connection's outbox.
+    pub(super) fn write(&mut self, id: ConnectionId, packet: &Packet<'_>, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        if connection.write(packet, &mut self.buffers) {
+            turn.effects.dirty.push(id);
+        }
+    }
+
+    /// Appends a packet that may carry a reason string, or `bare` without it, where the client
+    /// wants none [MQTT-3.1.2-29] or it would be too large for it [MQTT-3.4.2-2].
+    pub(super) fn write_or_bare(
+        &mut self,
+        id: ConnectionId,
+        explained: &Packet<'_>,
+        bare: &Packet<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(connection) = self.connections.find(id) else { return };
+        let fits = explained.encoded_len(connection.version) <= connection.packet_bytes_max;
+        let packet = if connection.problem_information && fits { explained } else { bare };
+        self.write(id, packet, turn);
+    }
+
+    /// Sends one of the four acknowledgements without a reason string.
+    #[inline]
+    pub(super) fn acknowledge(
+        &mut self,
+        id: ConnectionId,
+        kind: AckKind,
+        packet_id: PacketId,
+        reason: ReasonCode,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        if connection.outbox.is_empty() {
+            turn.effects.dirty.push(id);
+        }
+        let [high, low] = packet_id.get().to_be_bytes();
+        if reason == ReasonCode::Success || connection.version != Version::V5 {
+            connection.outbox.append(&[kind.first_byte(), 2, high, low], &mut self.buffers);
+        } else {
+            let bytes = [kind.first_byte(), 3, high, low, reason as u8];
+            connection.outbox.append(&bytes, &mut self.buffers);
+        }
+    }
+
+    /// Sends an acknowledgement that refuses, with the words for it.
+    pub(super) fn acknowledge_refusal(
+        &mut self,
+        id: ConnectionId,
+        kind: AckKind,
+        packet_id: PacketId,
+        refusal: &Violation,
+        turn: &mut Turn<'_>,
+    ) {
+        let ack = |reason_string| {
+            let properties = AckProperties { reason_string, ..AckProperties::default() };
+            kind.packet(Ack { packet_id, reason: refusal.reason, properties })
+        };
+        self.write_or_bare(id, &ack(Some(&refusal.text)), &ack(None), turn);
+    }
+
+    /// Refuses a CONNECT and closes. Before 5.0 there is no CONNACK for a malformed one.
+    pub(super) fn refuse_connect(
+        &mut self,
+        id: ConnectionId,
+        version: Version,
+        violation: &Violation,
+        turn: &mut Turn<'_>,
+    ) {
+        self.metrics.connections_refused += 1;
+        self.notice(NoticeLevel::Warning, "connect-refused", id, None, &violation.text, turn);
+        let is_told = version == Version::V5 || violation.reason.connack_return_code().is_some();
+        if let Some(connection) = self.connections.find_mut(id).filter(|_| is_told) {
+            connection.version = version;
+            let connack = |reason_string| {
+                let properties = ConnAckProperties { reason_string, ..ConnAckProperties::default() };
+                let reason = violation.reason;
+                Packet::ConnAck(ConnAck { session_present: false, reason, properties })
+            };
+            let (explained, bare) = (connack(Some(&*violation.text)), connack(None));
+            self.write_or_bare(id, &explained, &bare, turn);
+        }
+        self.close(id, turn);
+    }
+
+    /// Says why to a 5.0 client, then closes; its session lives on by its expiry and its will is
+    /// due [MQTT-3.14.4-3], [MQTT-3.1.2-8].
+    pub(super) fn disconnect(&mut self, id: ConnectionId, violation: &Violation, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connections.find(id) else { return };
+        let session = connection.session();
+        if connection.version == Version::V5 && session.is_some() {
+            let disconnect = |reason_string| {
+                let properties =
+                    DisconnectProperties { reason_string, ..DisconnectProperties::default() };
+                Packet::Disconnect(Disconnect { reason: violation.reason, properties })
+            };
+            let (explained, bare) = (disconnect(Some(&*violation.text)), disconnect(None));
+            self.write_or_bare(id, &explained, &bare, turn);
+        }
+        let Some(connection) = self.close(id, turn) else { return };
+        if let Some(session) = connection.session() {
+            self.lose(session, true, turn);
+        }
+    }
+
+    /// The peer broke a rule: a line in the log, the reason, and the end of this connection.
+    pub(super) fn punish(&mut self, id: ConnectionId, violation: &Violation, turn: &mut Turn<'_>) {
+        self.metrics.protocol_errors += 1;
+        self.notice_of(NoticeLevel::Warning, "protocol-error", id, &violation.text, turn);
+        self.disconnect(id, violation, turn);
+    }
+
+    /// A line about a connection, with the client id its session has.
+    pub(super) fn notice_of(
+        &self,
+        level: NoticeLevel,
+        kind: &'static str,
+        id: ConnectionId,
+        text: &str,
+        turn: &mut Turn<'_>,
+    ) {
+        let session = self.connections.find(id).and_then(Connection::session);
+        let client = session.map(|session| Box::from(&*self.sessions.at(session).client_id));
+        self.notice(level, kind, id, client, text, turn);
+    }
+
+    /// A line about a connection.
+    pub(super) fn notice(
+        &self,
+        level: NoticeLevel,
+        kind: &'static str,
+        id: ConnectionId,
+        client: Option<Box<str>>,
+        text: &str,
+        turn: &mut Turn<'_>,
+    ) {
+        let text = match self.connections.find(id) {
+            Some(connection) => format!("{text} (from {})", connection.peer),
+            None => text.to_owned(),
+        };
+        turn.effects.notices.push(Notice { level, kind, connection: Some(id), client, text });
+    }
+}

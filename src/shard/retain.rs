@@ -1,0 +1,217 @@
+//! The retained messages whose topics have their home on this shard (law 2), and the answers to
+//! those who ask for them.
+//!
+//! An answer must hold every retained publish that the asking shard could have missed live. Such
+//! a publish may still wait behind the lane from its publisher's shard; so the home first sends a
+//! fence to every other shard and answers when all have sent it back (law 5).
+
+use std::collections::BTreeMap;
+
+use super::{Message, RetainedReply, Shard, ShardId, Turn, deliver::Outgoing};
+use crate::{
+    config::Limits,
+    router::{Batch, Routed},
+    session::Application,
+    topic::{ShardSet, retained::{Retained, Scan}},
+};
+
+/// A reply is cut when it holds this many bytes: one step of a large retained store must not hold
+/// a lane.
+const REPLY_BYTES_MAX: usize = 256 * 1024;
+
+#[derive(Debug)]
+struct RetainedMessage {
+    message: Application,
+    stamp: u64,
+}
+
+#[derive(Debug)]
+struct Query {
+    from: ShardId,
+    request: super::replay::ReplayId,
+    pattern: Box<str>,
+    after: Option<Box<str>>,
+    /// Shards that have not sent the fence back yet.
+    fences_left: usize,
+}
+
+/// One shard's retained topics.
+#[derive(Debug)]
+pub(super) struct RetainedHome {
+    topics: Retained<RetainedMessage>,
+    bytes: usize,
+    messages_max: usize,
+    bytes_max: usize,
+    /// Queries by the number of their fence.
+    queries: BTreeMap<u64, Query>,
+    fences: u64,
+    /// Counts the retained publishes of this shard's own publishers.
+    stamps: u64,
+    /// Homes that retain no further topics.
+    full: ShardSet,
+}
+
+impl RetainedHome {
+    pub(super) fn new(shards: usize, limits: &Limits) -> Self {
+        Self {
+            topics: Retained::new(),
+            bytes: 0,
+            messages_max: limits.retained_messages_max.div_ceil(shards),
+            bytes_max: limits.retained_bytes_max.div_ceil(shards),
+            queries: BTreeMap::new(),
+            fences: 0,
+            stamps: 0,
+            full: ShardSet::EMPTY,
+        }
+    }
+
+    /// The stamp of the next retained publish: the shard, and a number that rises. Two stamps of
+    /// one shard tell which message is newer; see [`is_newer`].
+    pub(super) fn next_stamp(&mut self, own: ShardId) -> u64 {
+        self.stamps += 1;
+        (own.index() as u64) << STAMP_BITS | self.stamps
+    }
+
+    pub(super) fn set_full(&mut self, home: ShardId, is_full: bool) {
+        let _ = if is_full { self.full.insert(home) } else { self.full.remove(home) };
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.topics.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.topics.len() >= self.messages_max || self.bytes >= self.bytes_max
+    }
+}
+
+const STAMP_BITS: u32 = 56;
+
+/// Whether `stamp` is of the same publishing shard as `other`, and not older.
+pub(super) fn is_same_or_newer(stamp: u64, other: u64) -> bool {
+    stamp >> STAMP_BITS == other >> STAMP_BITS && stamp >= other
+}
+
+impl Shard {
+    /// Whether a new retained message of this topic would be refused.
+    pub(super) fn is_retained_full(&self, topic: &str) -> bool {
+        self.retained.full.contains(self.home_of(topic)) && self.retained.topics.find(topic).is_none()
+    }
+
+    /// Replaces the topic's retained message [MQTT-3.3.1-5]; an empty payload removes it
+    /// [MQTT-3.3.1-6].
+    pub(super) fn retain(&mut self, outgoing: &Outgoing<'_>, turn: &mut Turn<'_>) {
+        let topic = outgoing.message.topic;
+        let old = self.retained.topics.remove(topic);
+        let old_bytes = old.as_ref().map_or(0, |old| old.message.bytes());
+        self.retained.bytes -= old_bytes;
+        self.memory.release(old_bytes);
+        if !outgoing.message.payload.is_empty() {
+            let bytes = outgoing.message.bytes() + Application::OVERHEAD_BYTES;
+            let fits = self.retained.topics.len() < self.retained.messages_max
+                && self.retained.bytes + bytes <= self.retained.bytes_max;
+            let kept = if fits { Some(outgoing.to_retained()) } else { old };
+            if !fits {
+                self.metrics.retained_refused += 1;
+            }
+            if let Some(kept) = kept {
+                self.retained.bytes += kept.message.bytes();
+                self.memory.charge(kept.message.bytes());
+                self.retained.topics.insert(topic, kept);
+            }
+        }
+        self.tell_retained_full(turn);
+    }
+
+    /// The others refuse what this home would not keep.
+    fn tell_retained_full(&mut self, _turn: &mut Turn<'_>) {
+        let is_full = self.retained.is_used_up();
+        if self.retained.full.contains(self.id) == is_full {
+            return;
+        }
+        self.retained.set_full(self.id, is_full);
+        for shard in self.others() {
+            self.lanes.send(shard, Message::RetainedFull { is_full });
+        }
+    }
+
+    /// A shard asks for retained messages: first the fence.
+    pub(super) fn on_retained_query(
+        &mut self,
+        from: ShardId,
+        request: super::replay::ReplayId,
+        pattern: Box<str>,
+        after: Option<Box<str>>,
+        turn: &mut Turn<'_>,
+    ) {
+        let query = Query { from, request, pattern, after, fences_left: self.shards - 1 };
+        if query.fences_left == 0 {
+            self.answer(&query, turn);
+            return;
+        }
+        self.retained.fences += 1;
+        let fence = self.retained.fences;
+        self.retained.queries.insert(fence, query);
+        for shard in self.others() {
+            self.lanes.send(shard, Message::Fence { fence });
+        }
+    }
+
+    pub(super) fn on_fence_reached(&mut self, _from: ShardId, fence: u64, turn: &mut Turn<'_>) {
+        let Some(query) = self.retained.queries.get_mut(&fence) else {
+            debug_assert!(false, "each shard sends a fence back once");
+            return;
+        };
+        query.fences_left -= 1;
+        if query.fences_left == 0
+            && let Some(query) = self.retained.queries.remove(&fence)
+        {
+            self.answer(&query, turn);
+        }
+    }
+
+    /// One bounded step through the topics that match.
+    fn answer(&mut self, query: &Query, turn: &mut Turn<'_>) {
+        let mut messages = Batch::default();
+        let mut expired: Vec<Box<str>> = Vec::new();
+        let steps = self.settings.limits.retained_step_topics;
+        let after = query.after.as_deref();
+        let scan = self.retained.topics.scan(&query.pattern, after, steps, |topic, retained| {
+            let message = retained.message.borrow();
+            if message.is_expired(turn.now) {
+                expired.push(topic.into());
+                return true;
+            }
+            let (picks, publisher) = (&[][..], None);
+            let stamp = retained.stamp;
+            messages.push(&Routed { message, deliver: true, store: false, stamp, picks, publisher });
+            messages.bytes() < REPLY_BYTES_MAX
+        });
+        for topic in expired {
+            self.forget_retained(&topic);
+        }
+        let resume_after = match scan {
+            Scan::Done => None,
+            Scan::More(topic) => Some(topic),
+        };
+        let reply = RetainedReply { request: query.request, messages, resume_after };
+        self.tell(query.from, Message::RetainedReply(reply), turn);
+    }
+
+    fn forget_retained(&mut self, topic: &str) {
+        if let Some(old) = self.retained.topics.remove(topic) {
+            self.retained.bytes -= old.message.bytes();
+            self.memory.release(old.message.bytes());
+        }
+    }
+}
+
+impl Outgoing<'_> {
+    fn to_retained(&self) -> RetainedMessage {
+        RetainedMessage { message: self.message.to_owned(), stamp: self.stamp }
+    }
+}

@@ -1,0 +1,211 @@
+//! SUBSCRIBE (3.8): each filter is granted or refused; SUBACK follows once every shard knows of
+//! the new filters (law 5), and retained messages follow it.
+
+use skein_protocol::{
+    Error, TopicFilter,
+    packet::{AckProperties, Packet, RetainHandling, SubAck, Subscribe, SubscriptionOptions},
+    qos::PacketId,
+    reason::ReasonCode,
+};
+use smallvec::SmallVec;
+
+use super::{ConnectionId, Shard, Turn, connect::lower, respond::Violation};
+use crate::{
+    session::{FilterId, HeldSubscription, SessionKey},
+    topic::Subscriber,
+};
+
+/// A SUBSCRIBE that waits for its barrier.
+#[derive(Debug)]
+pub(super) struct PendingSubscribe {
+    connection: ConnectionId,
+    session: SessionKey,
+    packet_id: PacketId,
+    reasons: SmallVec<[ReasonCode; 4]>,
+    /// Filters whose retained messages are asked for.
+    replays: Vec<(FilterId, Box<str>)>,
+    /// The highest barrier of its filters.
+    barrier: u64,
+}
+
+impl Shard {
+    pub(super) fn on_subscribe(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        subscribe: &Subscribe<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        self.check_subscribe(subscribe)?;
+        let mut pending = PendingSubscribe {
+            connection: id,
+            session,
+            packet_id: subscribe.packet_id,
+            reasons: SmallVec::new(),
+            replays: Vec::new(),
+            barrier: 0,
+        };
+        for (filter, options) in &subscribe.filters {
+            let reason = match self.refusal_of_filter(session, *filter) {
+                Some(reason) => reason,
+                None => self.grant(&mut pending, *filter, *options, subscribe.identifier, turn),
+            };
+            pending.reasons.push(reason);
+        }
+        self.interest.wait(pending.barrier, pending);
+        self.finish_reached(turn);
+        Ok(())
+    }
+
+    /// What closes the connection.
+    fn check_subscribe(&self, subscribe: &Subscribe<'_>) -> Result<(), Violation> {
+        let limits = &self.settings.limits;
+        if subscribe.identifier.is_some() && !limits.subscription_identifiers_available {
+            let reason = ReasonCode::SubscriptionIdentifiersNotSupported;
+            return Err(Violation::new(reason, "subscription identifiers are not available"));
+        }
+        if subscribe.user_properties.iter().count() > limits.user_properties_max {
+            return Err(Violation::new(ReasonCode::QuotaExceeded, "more than user_properties_max"));
+        }
+        for (filter, options) in &subscribe.filters {
+            if options.no_local && filter.share().is_some() {
+                return Err(Error::NoLocalOnSharedSubscription.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Why this filter is not granted; the others of the packet may be.
+    fn refusal_of_filter(&self, session: SessionKey, filter: TopicFilter<'_>) -> Option<ReasonCode> {
+        let limits = &self.settings.limits;
+        if filter.level_count() > limits.topic_levels_max {
+            return Some(ReasonCode::TopicFilterInvalid);
+        }
+        if filter.share().is_some() && !limits.shared_subscription_available {
+            return Some(ReasonCode::SharedSubscriptionsNotSupported);
+        }
+        if filter.has_wildcard() && !limits.wildcard_subscription_available {
+            return Some(ReasonCode::WildcardSubscriptionsNotSupported);
+        }
+        if !self.access.may_subscribe(filter.pattern()) {
+            return Some(ReasonCode::NotAuthorized);
+        }
+        let held = &self.sessions.at(session).subscriptions;
+        let is_held = self.held(session, filter).is_some();
+        (held.len() >= limits.subscriptions_per_client_max && !is_held)
+            .then_some(ReasonCode::QuotaExceeded)
+    }
+
+    /// The session's subscription with this very filter text.
+    pub(super) fn held(
+        &self,
+        session: SessionKey,
+        filter: TopicFilter<'_>,
+    ) -> Option<HeldSubscription> {
+        let group = filter.share().map(Box::from);
+        let held = HeldSubscription { filter: self.subscriptions.find(filter.pattern())?, group };
+        let all = &self.sessions.at(session).subscriptions;
+        all.binary_search(&held).is_ok().then_some(held)
+    }
+
+    /// Adds or replaces the subscription [MQTT-3.8.4-3].
+    fn grant(
+        &mut self,
+        pending: &mut PendingSubscribe,
+        filter: TopicFilter<'_>,
+        options: SubscriptionOptions,
+        identifier: Option<std::num::NonZeroU32>,
+        turn: &mut Turn<'_>,
+    ) -> ReasonCode {
+        let session = pending.session;
+        let subscriber = Subscriber {
+            session,
+            qos: lower(options.qos, self.settings.limits.maximum_qos),
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            identifier,
+        };
+        let was_held = self.held(session, filter).is_some();
+        let key = self.subscriptions.insert(filter.pattern());
+        let barrier = match filter.share() {
+            Some(group) => {
+                self.change_share(key, group, turn, |share| {
+                    share.join(subscriber, true);
+                });
+                self.subscriptions.entry(key).share(group).map_or(0, |share| share.barrier)
+            }
+            None => {
+                self.subscribe_locally(key, subscriber, turn);
+                self.subscriptions.entry(key).barrier
+            }
+        };
+        pending.barrier = pending.barrier.max(barrier);
+        if !was_held {
+            let held = HeldSubscription { filter: key, group: filter.share().map(Box::from) };
+            let all = &mut self.sessions.at_mut(session).subscriptions;
+            let at = all.partition_point(|other| *other < held);
+            all.insert(at, held);
+        }
+        let sends_retained = match options.retain_handling {
+            RetainHandling::SendAtSubscribe => true,
+            RetainHandling::SendIfNew => !was_held,
+            RetainHandling::DoNotSend => false,
+        };
+        // Shared subscriptions get no retained messages at subscribe (MQTT 5, 4.8.2).
+        if sends_retained && filter.share().is_none() {
+            pending.replays.push((key, filter.pattern().into()));
+        }
+        granted_reason(subscriber.qos)
+    }
+
+    fn subscribe_locally(&mut self, key: FilterId, subscriber: Subscriber, turn: &mut Turn<'_>) {
+        let is_full = self.sessions.at(subscriber.session).is_full;
+        self.change_filter(key, turn, |entry| {
+            let replaced = entry.subscribe(subscriber);
+            let was_counted = replaced.is_some_and(|old| is_full && counts_as_full(&old));
+            entry.full_local -= u32::from(was_counted);
+            entry.full_local += u32::from(is_full && counts_as_full(&subscriber));
+        });
+    }
+
+    /// Every shard knows of the filters: SUBACK [MQTT-3.8.4-1], then the retained messages.
+    pub(super) fn finish_subscribe(&mut self, pending: PendingSubscribe, turn: &mut Turn<'_>) {
+        let id = pending.connection;
+        let session = self.connections.find(id).and_then(|connection| connection.session());
+        if session != Some(pending.session) {
+            self.metrics.late_replies += 1;
+            return;
+        }
+        let suback = SubAck {
+            packet_id: pending.packet_id,
+            reasons: pending.reasons,
+            properties: AckProperties::default(),
+        };
+        self.write(id, &Packet::SubAck(suback), turn);
+        for (filter, pattern) in pending.replays {
+            if self.subscriptions_hold(pending.session, filter) {
+                self.replays.begin(pending.session, filter, pattern);
+            }
+        }
+        self.pump_replays(pending.session, turn);
+    }
+
+    /// Whether the session still holds this filter (not as a share).
+    pub(super) fn subscriptions_hold(&self, session: SessionKey, filter: FilterId) -> bool {
+        let held = HeldSubscription { filter, group: None };
+        self.sessions.at(session).subscriptions.binary_search(&held).is_ok()
+    }
+}
+
+fn granted_reason(qos: skein_protocol::qos::QoS) -> ReasonCode {
+    match qos {
+        skein_protocol::qos::QoS::AtMostOnce => ReasonCode::Success,
+        skein_protocol::qos::QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        skein_protocol::qos::QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+    }
+}
+
+/// A QoS 0 subscription never fills a queue.
+pub(super) fn counts_as_full(subscriber: &Subscriber) -> bool {
+    subscriber.qos != skein_protocol::qos::QoS::AtMostOnce
+}

@@ -1,0 +1,48 @@
+//! The deadlines of one shard, in order. Who arms a timer remembers its time, so that nothing
+//! stale is kept; keep-alive is touched lazily, once each time it might have passed.
+
+use std::collections::BTreeSet;
+
+use crate::session::{ConnectionId, SessionKey, Time};
+
+/// What is to be looked at when its time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// Has the connection been silent for too long?
+    Connection(ConnectionId),
+    /// The session's expiry interval is over.
+    SessionEnds(SessionKey),
+    /// The will's delay is over.
+    WillDue(SessionKey),
+    /// The slow-consumer grace is over.
+    GraceEnds(SessionKey),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    armed: BTreeSet<(Time, Timer)>,
+}
+
+impl Timers {
+    pub(super) fn arm(&mut self, at: Time, timer: Timer) {
+        self.armed.insert((at, timer));
+    }
+
+    pub(super) fn cancel(&mut self, at: Time, timer: Timer) {
+        let was_armed = self.armed.remove(&(at, timer));
+        debug_assert!(was_armed, "who arms a timer knows its time: {timer:?}");
+    }
+
+    pub(super) fn next(&self) -> Option<Time> {
+        self.armed.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out one timer whose time has come.
+    pub(super) fn pop_due(&mut self, now: Time) -> Option<Timer> {
+        let &(at, timer) = self.armed.first()?;
+        (at <= now).then(|| {
+            self.armed.pop_first();
+            timer
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! UNSUBSCRIBE (3.10), and what a full queue tells the filters of its session (policy `refuse`).
+
+use skein_protocol::{
+    packet::{AckProperties, Packet, UnsubAck, Unsubscribe},
+    reason::ReasonCode,
+};
+
+use super::{ConnectionId, Shard, Turn, respond::Violation, subscribe::counts_as_full};
+use crate::{
+    config::Overflow,
+    session::{HeldSubscription, SessionKey},
+};
+
+impl Shard {
+    pub(super) fn on_unsubscribe(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        unsubscribe: &Unsubscribe<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        if unsubscribe.user_properties.iter().count() > self.settings.limits.user_properties_max {
+            return Err(Violation::new(ReasonCode::QuotaExceeded, "more than user_properties_max"));
+        }
+        let mut unsuback = UnsubAck {
+            packet_id: unsubscribe.packet_id,
+            reasons: Default::default(),
+            properties: AckProperties::default(),
+        };
+        for filter in &unsubscribe.filters {
+            let reason = match self.held(session, *filter) {
+                Some(held) => {
+                    self.drop_subscription(session, &held, turn);
+                    self.sessions.at_mut(session).subscriptions.retain(|other| *other != held);
+                    ReasonCode::Success
+                }
+                None => ReasonCode::NoSubscriptionExisted,
+            };
+            unsuback.reasons.push(reason);
+        }
+        self.write(id, &Packet::UnsubAck(unsuback), turn);
+        Ok(())
+    }
+
+    /// Takes the session out of a filter; the session's own list is the caller's.
+    pub(super) fn drop_subscription(
+        &mut self,
+        session: SessionKey,
+        held: &HeldSubscription,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(group) = &held.group {
+            self.change_share(held.filter, group, turn, |share| {
+                share.leave(session);
+            });
+            return;
+        }
+        self.replays.forget_filter(session, held.filter);
+        let is_full = self.sessions.at(session).is_full;
+        self.change_filter(held.filter, turn, |entry| {
+            let old = entry.unsubscribe(session);
+            entry.full_local -= u32::from(old.is_some_and(|old| is_full && counts_as_full(&old)));
+        });
+    }
+
+    /// Looks whether the queue has become full, or has room again; only `refuse` cares. Between
+    /// the two is a gap, so that one message does not go to and fro.
+    pub(super) fn update_fullness(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        let session = self.sessions.at(key);
+        if session.overflow != Overflow::Refuse {
+            return;
+        }
+        let (queue, limits) = (&session.queue, self.queue_limits());
+        let has_room = queue.fits(limits.bytes_max / 16, limits);
+        let is_drained = queue.len() <= limits.messages_max / 4 * 3
+            && queue.bytes() <= limits.bytes_max / 4 * 3;
+        match session.is_full {
+            false if !has_room => self.set_session_full(key, true, turn),
+            true if is_drained => self.set_session_full(key, false, turn),
+            _ => {}
+        }
+    }
+
+    pub(super) fn set_session_full(&mut self, key: SessionKey, is_full: bool, turn: &mut Turn<'_>) {
+        let session = self.sessions.at_mut(key);
+        if session.is_full == is_full {
+            return;
+        }
+        session.is_full = is_full;
+        let held = session.subscriptions.iter().filter(|held| held.group.is_none());
+        let filters: Vec<_> = held.map(|held| held.filter).collect();
+        for filter in filters {
+            self.change_filter(filter, turn, |entry| {
+                let counts = entry.subscriber(key).is_some_and(counts_as_full);
+                match is_full {
+                    true => entry.full_local += u32::from(counts),
+                    false => entry.full_local -= u32::from(counts),
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Wills: published once, when the connection is lost and the delay is over, or when the session
+//! ends, whichever is first [MQTT-3.1.3-9].
+
+use super::{NoticeLevel, Shard, Turn, deliver::Outgoing, timers::Timer};
+use crate::session::SessionKey;
+
+impl Shard {
+    /// The connection is lost: when is the will due?
+    pub(super) fn schedule_will(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        let session = self.sessions.at_mut(key);
+        let Some(will) = &session.will else { return };
+        let due = will.due(turn.now, session.expiry_s);
+        if due <= turn.now {
+            self.publish_will(key, turn);
+        } else {
+            session.will_at = Some(due);
+            self.timers.arm(due, Timer::WillDue(key));
+        }
+    }
+
+    pub(super) fn on_will_due(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        self.sessions.at_mut(key).will_at = None;
+        self.publish_will(key, turn);
+    }
+
+    /// Publishes the will if there still is one, and forgets it [MQTT-3.1.2-10].
+    pub(super) fn publish_will(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        let session = self.sessions.at_mut(key);
+        if let Some(at) = session.will_at.take() {
+            self.timers.cancel(at, Timer::WillDue(key));
+        }
+        let session = self.sessions.at_mut(key);
+        let Some(will) = session.will.take() else { return };
+        self.metrics.wills_published += 1;
+        let mut message = will.message.borrow();
+        message.expires_at = will.message_expiry_s.map(|s| turn.now.plus(u64::from(s) * 1000));
+        if !self.settings.limits.retain_available {
+            message.retain = false;
+        }
+        let client = Box::from(&*self.sessions.at(key).client_id);
+        turn.effects.notices.push(super::Notice {
+            level: NoticeLevel::Debug,
+            kind: "will-published",
+            connection: None,
+            client: Some(client),
+            text: format!("will published to {:?}", message.topic),
+        });
+        self.spread(&mut Outgoing::new(message, None), Some(key), turn);
+    }
+}
