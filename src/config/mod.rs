@@ -1,1 +1,32 @@
-//! (being written)
+//! The configuration: a TOML file in, typed and checked [`Settings`] out.
+//!
+//! Everything a user may set stands in one table (`table.rs`). The structs, their defaults, the
+//! parser, the reference page and the example file are all made from it, so they cannot disagree.
+//!
+//! ```
+//! let settings = skein::config::parse("shards = 2\n", "skein.toml").unwrap();
+//! assert_eq!(settings.shards, 2);
+//! let error = skein::config::parse("[limits]\nqueue_message_max = 5\n", "skein.toml").unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "skein.toml:2: unknown key \"queue_message_max\" in [limits]; \
+//!      did you mean \"queue_messages_max\"?"
+//! );
+//! ```
+
+mod describe;
+mod error;
+mod parse;
+mod reader;
+mod relations;
+mod table;
+mod value;
+
+pub use describe::{documentation, example};
+pub use error::{ConfigError, Problem};
+pub use parse::{load, parse};
+pub use table::{Access, Limits, Listener, Log, SHARDS_MAX, Settings};
+pub use value::{LogFormat, LogLevel, Overflow};
+
+#[cfg(test)]
+mod tests;

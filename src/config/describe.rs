@@ -1,0 +1,161 @@
+//! The reference page and the example file, made from the table of settings.
+
+use super::table::{Row, rows};
+
+/// What each section is for, in the order of the table.
+const SECTIONS: [(&str, &str); 5] = [
+    ("", "At the top of the file, before the first section."),
+    (
+        "listener",
+        "One block for each address to listen on. Without any, skein listens on 127.0.0.1:1883.",
+    ),
+    (
+        "limits",
+        "Bounds on what clients can make the broker hold and do. Every limit has a reaction, and nothing is dropped without being counted.",
+    ),
+    ("access", "Who may do what."),
+    ("log", "How the broker reports what happens."),
+];
+
+/// The reference page, `docs/configuration.md`.
+#[must_use]
+pub fn documentation() -> String {
+    let mut page = String::from(
+        "# Configuration\n\n\
+         <!-- Made from src/config/table.rs: UPDATE_DOCS=1 cargo test --lib config -->\n\n\
+         `skein serve --config skein.toml` reads a TOML file; `skein check-config skein.toml` only \
+         checks it. Every key has a default, so a file names just what differs. A key that skein \
+         does not know, a value out of range and limits that contradict each other are errors that \
+         name the line and what to write instead.\n\n\
+         The unit stands at the end of a key: `_ms` milliseconds, `_s` seconds, `_bytes` bytes; \
+         without one it is a count. [skein.toml](../deploy/examples/skein.toml) holds every key \
+         with its default.\n",
+    );
+    for (section, purpose) in SECTIONS {
+        page.push_str(&format!("\n## {}\n\n{purpose}\n\n", heading(section, "The top")));
+        page.push_str(
+            "| key | default | allowed | meaning | at the limit |\n|---|---|---|---|---|\n",
+        );
+        for row in of_section(section) {
+            page.push_str(&format!(
+                "| `{}` | `{}` | {} | {} | {} |\n",
+                row.key, row.default, row.allowed, row.meaning, row.reaction
+            ));
+        }
+    }
+    page
+}
+
+/// The example file, `deploy/examples/skein.toml`: every key with its default, commented out.
+#[must_use]
+pub fn example() -> String {
+    let mut file = String::from(
+        "# Every setting of skein with its default. Remove the # before a key and change its value.\n\
+         # Made from src/config/table.rs: UPDATE_DOCS=1 cargo test --lib config\n",
+    );
+    for (section, purpose) in SECTIONS {
+        file.push('\n');
+        file.push_str(&comment(purpose));
+        match section {
+            "" => {}
+            // A block without an address would be an error, so this one is commented out as well.
+            "listener" => file.push_str("#[[listener]]\n"),
+            _ => file.push_str(&format!("[{section}]\n")),
+        }
+        for row in of_section(section) {
+            let text = format!(
+                "{} Allowed: {}. At the limit: {}.",
+                row.meaning, row.allowed, row.reaction
+            );
+            file.push_str(&format!("\n{}#{} = {}\n", comment(&text), row.key, row.default));
+        }
+    }
+    file
+}
+
+fn of_section(section: &str) -> impl Iterator<Item = Row> {
+    rows().into_iter().filter(move |row| row.section == section)
+}
+
+fn heading(section: &str, top: &str) -> String {
+    match section {
+        "" => top.to_owned(),
+        "listener" => "[[listener]]".to_owned(),
+        _ => format!("[{section}]"),
+    }
+}
+
+/// Text as comment lines of at most a hundred columns.
+fn comment(text: &str) -> String {
+    const WIDTH: usize = 100;
+    let mut lines = String::new();
+    let mut line = String::from("#");
+    for word in text.split_whitespace() {
+        if line.len() + 1 + word.len() > WIDTH {
+            lines.push_str(&line);
+            lines.push('\n');
+            line.truncate(1);
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    lines + &line + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Settings, parse};
+    use super::*;
+
+    /// Compares a file of the repository with what the table makes of it now.
+    fn assert_up_to_date(name: &str, wanted: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, wanted).expect("the file of the repository can be written");
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == wanted,
+            "{name} is out of date; run: UPDATE_DOCS=1 cargo test --lib config"
+        );
+    }
+
+    #[test]
+    fn the_reference_page_is_up_to_date() {
+        assert_up_to_date("docs/configuration.md", &documentation());
+    }
+
+    #[test]
+    fn the_example_is_up_to_date() {
+        assert_up_to_date("deploy/examples/skein.toml", &example());
+    }
+
+    #[test]
+    fn the_example_says_the_defaults() {
+        assert_eq!(parse(&example(), "skein.toml"), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn the_example_with_every_key_set_still_says_the_defaults() {
+        let set = example().replace("\n#[", "\n[");
+        let set: Vec<&str> = set
+            .lines()
+            .map(|line| if line.starts_with("# ") { line } else { line.trim_start_matches('#') })
+            .collect();
+        assert_eq!(parse(&set.join("\n"), "skein.toml"), Ok(Settings::default()));
+        assert_eq!(
+            set.iter().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(),
+            rows().len()
+        );
+    }
+
+    #[test]
+    fn every_row_belongs_to_a_section_that_is_documented() {
+        for row in rows() {
+            assert!(SECTIONS.iter().any(|(section, _)| *section == row.section), "{}", row.key);
+            assert!(documentation().contains(&format!("| `{}` |", row.key)), "{}", row.key);
+        }
+    }
+}

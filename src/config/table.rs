@@ -1,0 +1,264 @@
+//! The one table of settings. A row is: what it means, `key: type = default, what is allowed,
+//! what happens at the limit`. Units stand last in the key; "0 = …" says what nothing means.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use skein_protocol::QoS;
+
+use super::reader::Reader;
+use super::value::{Allowed, LogFormat, LogLevel, Overflow, Value};
+
+/// The most shards one process can have: interest is a bit per shard in one word.
+pub const SHARDS_MAX: usize = 64;
+
+/// One row of the table, for people.
+#[derive(Clone)]
+pub(super) struct Row {
+    /// The section of the file, empty for the top.
+    pub(super) section: &'static str,
+    pub(super) key: &'static str,
+    /// As TOML.
+    pub(super) default: String,
+    pub(super) allowed: String,
+    pub(super) meaning: String,
+    pub(super) reaction: &'static str,
+}
+
+/// Expands a section of the table to the struct, its `Default`, its reader and its rows.
+macro_rules! section {
+    (
+        $(#[$attribute:meta])*
+        $name:ident = $section:literal;
+        $(
+            $(#[doc = $meaning:literal])+
+            $key:ident: $type:ty = $default:expr, $allowed:expr, $reaction:literal;
+        )+
+        $(=> {$(
+            $(#[doc = $part_meaning:literal])+
+            $part:ident: $part_type:ty = $part_default:expr;
+        )+})?
+    ) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name {
+            $(
+                $(#[doc = $meaning])+
+                #[doc = ""]
+                #[doc = concat!("At the limit: ", $reaction, ".")]
+                pub $key: $type,
+            )+
+            $($($(#[doc = $part_meaning])+ pub $part: $part_type,)+)?
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)+ $($($part: $part_default,)+)? }
+            }
+        }
+
+        impl $name {
+            /// The keys of this section as the file sets them; the rest by default.
+            pub(super) fn read(reader: &mut Reader<'_, '_, '_>) -> Self {
+                Self {
+                    $($key: reader.value(stringify!($key), $default, &$allowed),)+
+                    $($($part: $part_default,)+)?
+                }
+            }
+
+            fn rows() -> Vec<Row> {
+                vec![$(Row {
+                    section: $section,
+                    key: stringify!($key),
+                    default: <$type as Value>::show(&$default),
+                    allowed: Allowed::<$type>::describe(&$allowed),
+                    meaning: [$($meaning),+].map(str::trim).join(" "),
+                    reaction: $reaction,
+                }),+]
+            }
+        }
+    };
+}
+
+section! {
+    /// Everything a user may set, checked. Made by [`parse`](super::parse()) and
+    /// [`load`](super::load), or by `Default`: one listener on 127.0.0.1:1883, anonymous.
+    Settings = "";
+    /// How many event loops share the work, each on a thread of its own;
+    /// 0 = as many as the cores this process may use.
+    shards: usize = 0, 0..=SHARDS_MAX, "more cores than this are left to others";
+    => {
+        /// The addresses the broker listens on, at least one.
+        listeners: Vec<Listener> = vec![Listener::default()];
+        /// The bounds on what clients can make the broker hold and do.
+        limits: Limits = Limits::default();
+        /// Who may do what.
+        access: Access = Access::default();
+        /// How the broker reports what happens.
+        log: Log = Log::default();
+    }
+}
+
+section! {
+    /// One address to listen on: a `[[listener]]` block.
+    Listener = "listener";
+    /// What log lines and metrics call the listener; the address when it is not set.
+    name: String = "default".to_owned(), .., "two listeners of one name are refused";
+    /// The IP address and port to listen on.
+    address: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883), ..,
+        "two listeners on one address are refused";
+    /// What happens to a message that does not fit the queue of a session which connected here.
+    overflow: Overflow = Overflow::DropNewest, ..,
+        "drop-newest and drop-oldest drop and count a message, disconnect closes the session's \
+         connection with 0x97, refuse answers an MQTT 5 publisher 0x97 when nobody could take its \
+         message and else does as drop-newest";
+    /// How many connections may be open here at once; 0 = no limit of its own.
+    connections_max: usize = 0, 0..=CONNECTIONS_MAX, "a further connection is closed and counted";
+}
+
+section! {
+    /// Bounds on what clients can make the broker hold and do: the `[limits]` section.
+    Limits = "limits";
+
+    /// How long a new connection may take until its CONNECT is whole.
+    connect_timeout_ms: u64 = 10_000, 1..=600_000, "the connection is closed";
+    /// The longest packet a client may send, header included; MQTT 5 clients are told.
+    packet_bytes_max: usize = 1_048_576, 1_024..=PACKET_BYTES_MAX,
+        "the connection is closed, for MQTT 5 with 0x95";
+    /// The longest packet that is read from a connection before its CONNECT was accepted.
+    packet_bytes_before_connect_max: usize = 65_536, 256..=PACKET_BYTES_MAX,
+        "the connection is closed";
+    /// How many levels a topic or a filter may have.
+    topic_levels_max: usize = 128, 1..=65_535,
+        "a topic closes the connection with 0x90, a filter is refused with 0x8F";
+    /// The longest client identifier, in bytes of UTF-8.
+    client_id_bytes_max: usize = 1_024, 23..=65_535, "CONNECT is refused with 0x85";
+    /// How many subscriptions one session may have.
+    subscriptions_per_client_max: usize = 10_000, 1..=10_000_000,
+        "a further filter is refused with 0x97";
+    /// How many user properties one packet may carry.
+    user_properties_max: usize = 1_000, 0..=100_000, "the connection is closed with 0x97";
+    /// How many topic aliases a client may use towards the broker; it is told this Topic Alias
+    /// Maximum, 0 = none.
+    topic_alias_maximum: u16 = 16, 0..=65_535, "a higher alias closes the connection with 0x94";
+    /// How many topic aliases the broker uses towards a client that allows them, and never more
+    /// than the client allows; 0 = none.
+    topic_alias_outgoing_max: u16 = 16, 0..=65_535, "further topics are sent in full";
+    /// The longest keep alive; a client that asks for more, or for none, is given this one,
+    /// 0 = what the client asks.
+    keep_alive_s_max: u16 = 0, 0..=65_535,
+        "silence for one and a half times the keep alive closes the connection with 0x8D";
+    /// How many QoS 1 and QoS 2 messages a client may have unfinished towards the broker; it is
+    /// told this Receive Maximum.
+    receive_maximum: u16 = 1_024, 1..=65_535, "one more closes the connection with 0x93";
+    /// How many QoS 1 and QoS 2 messages the broker has unfinished towards one client, and never
+    /// more than the client's own Receive Maximum.
+    in_flight_max: u16 = 1_024, 1..=65_535, "further messages wait in the session's queue";
+
+    /// The highest QoS a client may publish with; it is told.
+    maximum_qos: QoS = QoS::ExactlyOnce, ..,
+        "a higher QoS closes the connection with 0x9B, a subscription is granted this one";
+    /// Whether messages are retained; MQTT 5 clients are told.
+    retain_available: bool = true, .., "a retained message closes the connection with 0x9A";
+    /// Whether filters may hold + and #; MQTT 5 clients are told.
+    wildcard_subscription_available: bool = true, .., "such a filter is refused with 0xA2";
+    /// Whether filters may begin with $share; MQTT 5 clients are told.
+    shared_subscription_available: bool = true, .., "such a filter is refused with 0x9E";
+    /// Whether a SUBSCRIBE may carry a Subscription Identifier; MQTT 5 clients are told.
+    subscription_identifiers_available: bool = true, ..,
+        "such a SUBSCRIBE closes the connection with 0xA1";
+
+    /// The longest a session outlives its connection; 4294967295 = it never expires.
+    session_expiry_s_max: u32 = 4_294_967_295, 0..=u32::MAX,
+        "a client that asks for more is given this and told so";
+    /// How long the session of an MQTT 3.1 or 3.1.1 client that connects with clean session 0
+    /// outlives its connection; 4294967295 = it never expires.
+    session_expiry_v3_s: u32 = 4_294_967_295, 0..=u32::MAX, "the session and its queue are gone";
+    /// How many sessions the whole broker holds, connected or not.
+    sessions_max: usize = 1_000_000, 1..=100_000_000,
+        "a client without a session is refused with 0x97";
+
+    /// How many messages wait for one session.
+    queue_messages_max: usize = 100_000, 1..=100_000_000, "the listener's overflow decides";
+    /// How many bytes of messages wait for one session.
+    queue_bytes_max: usize = 16_777_216, 1_024..=BYTES_MAX, "the listener's overflow decides";
+    /// How many bytes wait to be written to one connection, whatever happens.
+    outbox_bytes_max: usize = 8_388_608, 4_096..=BYTES_MAX,
+        "messages go to the session's queue, QoS 0 is dropped and counted";
+    /// A connection with more bytes waiting than this pauses those who publish to it.
+    outbox_high_water_bytes: usize = 262_144, 1_024..=BYTES_MAX, "publishers are not read";
+    /// Publishers are read again when no more bytes than this wait for the connection.
+    outbox_low_water_bytes: usize = 65_536, 0..=BYTES_MAX, "publishers are read again";
+    /// How long a connection may pause its publishers before it counts as slow; 0 = it never may.
+    slow_consumer_grace_ms: u64 = 500, 0..=600_000,
+        "nobody waits for it any more: QoS 0 is dropped and counted, QoS 1 and 2 are queued";
+
+    /// How many batches wait in the lane from one shard to another; a power of two.
+    lane_slots: usize = 1_024, 2..=65_536, "further batches wait behind the lane, in order";
+    /// How many bytes wait behind one lane.
+    lane_waiting_bytes_max: usize = 4_194_304, 1_024..=BYTES_MAX,
+        "the shard stops reading publishers until the lane has moved";
+    /// How many bytes are read from one connection before the others have their turn.
+    read_budget_bytes: usize = 131_072, 1_024..=16_777_216, "the rest is read in the next turn";
+
+    /// How many messages the broker retains.
+    retained_messages_max: usize = 1_000_000, 0..=100_000_000,
+        "the message is delivered but not retained, and counted; an MQTT 5 publisher is told 0x97";
+    /// How many bytes of retained messages the broker holds.
+    retained_bytes_max: usize = 1_073_741_824, 0..=BYTES_MAX,
+        "the message is delivered but not retained, and counted; an MQTT 5 publisher is told 0x97";
+    /// How many retained topics are looked at in one step of answering a SUBSCRIBE.
+    retained_step_topics: usize = 256, 1..=65_536, "the next step follows after other work";
+
+    /// How much memory all clients' data may take in the whole broker; 0 = no budget.
+    memory_bytes_max: usize = 0, 0..=BYTES_MAX,
+        "at 80 % new connections are refused, at 90 % QoS 0 that would wait is dropped, at 95 % \
+         queues no longer grow, at 100 % publishers are paused";
+    /// How many connections may be open at once in the whole broker; 0 = no limit.
+    connections_max: usize = 0, 0..=CONNECTIONS_MAX, "a further connection is closed and counted";
+    /// How long a shutdown may take to write out what waits for the clients.
+    shutdown_ms_max: u64 = 5_000, 0..=600_000, "the rest is left and the broker ends";
+}
+
+section! {
+    /// Who may do what: the `[access]` section.
+    Access = "access";
+    /// Whether clients may connect without a user name.
+    anonymous: bool = true, .., "CONNECT is refused with 0x86";
+    /// Filters whose topics nobody may publish to.
+    deny_publish: Vec<String> = Vec::new(), ..,
+        "the message goes nowhere; an MQTT 5 publisher with QoS 1 or 2 is told 0x87";
+    /// Filters whose topics nobody may receive: a subscription that they cover is refused.
+    deny_subscribe: Vec<String> = Vec::new(), ..,
+        "the filter is refused with 0x87, for MQTT 3.1.1 with 0x80";
+}
+
+section! {
+    /// How the broker reports what happens: the `[log]` section.
+    Log = "log";
+    /// How a log line looks.
+    format: LogFormat = LogFormat::Text, .., "there is none";
+    /// The least important lines that are written.
+    level: LogLevel = LogLevel::Info, .., "less important lines are not written";
+    /// How many lines of one kind are written per second, for kinds that clients can cause.
+    lines_per_second_max: u32 = 10, 1..=1_000_000, "further lines are counted, the count is written";
+}
+
+/// The longest packet MQTT can express: a length of 268,435,455 and a header of five bytes.
+const PACKET_BYTES_MAX: usize = 268_435_460;
+/// Far above what one machine holds, and small enough that sums of limits cannot overflow.
+const BYTES_MAX: usize = 1 << 48;
+/// Slots of connections are numbered with 24 bits.
+const CONNECTIONS_MAX: usize = (1 << 24) - 1;
+
+impl Listener {
+    /// A listener on `address`, named after it, the rest by default.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self { name: address.to_string(), address, ..Self::default() }
+    }
+}
+
+/// Every row, in the order in which the sections are documented.
+pub(super) fn rows() -> Vec<Row> {
+    [Settings::rows(), Listener::rows(), Limits::rows(), Access::rows(), Log::rows()].concat()
+}
