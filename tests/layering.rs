@@ -1,0 +1,56 @@
+//! Holds the code to its layers, its purity and its size.
+//!
+//! The layers are those of `src/lib.rs`: each may use only those above it, and `skein_protocol`.
+//! The pure ones may not touch the outside world. `unsafe` has one file. Files and functions stay
+//! short enough to be read from the top.
+
+mod structure;
+
+use structure::layers::{self, LAYERS};
+use structure::pure;
+use structure::size;
+use structure::source::{Source, read_folder};
+
+/// Everything that is built, by folder.
+const FOLDERS: [&str; 7] =
+    ["src", "protocol/src", "protocol/tests", "client", "loadtest/src", "xtask/src", "tests"];
+
+fn everything() -> Vec<Source> {
+    FOLDERS.iter().flat_map(|folder| read_folder(folder)).collect()
+}
+
+fn assert_none(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn each_layer_uses_only_those_above_it() {
+    let sources = read_folder("src");
+    assert!(sources.len() >= LAYERS.len(), "the sources were found");
+    assert_none(&sources.iter().flat_map(layers::faults).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_pure_layers_touch_nothing_outside() {
+    let sources = [read_folder("src"), read_folder("protocol/src")].concat();
+    assert_none(&sources.iter().flat_map(pure::faults).collect::<Vec<_>>());
+}
+
+#[test]
+fn unsafe_has_one_file() {
+    assert_none(&everything().iter().flat_map(pure::unsafe_faults).collect::<Vec<_>>());
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    let sources = everything();
+    assert_none(&sources.iter().flat_map(size::faults).collect::<Vec<_>>());
+    let lengths: Vec<usize> = sources.iter().flat_map(size::product_function_lengths).collect();
+    let p90 = size::p90(lengths);
+    assert!(p90 <= size::FUNCTION_LINES_P90, "nine functions of ten have at most {p90} lines");
+}
+
+#[test]
+fn exceptions_of_size_are_still_needed() {
+    assert_none(&size::stale_exceptions(&everything()));
+}
