@@ -4,6 +4,8 @@
 //! * [`subscribers`]: the value at a filter: local subscribers, one bit per other shard, shares.
 //! * [`retained`]: topic → message, scanned by filters.
 
+#[cfg(test)]
+mod naive;
 pub mod retained;
 mod shards;
 mod share;
