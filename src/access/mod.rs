@@ -71,9 +71,14 @@ mod tests {
         {
             assert!(covers(wide, narrow), "{wide} covers {narrow}");
         }
-        for (wide, narrow) in
-            [("a", "b"), ("a/+", "a/#"), ("+", "#"), ("#", "$SYS/a"), ("+/a", "$SYS/a"), ("a/b", "a")]
-        {
+        for (wide, narrow) in [
+            ("a", "b"),
+            ("a/+", "a/#"),
+            ("+", "#"),
+            ("#", "$SYS/a"),
+            ("+/a", "$SYS/a"),
+            ("a/b", "a"),
+        ] {
             assert!(!covers(wide, narrow), "{wide} does not cover {narrow}");
         }
     }

@@ -102,7 +102,10 @@ impl Batch {
 
     /// Bytes it holds, for the budget of its lane.
     pub fn bytes(&self) -> usize {
-        self.items.len() * size_of::<Item>() + self.topics.len() + self.bytes.len() + self.shared_len
+        self.items.len() * size_of::<Item>()
+            + self.topics.len()
+            + self.bytes.len()
+            + self.shared_len
     }
 
     /// Shows each publish, in order.

@@ -198,7 +198,7 @@ mod tests {
     use std::rc::Rc;
 
     use bytes::Bytes;
-    use skein_protocol::{frame::Frame as Cut, packet::Publish};
+    use skein_protocol::{Frame as Cut, packet::Publish};
 
     use super::*;
 
@@ -260,7 +260,10 @@ mod tests {
         let publish = decode(&out, Version::V5);
         assert!(publish.dup && publish.topic.is_none());
         assert_eq!(publish.properties.topic_alias.map(|a| a.get()), Some(5));
-        assert_eq!(publish.properties.subscription_identifiers.iter().collect::<Vec<_>>(), [1, 300]);
+        assert_eq!(
+            publish.properties.subscription_identifiers.iter().collect::<Vec<_>>(),
+            [1, 300]
+        );
     }
 
     #[test]

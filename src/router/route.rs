@@ -195,9 +195,11 @@ mod tests {
             ("+/b", subscriber(2, QoS::AtLeastOnce, false, 0)),
         ];
         let route = Route::compute("a/b", &subscriptions(&all));
-        let receivers: Vec<_> = route.receivers.iter().map(|r| (r.session.slot(), r.grant.qos)).collect();
+        let receivers: Vec<_> =
+            route.receivers.iter().map(|r| (r.session.slot(), r.grant.qos)).collect();
         assert_eq!(receivers, [(1, QoS::ExactlyOnce), (2, QoS::AtLeastOnce)]);
-        let mut identifiers = route.receivers[0].grant.identifiers.as_deref().unwrap_or(&[]).to_vec();
+        let mut identifiers =
+            route.receivers[0].grant.identifiers.as_deref().unwrap_or(&[]).to_vec();
         identifiers.sort_unstable();
         assert_eq!(identifiers, [7, 9]);
     }

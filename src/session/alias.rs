@@ -24,7 +24,7 @@ impl IncomingAliases {
         alias_max: u16,
     ) -> Result<&'a str, Error> {
         if alias.get() > alias_max {
-            return Err(Error::TopicAliasAboveMaximum);
+            return Err(Error::TopicAliasTooLarge);
         }
         let index = usize::from(alias.get()) - 1;
         if let Some(topic) = topic {
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn mqtt_3_3_2_9_an_alias_above_the_maximum_is_refused() {
         let refused = IncomingAliases::default().resolve(alias(5), Some("a"), 4).err();
-        assert_eq!(refused, Some(Error::TopicAliasAboveMaximum));
+        assert_eq!(refused, Some(Error::TopicAliasTooLarge));
     }
 
     #[test]

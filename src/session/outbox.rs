@@ -85,8 +85,13 @@ impl Outbox {
     }
 
     /// Appends what `write` puts at the end of a buffer; returns how many bytes that were.
-    pub fn append_with(&mut self, buffers: &mut Buffers, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-        let has_room = matches!(self.chunks.back(), Some(Chunk::Copied(last)) if last.len() < CHUNK_BYTES_MAX);
+    pub fn append_with(
+        &mut self,
+        buffers: &mut Buffers,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> usize {
+        let has_room =
+            matches!(self.chunks.back(), Some(Chunk::Copied(last)) if last.len() < CHUNK_BYTES_MAX);
         if !has_room {
             self.chunks.push_back(Chunk::Copied(buffers.take()));
         }

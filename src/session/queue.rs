@@ -149,7 +149,10 @@ mod tests {
     fn drop_newest_keeps_what_waits() {
         let mut queue = Queue::default();
         for payload in [b"1", b"2"] {
-            assert!(matches!(queue.push(delivery(payload), TWO, Overflow::DropNewest), Pushed::Queued));
+            assert!(matches!(
+                queue.push(delivery(payload), TWO, Overflow::DropNewest),
+                Pushed::Queued
+            ));
         }
         let pushed = queue.push(delivery(b"3"), TWO, Overflow::DropNewest);
         assert!(matches!(pushed, Pushed::DroppedNewest(_)));
@@ -180,7 +183,10 @@ mod tests {
         let mut queue = Queue::default();
         queue.push(delivery(b"1"), TWO, Overflow::Disconnect);
         queue.push(delivery(b"22"), TWO, Overflow::Disconnect);
-        assert!(matches!(queue.push(delivery(b"3"), TWO, Overflow::Disconnect), Pushed::Overflowed(_)));
+        assert!(matches!(
+            queue.push(delivery(b"3"), TWO, Overflow::Disconnect),
+            Pushed::Overflowed(_)
+        ));
         while queue.pop().is_some() {}
         assert_eq!(queue.bytes(), 0);
     }

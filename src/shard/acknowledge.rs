@@ -1,11 +1,9 @@
 //! Packets of a live connection, and among them the acknowledgements of both handshakes (4.3).
 
 use skein_protocol::{
-    Error, Version,
-    frame::Frame,
+    Error, Frame, ReasonCode,
     packet::{Ack, Packet, PacketType, Publish},
     qos::{AckError, PacketId, Received},
-    reason::ReasonCode,
 };
 
 use super::{
@@ -41,11 +39,13 @@ impl Shard {
             Packet::Connect(_) => return Err(Error::SecondConnect.into()),
             // No authentication method was accepted, so there is none to go on with.
             Packet::Auth(_) => return Err(Error::AuthWithoutMethod.into()),
-            Packet::ConnAck(_)
+            packet @ (Packet::ConnAck(_)
             | Packet::SubAck(_)
             | Packet::UnsubAck(_)
             | Packet::PingResp
-            | Packet::Publish(_) => return Err(Error::PacketFromServerOnly.into()),
+            | Packet::Publish(_)) => {
+                return Err(Error::ServerPacketFromClient(packet.packet_type()).into());
+            }
         }
         Ok(())
     }
@@ -61,7 +61,8 @@ impl Shard {
     }
 
     fn on_pubrec(&mut self, id: ConnectionId, key: SessionKey, ack: &Ack<'_>, turn: &mut Turn<'_>) {
-        let received = self.sessions.at_mut(key).sender.on_pubrec(ack.packet_id, ack.reason.is_error());
+        let received =
+            self.sessions.at_mut(key).sender.on_pubrec(ack.packet_id, ack.reason.is_error());
         let release = |shard: &mut Self, reason, turn: &mut Turn<'_>| {
             shard.acknowledge(id, AckKind::PubRel, ack.packet_id, reason, turn);
         };
@@ -81,14 +82,26 @@ impl Shard {
     }
 
     /// The client lets go of an id. Owed or not, PUBCOMP answers it [MQTT-4.3.3-11].
-    fn on_pubrel(&mut self, id: ConnectionId, key: SessionKey, packet_id: PacketId, turn: &mut Turn<'_>) {
+    fn on_pubrel(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        packet_id: PacketId,
+        turn: &mut Turn<'_>,
+    ) {
         let was_held = self.sessions.at_mut(key).receiver.on_pubrel(packet_id);
         let reason =
             if was_held { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         self.acknowledge(id, AckKind::PubComp, packet_id, reason, turn);
     }
 
-    fn on_pubcomp(&mut self, id: ConnectionId, key: SessionKey, packet_id: PacketId, turn: &mut Turn<'_>) {
+    fn on_pubcomp(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        packet_id: PacketId,
+        turn: &mut Turn<'_>,
+    ) {
         if let Err(error) = self.sessions.at_mut(key).sender.on_pubcomp(packet_id) {
             self.note_stray_ack(id, PacketType::PubComp, packet_id, error, turn);
         }
@@ -106,10 +119,5 @@ impl Shard {
     ) {
         let text = format!("{packet} for packet id {packet_id} fits no exchange: {error:?}");
         self.notice_of(NoticeLevel::Debug, "stray-acknowledgement", id, &text, turn);
-    }
-
-    /// The version this session's client speaks.
-    pub(super) fn version_of(&self, key: SessionKey) -> Version {
-        self.sessions.at(key).version
     }
 }

@@ -1,23 +1,16 @@
 //! A connection opens and sends CONNECT (3.1). Whether it may is decided here; where it belongs,
 //! in `place`; what its session becomes, in `establish`.
 
-use std::hash::BuildHasher;
-
 use ahash::RandomState;
 use skein_protocol::{
-    Error, TopicName, Version,
-    frame::Frame,
+    Error, Frame, ReasonCode, TopicName, Version,
     packet::{Connect, Packet, PacketType, Will},
     qos::QoS,
-    reason::ReasonCode,
 };
 
 use super::{
-    Connection, ConnectionId, NoticeLevel, Shard, Stage, Turn,
-    connection::PendingConnect,
-    memory::MemoryLevel,
-    respond::Violation,
-    timers::Timer,
+    Connection, ConnectionId, NoticeLevel, Shard, Stage, Turn, connection::PendingConnect,
+    memory::MemoryLevel, respond::Violation, timers::Timer,
 };
 use crate::session::{ListenerId, PeerAddress};
 
@@ -108,7 +101,7 @@ impl Shard {
             Ok(_) => unreachable!("a packet of type CONNECT decodes to one"),
             Err(error) => {
                 self.metrics.protocol_errors += 1;
-                let version = Connect::peek_version(frame.body).unwrap_or(Version::V3_1_1);
+                let version = version_to_answer_in(frame);
                 self.refuse_connect(id, version, &error.into(), turn);
             }
         }
@@ -154,7 +147,10 @@ impl Shard {
         let limits = &self.settings.limits;
         let refuse = |reason, text| Err(Violation::new(reason, text));
         if will.qos > limits.maximum_qos {
-            return refuse(ReasonCode::QoSNotSupported, "[MQTT-3.2.2-12] the will's QoS is too high");
+            return refuse(
+                ReasonCode::QoSNotSupported,
+                "[MQTT-3.2.2-12] the will's QoS is too high",
+            );
         }
         if will.retain && !limits.retain_available {
             let text = "[MQTT-3.2.2-13] retained messages are not available";
@@ -182,8 +178,11 @@ impl Shard {
         connect: &Connect<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let client_id =
-            if connect.client_id.is_empty() { self.new_client_id() } else { connect.client_id.into() };
+        let client_id = if connect.client_id.is_empty() {
+            self.new_client_id()
+        } else {
+            connect.client_id.into()
+        };
         let pending = PendingConnect { connect: whole_packet(frame), client_id };
         let Some(connection) = self.connections.find_mut(id) else { return };
         connection.version = connect.version;
@@ -224,6 +223,15 @@ impl Shard {
         let text = "[MQTT-3.1.2-22] silent for one and a half keep-alive intervals";
         self.notice_of(NoticeLevel::Info, "keep-alive-timeout", id, text, turn);
         self.disconnect(id, &Violation::new(ReasonCode::KeepAliveTimeout, text), turn);
+    }
+}
+
+/// The version to answer a broken CONNECT in: its own, or the latest if its level is above that.
+fn version_to_answer_in(frame: Frame<'_>) -> Version {
+    match Connect::peek_version(frame) {
+        Ok(version) => version,
+        Err(Error::ProtocolVersionUnsupported(level)) if level > Version::V5.level() => Version::V5,
+        Err(_) => Version::V3_1_1,
     }
 }
 

@@ -5,7 +5,8 @@ use skein_protocol::Version;
 use super::ConnectionId;
 use crate::{
     session::{
-        IncomingAliases, ListenerId, OutgoingAliases, Outbox, PeerAddress, SessionKey, ShardId, Time,
+        IncomingAliases, ListenerId, Outbox, OutgoingAliases, PeerAddress, SessionKey, ShardId,
+        Time,
     },
     topic::ShardSet,
 };
@@ -80,7 +81,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnectionId, peer: PeerAddress, listener: ListenerId, now: Time) -> Self {
+    pub(super) fn new(
+        id: ConnectionId,
+        peer: PeerAddress,
+        listener: ListenerId,
+        now: Time,
+    ) -> Self {
         Self {
             id,
             peer,

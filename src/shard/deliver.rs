@@ -8,10 +8,7 @@ use skein_protocol::{
 };
 
 use super::{
-    Connection, Shard, Time, Turn,
-    connect::lower,
-    memory::MemoryLevel,
-    metrics::DropReason,
+    Connection, Shard, Time, Turn, connect::lower, memory::MemoryLevel, metrics::DropReason,
 };
 use crate::{
     router::{Envelope, Frames, Route, Shape},

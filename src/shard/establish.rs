@@ -4,10 +4,9 @@
 use std::{num::NonZeroU32, rc::Rc};
 
 use skein_protocol::{
-    Version,
+    ReasonCode, Version,
     packet::{ConnAck, ConnAckProperties, Connect, Packet, Will as WillFields},
     qos::QoS,
-    reason::ReasonCode,
 };
 
 use super::{ConnectionId, NoticeLevel, Shard, Stage, Turn, respond::Violation, timers::Timer};
@@ -159,9 +158,12 @@ impl Shard {
             receive_maximum: limits.receive_maximum.try_into().ok(),
             maximum_qos: (limits.maximum_qos != QoS::ExactlyOnce).then_some(limits.maximum_qos),
             retain_available: unavailable(limits.retain_available),
-            maximum_packet_size: u32::try_from(limits.packet_bytes_max).ok().and_then(NonZeroU32::new),
+            maximum_packet_size: u32::try_from(limits.packet_bytes_max)
+                .ok()
+                .and_then(NonZeroU32::new),
             assigned_client_id: connect.client_id.is_empty().then_some(client_id),
-            topic_alias_maximum: (limits.topic_alias_maximum > 0).then_some(limits.topic_alias_maximum),
+            topic_alias_maximum: (limits.topic_alias_maximum > 0)
+                .then_some(limits.topic_alias_maximum),
             wildcard_subscription_available: unavailable(limits.wildcard_subscription_available),
             subscription_identifiers_available: unavailable(
                 limits.subscription_identifiers_available,

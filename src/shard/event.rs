@@ -1,6 +1,6 @@
 //! Everything that can happen to a shard.
 
-use skein_protocol::{Error, frame::Frame};
+use skein_protocol::{Error, Frame};
 
 use super::{HandOver, Message};
 use crate::session::{ConnectionId, ListenerId, PeerAddress, ShardId};

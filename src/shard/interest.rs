@@ -45,6 +45,11 @@ impl InterestState {
         self.waiting.insert((barrier, self.arrivals), pending);
     }
 
+    /// How many SUBSCRIBEs wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// One SUBSCRIBE whose barrier is reached.
     fn pop_reached(&mut self, own: ShardId) -> Option<PendingSubscribe> {
         let reached = self.applied_everywhere(own);

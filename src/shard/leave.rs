@@ -1,13 +1,10 @@
 //! A connection ends, and perhaps its session with it.
 
-use skein_protocol::{Error, packet::Disconnect, reason::ReasonCode};
+use skein_protocol::{Error, ReasonCode, packet::Disconnect};
 
 use super::{
-    CloseCause, Connection, ConnectionId, NoticeLevel, Shard, Turn,
-    effect::Close,
-    metrics::DropReason,
-    respond::Violation,
-    timers::Timer,
+    CloseCause, Connection, ConnectionId, NoticeLevel, Shard, Turn, effect::Close,
+    metrics::DropReason, respond::Violation, timers::Timer,
 };
 use crate::session::{Delivery, SessionKey};
 
@@ -23,7 +20,7 @@ impl Shard {
         if let Some(expiry_s) = disconnect.properties.session_expiry_s {
             let session = self.sessions.at_mut(key);
             if session.expiry_s == 0 && expiry_s != 0 {
-                return Err(Error::SessionExpiryRaisedFromZero.into());
+                return Err(Error::SessionExpiryRaised.into());
             }
             session.expiry_s = expiry_s.min(self.settings.limits.session_expiry_s_max);
         }
@@ -131,7 +128,8 @@ impl Shard {
     /// The broker stops: everybody is told [MQTT-3.14.0-1 allows it only after CONNACK].
     pub(super) fn on_shut_down(&mut self, turn: &mut Turn<'_>) {
         self.is_shutting_down = true;
-        let violation = Violation::new(ReasonCode::ServerShuttingDown, "the broker is shutting down");
+        let violation =
+            Violation::new(ReasonCode::ServerShuttingDown, "the broker is shutting down");
         for id in self.connections.ids() {
             self.disconnect(id, &violation, turn);
         }

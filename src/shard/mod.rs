@@ -19,6 +19,7 @@
 //! | somebody is too slow, or memory runs out | `pressure`, `memory` |
 
 mod acknowledge;
+mod audit;
 mod connect;
 mod connection;
 mod deliver;
@@ -51,6 +52,7 @@ use std::rc::Rc;
 use ahash::RandomState;
 
 pub use self::{
+    audit::Audit,
     effect::{Close, Effects, Notice, NoticeLevel},
     event::{CloseCause, Event},
     lanes::Lanes,
@@ -170,7 +172,9 @@ impl Shard {
     fn on_message(&mut self, from: ShardId, message: Message, turn: &mut Turn<'_>) {
         match message {
             Message::Publishes(batch) => self.on_publishes(from, &batch, turn),
-            Message::Interest { changes, barrier } => self.on_interest(from, changes, barrier, turn),
+            Message::Interest { changes, barrier } => {
+                self.on_interest(from, changes, barrier, turn)
+            }
             Message::Applied { barrier } => self.on_applied(from, barrier, turn),
             Message::Locate { client_id, connection } => {
                 self.on_locate(from, client_id, connection, turn);
@@ -190,7 +194,9 @@ impl Shard {
             Message::RetainedFull { is_full } => self.retained.set_full(from, is_full),
             Message::Fence { fence } => self.tell(from, Message::FenceReached { fence }, turn),
             Message::FenceReached { fence } => self.on_fence_reached(from, fence, turn),
-            Message::Pause { connection, pressure } => self.on_pause(from, connection, pressure, turn),
+            Message::Pause { connection, pressure } => {
+                self.on_pause(from, connection, pressure, turn)
+            }
             Message::Release { connection, pressure } => {
                 self.on_release(from, connection, pressure, turn);
             }

@@ -16,8 +16,7 @@ use skein_protocol::packet::{Connect, Packet};
 
 use super::{
     Connection, ConnectionId, HandOver, Message, Shard, ShardId, Stage, Turn,
-    connection::PendingConnect,
-    registrar::Located,
+    connection::PendingConnect, registrar::Located,
 };
 
 impl Shard {
@@ -186,7 +185,7 @@ fn pending(connection: &Connection) -> Option<&PendingConnect> {
 
 /// Parses a CONNECT that was parsed before, by this shard or another.
 fn decode_connect(bytes: &[u8]) -> Connect<'_> {
-    let frame = skein_protocol::frame::Frame::decode(bytes, usize::MAX);
+    let frame = skein_protocol::Frame::decode(bytes, usize::MAX);
     let (frame, _) = frame.ok().flatten().expect("a kept CONNECT is a whole packet");
     match Packet::decode(frame, skein_protocol::Version::V5) {
         Ok(Packet::Connect(connect)) => connect,

@@ -1,7 +1,7 @@
 //! A session takes messages more slowly than they come: whoever publishes to it is paused, for
 //! at most the grace; see [`Pressure`]. A full lane pauses those who feed it, too.
 
-use skein_protocol::reason::ReasonCode;
+use skein_protocol::ReasonCode;
 
 use super::{ConnectionId, Message, Shard, ShardId, Turn, respond::Violation, timers::Timer};
 use crate::session::{Pressure, Publisher, SessionKey};
@@ -142,9 +142,11 @@ impl Shard {
     pub(super) fn on_lane_moved(&mut self, to: ShardId, turn: &mut Turn<'_>) {
         for id in self.lanes.take_paused(to) {
             let connection = self.connections.find_mut(id);
-            let is_over = connection.is_some_and(|c| c.unpause(|pauses| {
-                pauses.lanes.remove(to);
-            }));
+            let is_over = connection.is_some_and(|c| {
+                c.unpause(|pauses| {
+                    pauses.lanes.remove(to);
+                })
+            });
             if is_over {
                 turn.effects.resumes.push(id);
             }

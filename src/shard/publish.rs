@@ -2,10 +2,9 @@
 //! acknowledged.
 
 use skein_protocol::{
-    Error, TopicName, Version,
+    Error, ReasonCode, TopicName, Version,
     packet::Publish,
     qos::{Arrival, ArrivalError, PacketId, QoS},
-    reason::ReasonCode,
 };
 use smallvec::SmallVec;
 
@@ -195,7 +194,8 @@ impl Shard {
             expires_at: expiry_s.map(|s| turn.now.plus(u64::from(s) * 1000)),
         };
         let publisher = Publisher { shard: self.id, connection: id };
-        let is_wanted = self.spread(&mut Outgoing::new(message, Some(publisher)), Some(session), turn);
+        let is_wanted =
+            self.spread(&mut Outgoing::new(message, Some(publisher)), Some(session), turn);
         if let Some(packet_id) = publish.packet_id {
             self.acknowledge_publish(id, session, publish.qos, packet_id, is_wanted, turn);
         }

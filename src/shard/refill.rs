@@ -4,9 +4,9 @@
 use std::rc::Rc;
 
 use skein_protocol::{
+    ReasonCode,
     packet::{Ack, AckProperties, Packet},
     qos::{PacketId, QoS, Resend},
-    reason::ReasonCode,
 };
 
 use super::{ConnectionId, Shard, Turn, deliver::Sending, metrics::DropReason};
@@ -60,7 +60,9 @@ impl Shard {
     /// left or the window is used up.
     fn resend_next(&mut self, key: SessionKey, id: ConnectionId, turn: &mut Turn<'_>) -> bool {
         let owed = match self.sessions.at_mut(key).sender.next_resend() {
-            Some(Resend::Publish(packet_id, delivery)) => Owed::Publish(packet_id, delivery.clone()),
+            Some(Resend::Publish(packet_id, delivery)) => {
+                Owed::Publish(packet_id, delivery.clone())
+            }
             Some(Resend::PubRel(packet_id)) => Owed::PubRel(packet_id),
             None => return false,
         };

@@ -42,7 +42,8 @@ impl Replays {
     pub(super) fn begin(&mut self, session: SessionKey, filter: FilterId, pattern: Box<str>) {
         self.serials += 1;
         let id = ReplayId { session, serial: self.serials };
-        self.replays.insert(id, Replay { filter, pattern, homes_done: 0, after: None, asked: None });
+        self.replays
+            .insert(id, Replay { filter, pattern, homes_done: 0, after: None, asked: None });
     }
 
     fn of(&mut self, session: SessionKey) -> impl Iterator<Item = (&ReplayId, &mut Replay)> {

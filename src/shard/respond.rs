@@ -1,10 +1,11 @@
 //! Answers: packets into an outbox, refusals with a reason, and lines for the log.
 
 use skein_protocol::{
-    Error, Version,
-    packet::{Ack, AckProperties, ConnAck, ConnAckProperties, Disconnect, DisconnectProperties, Packet},
+    Error, ReasonCode, Version,
+    packet::{
+        Ack, AckProperties, ConnAck, ConnAckProperties, Disconnect, DisconnectProperties, Packet,
+    },
     qos::PacketId,
-    reason::ReasonCode,
 };
 
 use super::{Connection, ConnectionId, Notice, NoticeLevel, Shard, Turn};
@@ -80,11 +81,11 @@ impl Shard {
 
     /// Appends a packet that may carry a reason string, or `bare` without it, where the client
     /// wants none [MQTT-3.1.2-29] or it would be too large for it [MQTT-3.4.2-2].
-    pub(super) fn write_or_bare(
+    pub(super) fn write_or_bare<'a>(
         &mut self,
         id: ConnectionId,
-        explained: &Packet<'_>,
-        bare: &Packet<'_>,
+        explained: &Packet<'a>,
+        bare: &Packet<'a>,
         turn: &mut Turn<'_>,
     ) {
         let Some(connection) = self.connections.find(id) else { return };
@@ -142,11 +143,14 @@ impl Shard {
     ) {
         self.metrics.connections_refused += 1;
         self.notice(NoticeLevel::Warning, "connect-refused", id, None, &violation.text, turn);
-        let is_told = version == Version::V5 || violation.reason.connack_return_code().is_some();
+        let is_broken =
+            matches!(violation.reason, ReasonCode::MalformedPacket | ReasonCode::ProtocolError);
+        let is_told = version == Version::V5 || !is_broken;
         if let Some(connection) = self.connections.find_mut(id).filter(|_| is_told) {
             connection.version = version;
             let connack = |reason_string| {
-                let properties = ConnAckProperties { reason_string, ..ConnAckProperties::default() };
+                let properties =
+                    ConnAckProperties { reason_string, ..ConnAckProperties::default() };
                 let reason = violation.reason;
                 Packet::ConnAck(ConnAck { session_present: false, reason, properties })
             };
@@ -158,7 +162,12 @@ impl Shard {
 
     /// Says why to a 5.0 client, then closes; its session lives on by its expiry and its will is
     /// due [MQTT-3.14.4-3], [MQTT-3.1.2-8].
-    pub(super) fn disconnect(&mut self, id: ConnectionId, violation: &Violation, turn: &mut Turn<'_>) {
+    pub(super) fn disconnect(
+        &mut self,
+        id: ConnectionId,
+        violation: &Violation,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(connection) = self.connections.find(id) else { return };
         let session = connection.session();
         if connection.version == Version::V5 && session.is_some() {

@@ -12,7 +12,10 @@ use crate::{
     config::Limits,
     router::{Batch, Routed},
     session::Application,
-    topic::{ShardSet, retained::{Retained, Scan}},
+    topic::{
+        ShardSet,
+        retained::{Retained, Scan},
+    },
 };
 
 /// A reply is cut when it holds this many bytes: one step of a large retained store must not hold
@@ -76,8 +79,14 @@ impl RetainedHome {
         let _ = if is_full { self.full.insert(home) } else { self.full.remove(home) };
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.topics.len()
+    /// Every retained topic with its payload.
+    pub(super) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut contents = BTreeMap::new();
+        self.topics.scan("#", None, usize::MAX, |topic, retained| {
+            contents.insert(topic.to_owned(), retained.message.payload().to_vec());
+            true
+        });
+        contents
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -99,7 +108,8 @@ pub(super) fn is_same_or_newer(stamp: u64, other: u64) -> bool {
 impl Shard {
     /// Whether a new retained message of this topic would be refused.
     pub(super) fn is_retained_full(&self, topic: &str) -> bool {
-        self.retained.full.contains(self.home_of(topic)) && self.retained.topics.find(topic).is_none()
+        self.retained.full.contains(self.home_of(topic))
+            && self.retained.topics.find(topic).is_none()
     }
 
     /// Replaces the topic's retained message [MQTT-3.3.1-5]; an empty payload removes it
@@ -188,7 +198,14 @@ impl Shard {
             }
             let (picks, publisher) = (&[][..], None);
             let stamp = retained.stamp;
-            messages.push(&Routed { message, deliver: true, store: false, stamp, picks, publisher });
+            messages.push(&Routed {
+                message,
+                deliver: true,
+                store: false,
+                stamp,
+                picks,
+                publisher,
+            });
             messages.bytes() < REPLY_BYTES_MAX
         });
         for topic in expired {

@@ -32,8 +32,7 @@ impl Shard {
             Some(member) => {
                 let grant = member.grant();
                 let retain = outgoing.message.retain && grant.retain_as_published;
-                let terms =
-                    Terms { grant: &grant, retain, share: Some(&origin), is_replay: false };
+                let terms = Terms { grant: &grant, retain, share: Some(&origin), is_replay: false };
                 self.deliver(member.session, terms, outgoing, turn);
             }
             None => {
@@ -88,7 +87,12 @@ impl Shard {
 
     /// The session's members of shares have, or have lost, their connection: the weights that
     /// others pick by change.
-    pub(super) fn set_shares_online(&mut self, key: SessionKey, is_online: bool, turn: &mut Turn<'_>) {
+    pub(super) fn set_shares_online(
+        &mut self,
+        key: SessionKey,
+        is_online: bool,
+        turn: &mut Turn<'_>,
+    ) {
         let held = &self.sessions.at(key).subscriptions;
         let shares: Vec<_> = held.iter().filter(|held| held.group.is_some()).cloned().collect();
         for held in shares {

@@ -2,10 +2,9 @@
 //! the new filters (law 5), and retained messages follow it.
 
 use skein_protocol::{
-    Error, TopicFilter,
+    Error, ReasonCode, TopicFilter,
     packet::{AckProperties, Packet, RetainHandling, SubAck, Subscribe, SubscriptionOptions},
     qos::PacketId,
-    reason::ReasonCode,
 };
 use smallvec::SmallVec;
 
@@ -69,14 +68,18 @@ impl Shard {
         }
         for (filter, options) in &subscribe.filters {
             if options.no_local && filter.share().is_some() {
-                return Err(Error::NoLocalOnSharedSubscription.into());
+                return Err(Error::NoLocalOnShared.into());
             }
         }
         Ok(())
     }
 
     /// Why this filter is not granted; the others of the packet may be.
-    fn refusal_of_filter(&self, session: SessionKey, filter: TopicFilter<'_>) -> Option<ReasonCode> {
+    fn refusal_of_filter(
+        &self,
+        session: SessionKey,
+        filter: TopicFilter<'_>,
+    ) -> Option<ReasonCode> {
         let limits = &self.settings.limits;
         if filter.level_count() > limits.topic_levels_max {
             return Some(ReasonCode::TopicFilterInvalid);

@@ -1,8 +1,8 @@
 //! UNSUBSCRIBE (3.10), and what a full queue tells the filters of its session (policy `refuse`).
 
 use skein_protocol::{
+    ReasonCode,
     packet::{AckProperties, Packet, UnsubAck, Unsubscribe},
-    reason::ReasonCode,
 };
 
 use super::{ConnectionId, Shard, Turn, respond::Violation, subscribe::counts_as_full};
@@ -72,8 +72,8 @@ impl Shard {
         }
         let (queue, limits) = (&session.queue, self.queue_limits());
         let has_room = queue.fits(limits.bytes_max / 16, limits);
-        let is_drained = queue.len() <= limits.messages_max / 4 * 3
-            && queue.bytes() <= limits.bytes_max / 4 * 3;
+        let is_drained =
+            queue.len() <= limits.messages_max / 4 * 3 && queue.bytes() <= limits.bytes_max / 4 * 3;
         match session.is_full {
             false if !has_room => self.set_session_full(key, true, turn),
             true if is_drained => self.set_session_full(key, false, turn),

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use skein_protocol::qos::QoS;
 
-use super::{Share, ShardSet};
+use super::{ShardSet, Share};
 use crate::session::{Grant, SessionKey};
 
 /// One session's subscription to one filter.

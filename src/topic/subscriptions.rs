@@ -71,6 +71,11 @@ impl Subscriptions {
         }
     }
 
+    /// Every filter, by number.
+    pub fn filters(&self) -> Vec<FilterId> {
+        self.trie.filters()
+    }
+
     /// Every filter that matches the topic, with what stands there.
     pub fn matches(&self, topic: &str, found: impl FnMut(FilterId, &FilterEntry)) {
         self.trie.matches(topic, found);

@@ -18,6 +18,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use self::symbols::{Symbol, Symbols};
+use crate::session::FilterId;
 
 /// The root; as no node has it for a child, it also means "none".
 const ROOT: u32 = 0;
@@ -31,10 +32,6 @@ const UNKNOWN: Symbol = u32::MAX - 2;
 
 /// Topics with at most this many levels are matched without an allocation.
 const LEVELS_INLINE: usize = 24;
-
-/// A filter in a [`Trie`], until it is removed; then another one may get the same number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(u32);
 
 /// Filter text → value. The filters are valid and without `$share/name/`; how many levels they
 /// and the topics have is limited by the caller. The memory of removed filters is used again, and
@@ -81,7 +78,7 @@ impl<V: Default> Trie<V> {
     }
 
     /// The node of a filter; if it is new, with the default value.
-    pub fn insert(&mut self, filter: &str) -> NodeId {
+    pub fn insert(&mut self, filter: &str) -> FilterId {
         let mut node = ROOT;
         for level in filter.split('/') {
             node = self.child(node, level).unwrap_or_else(|| self.add_child(node, level));
@@ -91,16 +88,16 @@ impl<V: Default> Trie<V> {
             self.len += 1;
             self.generation += 1;
         }
-        NodeId(node)
+        FilterId(node)
     }
 
     /// The node of a filter that was inserted.
-    pub fn find(&self, filter: &str) -> Option<NodeId> {
+    pub fn find(&self, filter: &str) -> Option<FilterId> {
         let mut node = ROOT;
         for level in filter.split('/') {
             node = self.child(node, level)?;
         }
-        self.node(node).value.is_some().then_some(NodeId(node))
+        self.node(node).value.is_some().then_some(FilterId(node))
     }
 
     /// The value of a filter.
@@ -108,7 +105,7 @@ impl<V: Default> Trie<V> {
     /// # Panics
     ///
     /// If the filter was removed.
-    pub fn value(&self, id: NodeId) -> &V {
+    pub fn value(&self, id: FilterId) -> &V {
         self.node(id.0).value.as_ref().expect("the caller's filter is still here")
     }
 
@@ -117,8 +114,17 @@ impl<V: Default> Trie<V> {
     /// # Panics
     ///
     /// If the filter was removed.
-    pub fn value_mut(&mut self, id: NodeId) -> &mut V {
+    pub fn value_mut(&mut self, id: FilterId) -> &mut V {
         self.generation += 1;
+        self.value_mut_quietly(id)
+    }
+
+    /// The value of a filter, to be changed in a way that does not change what matches.
+    ///
+    /// # Panics
+    ///
+    /// If the filter was removed.
+    pub fn value_mut_quietly(&mut self, id: FilterId) -> &mut V {
         self.node_mut(id.0).value.as_mut().expect("the caller's filter is still here")
     }
 
@@ -127,7 +133,7 @@ impl<V: Default> Trie<V> {
     /// # Panics
     ///
     /// If the filter was removed before.
-    pub fn remove(&mut self, id: NodeId) -> V {
+    pub fn remove(&mut self, id: FilterId) -> V {
         let value = self.node_mut(id.0).value.take().expect("the caller's filter is still here");
         self.len -= 1;
         self.generation += 1;
@@ -148,7 +154,7 @@ impl<V: Default> Trie<V> {
     /// Walks only along filters whose beginning matches; how many others there are at a level
     /// does not matter.
     #[inline]
-    pub fn matches(&self, topic: &str, found: impl FnMut(NodeId, &V)) {
+    pub fn matches(&self, topic: &str, found: impl FnMut(FilterId, &V)) {
         self.walk(topic, found);
     }
 
@@ -163,7 +169,7 @@ impl<V: Default> Trie<V> {
     }
 
     /// The text of a filter.
-    pub fn text(&self, id: NodeId) -> String {
+    pub fn text(&self, id: FilterId) -> String {
         let mut levels: SmallVec<[&str; LEVELS_INLINE]> = SmallVec::new();
         let mut node = id.0;
         while node != ROOT {
@@ -190,13 +196,13 @@ impl<V: Default> Trie<V> {
     }
 
     /// [`Self::matches`]; says how many nodes it went through.
-    fn walk(&self, topic: &str, mut found: impl FnMut(NodeId, &V)) -> usize {
+    fn walk(&self, topic: &str, mut found: impl FnMut(FilterId, &V)) -> usize {
         let mut passed = 0;
         let levels: SmallVec<[Symbol; LEVELS_INLINE]> =
             topic.split('/').map(|level| self.symbols.find(level).unwrap_or(UNKNOWN)).collect();
         let mut report = |node: u32| {
             if let Some(value) = &self.node(node).value {
-                found(NodeId(node), value);
+                found(FilterId(node), value);
             }
         };
         // Nodes whose filter matches the first `depth` levels; at most one more than levels.
@@ -223,6 +229,12 @@ impl<V: Default> Trie<V> {
             }
         }
         passed
+    }
+
+    /// Every filter, by number: for a look at the whole.
+    pub fn filters(&self) -> Vec<FilterId> {
+        let valued = self.nodes.iter().filter(|(_, node)| node.value.is_some());
+        valued.map(|(index, _)| FilterId(index as u32)).collect()
     }
 
     /// Back to the root alone, without spare memory.

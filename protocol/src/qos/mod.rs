@@ -1,12 +1,16 @@
 //! Quality of service: the levels, the packet identifiers and the handshakes.
 
 mod packet_id;
+mod receiver;
+mod sender;
 
 use std::fmt;
 
 use crate::Error;
 
 pub use packet_id::PacketId;
+pub use receiver::{Arrival, ArrivalError, Receiver};
+pub use sender::{AckError, IN_FLIGHT_MAX, Received, Resend, Sender};
 
 /// How often a message may arrive (4.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
