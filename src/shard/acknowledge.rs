@@ -64,7 +64,7 @@ impl Shard {
         let received =
             self.sessions.at_mut(key).sender.on_pubrec(ack.packet_id, ack.reason.is_error());
         let release = |shard: &mut Self, reason, turn: &mut Turn<'_>| {
-            shard.acknowledge(id, AckKind::PubRel, ack.packet_id, reason, turn);
+            shard.acknowledge(id, AckKind::Rel, ack.packet_id, reason, turn);
         };
         match received {
             Ok(Received::Release(delivery)) => {
@@ -92,7 +92,7 @@ impl Shard {
         let was_held = self.sessions.at_mut(key).receiver.on_pubrel(packet_id);
         let reason =
             if was_held { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        self.acknowledge(id, AckKind::PubComp, packet_id, reason, turn);
+        self.acknowledge(id, AckKind::Comp, packet_id, reason, turn);
     }
 
     fn on_pubcomp(

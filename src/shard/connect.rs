@@ -167,7 +167,8 @@ impl Shard {
     }
 
     pub(super) fn may_publish(&self, topic: TopicName<'_>) -> bool {
-        !is_reserved_for_broker(topic.as_str()) && self.access.may_publish(topic)
+        !(topic.is_reserved() && is_reserved_for_broker(topic.as_str()))
+            && self.access.may_publish(topic)
     }
 
     /// Remembers the CONNECT and finds out where its client id lives.

@@ -315,7 +315,7 @@ impl Shard {
         let after = session.queue.bytes();
         self.memory.adjust(before, after);
         self.on_pushed(key, pushed, turn);
-        self.update_fullness(key, turn);
+        self.update_fullness(key);
         self.press_for_queue(key, publisher, turn);
     }
 

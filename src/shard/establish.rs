@@ -39,7 +39,7 @@ impl Shard {
         self.send_connack(id, client_id, connect, is_resumed, turn);
         let text = connected_text(connect, is_resumed);
         self.notice_of(NoticeLevel::Info, "connected", id, &text, turn);
-        self.set_shares_online(session, true, turn);
+        self.set_shares_online(session, true);
         turn.effects.resumes.push(id);
         self.refill(session, turn);
     }

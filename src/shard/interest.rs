@@ -64,7 +64,6 @@ impl Shard {
     pub(super) fn change_filter(
         &mut self,
         filter: FilterId,
-        turn: &mut Turn<'_>,
         change: impl FnOnce(&mut FilterEntry),
     ) {
         let summary = |entry: &FilterEntry| {
@@ -76,7 +75,7 @@ impl Shard {
         change(entry);
         let (is_wanted, is_full) = summary(entry);
         if was_wanted != is_wanted {
-            self.tell_wanted(filter, is_wanted, turn);
+            self.tell_wanted(filter, is_wanted);
         }
         if is_wanted && was_full != is_full && self.shards > 1 {
             let pattern: Box<str> = self.subscriptions.text(filter).into();
@@ -85,7 +84,7 @@ impl Shard {
         self.subscriptions.prune(filter);
     }
 
-    fn tell_wanted(&mut self, filter: FilterId, is_wanted: bool, _turn: &mut Turn<'_>) {
+    fn tell_wanted(&mut self, filter: FilterId, is_wanted: bool) {
         let pattern: Box<str> = self.subscriptions.text(filter).into();
         if is_wanted {
             let barrier = self.interest.issue();
@@ -101,7 +100,6 @@ impl Shard {
         &mut self,
         filter: FilterId,
         group: &str,
-        _turn: &mut Turn<'_>,
         change: impl FnOnce(&mut Share),
     ) {
         let share = self.subscriptions.share_mut(filter, group);

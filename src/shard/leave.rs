@@ -66,7 +66,7 @@ impl Shard {
         if !publishes_will {
             session.will = None;
         }
-        self.set_shares_online(key, false, turn);
+        self.set_shares_online(key, false);
         self.replays.pause(key);
         self.schedule_will(key, turn);
         let session = self.sessions.at_mut(key);
@@ -93,11 +93,11 @@ impl Shard {
         if let Some(at) = self.sessions.at_mut(key).expires_at.take() {
             self.timers.cancel(at, Timer::SessionEnds(key));
         }
-        self.set_session_full(key, false, turn);
+        self.set_session_full(key, false);
         self.replays.forget(key);
         let held = std::mem::take(&mut self.sessions.at_mut(key).subscriptions);
         for subscription in &held {
-            self.drop_subscription(key, subscription, turn);
+            self.drop_subscription(key, subscription);
         }
         let mut session = self.sessions.remove(key);
         self.metrics.sessions_ended += 1;
@@ -111,15 +111,15 @@ impl Shard {
         let in_flight = unacknowledged.into_iter().map(|(_, delivery)| delivery);
         let in_flight = in_flight.filter(|d| d.qos != skein_protocol::qos::QoS::ExactlyOnce);
         for delivery in in_flight.chain(session.queue.drain()) {
-            self.pass_on(delivery, turn);
+            self.pass_on(&delivery, turn);
         }
     }
 
     /// A message for a session that has ended: one of a shared subscription goes to another
     /// member (MQTT 5, 4.8.2), others have nobody left.
-    fn pass_on(&mut self, delivery: Delivery, turn: &mut Turn<'_>) {
+    fn pass_on(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
         if let Some(origin) = delivery.share.clone()
-            && !self.deliver_to_share(&origin, &delivery, turn)
+            && !self.deliver_to_share(&origin, delivery, turn)
         {
             self.metrics.count_drop(DropReason::NoMemberLeft, delivery.message.topic());
         }

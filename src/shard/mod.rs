@@ -158,8 +158,8 @@ impl Shard {
             Event::Malformed { connection, error } => self.on_malformed(connection, &error, turn),
             Event::Closed { connection, cause } => self.on_closed(connection, &cause, turn),
             Event::Flushed { connection } => self.on_flushed(connection, turn),
-            Event::Arrived { connection, from, handed } => {
-                self.on_arrived(connection, from, *handed, turn);
+            Event::Arrived { connection, handed, .. } => {
+                self.on_arrived(connection, *handed, turn);
             }
             Event::Message { from, message } => self.on_message(from, message, turn),
             Event::LaneMoved { to } => self.on_lane_moved(to, turn),
@@ -173,7 +173,7 @@ impl Shard {
         match message {
             Message::Publishes(batch) => self.on_publishes(from, &batch, turn),
             Message::Interest { changes, barrier } => {
-                self.on_interest(from, changes, barrier, turn)
+                self.on_interest(from, changes, barrier, turn);
             }
             Message::Applied { barrier } => self.on_applied(from, barrier, turn),
             Message::Locate { client_id, connection } => {
@@ -183,19 +183,19 @@ impl Shard {
                 self.on_granted(connection, &client_id, epoch, turn);
             }
             Message::MustMove { connection } => self.on_must_move(from, connection),
-            Message::HandOver(handed) => self.on_lost_on_the_way(*handed, turn),
+            Message::HandOver(handed) => self.on_lost_on_the_way(&handed, turn),
             Message::Released { client_id, epoch } => {
                 self.registrar.release(&client_id, epoch);
             }
             Message::RetainedQuery { request, pattern, after } => {
                 self.on_retained_query(from, request, pattern, after, turn);
             }
-            Message::RetainedReply(reply) => self.on_retained_reply(from, reply, turn),
+            Message::RetainedReply(reply) => self.on_retained_reply(reply, turn),
             Message::RetainedFull { is_full } => self.retained.set_full(from, is_full),
             Message::Fence { fence } => self.tell(from, Message::FenceReached { fence }, turn),
-            Message::FenceReached { fence } => self.on_fence_reached(from, fence, turn),
+            Message::FenceReached { fence } => self.on_fence_reached(fence, turn),
             Message::Pause { connection, pressure } => {
-                self.on_pause(from, connection, pressure, turn)
+                self.on_pause(from, connection, pressure);
             }
             Message::Release { connection, pressure } => {
                 self.on_release(from, connection, pressure, turn);

@@ -118,13 +118,7 @@ impl Shard {
     }
 
     /// A connection arrived from another shard: here is its registrar, or its home.
-    pub(super) fn on_arrived(
-        &mut self,
-        id: ConnectionId,
-        _from: ShardId,
-        handed: HandOver,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn on_arrived(&mut self, id: ConnectionId, handed: HandOver, turn: &mut Turn<'_>) {
         let mut connection = Connection::new(id, handed.peer, handed.listener, turn.now);
         let pending =
             Box::new(PendingConnect { connect: handed.connect, client_id: handed.client_id });
@@ -143,7 +137,7 @@ impl Shard {
     }
 
     /// The socket was lost while its connection moved: only a grant is left to give back.
-    pub(super) fn on_lost_on_the_way(&mut self, handed: HandOver, turn: &mut Turn<'_>) {
+    pub(super) fn on_lost_on_the_way(&mut self, handed: &HandOver, turn: &mut Turn<'_>) {
         if let Some(epoch) = handed.epoch {
             self.return_grant(&handed.client_id, epoch, turn);
         }

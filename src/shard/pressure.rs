@@ -98,13 +98,7 @@ impl Shard {
     }
 
     /// A session on `from` asks to pause a publisher here.
-    pub(super) fn on_pause(
-        &mut self,
-        from: ShardId,
-        id: ConnectionId,
-        pressure: u64,
-        _turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn on_pause(&mut self, from: ShardId, id: ConnectionId, pressure: u64) {
         if let Some(connection) = self.connections.find_mut(id) {
             self.metrics.publishers_paused += 1;
             connection.pauses_mut().pressures.push((from, pressure));
@@ -126,7 +120,7 @@ impl Shard {
 
     /// Pauses a connection that has fed a congested lane.
     #[inline]
-    pub(super) fn pause_for_lane(&mut self, id: ConnectionId, to: ShardId, _turn: &mut Turn<'_>) {
+    pub(super) fn pause_for_lane(&mut self, id: ConnectionId, to: ShardId) {
         if !self.lanes.is_congested(to) {
             return;
         }

@@ -91,7 +91,7 @@ impl Shard {
                 Ok(Arrival::Duplicate) => {
                     // Owned already: acknowledged again, never delivered again [MQTT-4.3.3-10].
                     let success = ReasonCode::Success;
-                    self.acknowledge(id, AckKind::PubRec, packet_id, success, turn);
+                    self.acknowledge(id, AckKind::Rec, packet_id, success, turn);
                     return Ok(());
                 }
                 Err(ArrivalError::PacketIdInUse) => return Err(Error::PacketIdInUse.into()),
@@ -115,11 +115,9 @@ impl Shard {
         topic: TopicName<'_>,
         publish: &Publish<'_>,
     ) -> Option<Violation> {
-        if topic.is_reserved() || !self.access.may_publish(topic) {
-            if !self.may_publish(topic) {
-                let text = "[MQTT-3.3.5-2] the topic is denied";
-                return Some(Violation::new(ReasonCode::NotAuthorized, text));
-            }
+        if !self.may_publish(topic) {
+            let text = "[MQTT-3.3.5-2] the topic is denied";
+            return Some(Violation::new(ReasonCode::NotAuthorized, text));
         }
         if publish.qos == QoS::AtMostOnce {
             return None;
@@ -154,10 +152,10 @@ impl Shard {
         let Some(packet_id) = publish.packet_id else { return };
         let is_v5 = self.sessions.at(session).version == Version::V5;
         let kind = match publish.qos {
-            QoS::ExactlyOnce => AckKind::PubRec,
-            QoS::AtLeastOnce | QoS::AtMostOnce => AckKind::PubAck,
+            QoS::ExactlyOnce => AckKind::Rec,
+            QoS::AtLeastOnce | QoS::AtMostOnce => AckKind::Ack,
         };
-        if is_v5 || kind == AckKind::PubAck {
+        if is_v5 || kind == AckKind::Ack {
             self.sessions.at_mut(session).receiver.acknowledged(packet_id);
         }
         if is_v5 {
@@ -175,8 +173,8 @@ impl Shard {
         publish: &Publish<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let mut properties = SmallVec::<[u8; 128]>::new();
-        forwarded_properties(publish, &mut properties);
+        let mut properties = Vec::new();
+        publish.properties.encode_forwarded(&mut properties);
         let shared;
         let payload = if publish.payload.len() >= SHARED_PAYLOAD_BYTES_MIN {
             shared = std::rc::Rc::new(bytes::Bytes::copy_from_slice(publish.payload));
@@ -213,10 +211,10 @@ impl Shard {
         let reason =
             if is_wanted { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         if qos == QoS::ExactlyOnce {
-            self.acknowledge(id, AckKind::PubRec, packet_id, reason, turn);
+            self.acknowledge(id, AckKind::Rec, packet_id, reason, turn);
         } else {
             self.sessions.at_mut(session).receiver.acknowledged(packet_id);
-            self.acknowledge(id, AckKind::PubAck, packet_id, reason, turn);
+            self.acknowledge(id, AckKind::Ack, packet_id, reason, turn);
         }
     }
 
@@ -234,7 +232,7 @@ impl Shard {
         }
         self.frames.begin();
         let picks = self.pick_shares(&route);
-        self.tell_shards(outgoing, &route, &picks, turn);
+        self.tell_shards(outgoing, &route, &picks);
         self.deliver_to_receivers(outgoing, &route, own, turn);
         for (shard, key) in &picks {
             if *shard == self.id {
@@ -242,7 +240,7 @@ impl Shard {
             }
         }
         if outgoing.message.retain && self.home_of(outgoing.message.topic) == self.id {
-            self.retain(outgoing, turn);
+            self.retain(outgoing);
         }
         !route.is_empty()
     }
@@ -262,13 +260,7 @@ impl Shard {
 
     /// One entry in the lane of each shard that has subscribers, a picked member or the topic's
     /// retained message.
-    fn tell_shards(
-        &mut self,
-        outgoing: &Outgoing<'_>,
-        route: &Route,
-        picks: &[(ShardId, u64)],
-        turn: &mut Turn<'_>,
-    ) {
+    fn tell_shards(&mut self, outgoing: &Outgoing<'_>, route: &Route, picks: &[(ShardId, u64)]) {
         let mut shards = route.shards;
         for (shard, _) in picks {
             shards.insert(*shard);
@@ -292,7 +284,7 @@ impl Shard {
             self.metrics.publishes_forwarded += 1;
             self.lanes.publish(shard, &routed);
             if let Some(publisher) = outgoing.publisher {
-                self.pause_for_lane(publisher.connection, shard, turn);
+                self.pause_for_lane(publisher.connection, shard);
             }
         }
     }
@@ -313,15 +305,8 @@ impl Shard {
                 self.deliver_to_member(*key, &mut outgoing, turn);
             }
             if routed.store {
-                self.retain(&outgoing, turn);
+                self.retain(&outgoing);
             }
         });
     }
-}
-
-/// The properties that go on unaltered. Most messages have none.
-fn forwarded_properties(publish: &Publish<'_>, into: &mut SmallVec<[u8; 128]>) {
-    let mut bytes = Vec::new();
-    publish.properties.encode_forwarded(&mut bytes);
-    into.extend_from_slice(&bytes);
 }

@@ -46,7 +46,7 @@ impl Shard {
             }
         }
         self.ease(key, turn);
-        self.update_fullness(key, turn);
+        self.update_fullness(key);
         self.pump_replays(key, turn);
     }
 

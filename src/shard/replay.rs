@@ -136,12 +136,7 @@ impl Shard {
     }
 
     /// One step has come.
-    pub(super) fn on_retained_reply(
-        &mut self,
-        _from: ShardId,
-        reply: RetainedReply,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn on_retained_reply(&mut self, reply: RetainedReply, turn: &mut Turn<'_>) {
         let Some(replay) = self.replays.replays.get_mut(&reply.request) else {
             self.metrics.late_replies += 1;
             return;

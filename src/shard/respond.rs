@@ -33,29 +33,29 @@ impl From<Error> for Violation {
 /// Which of the four acknowledgements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AckKind {
-    PubAck,
-    PubRec,
-    PubRel,
-    PubComp,
+    Ack,
+    Rec,
+    Rel,
+    Comp,
 }
 
 impl AckKind {
     /// The short form of 3.1.1, which is also that of 5.0 for success without properties.
     const fn first_byte(self) -> u8 {
         match self {
-            Self::PubAck => 0x40,
-            Self::PubRec => 0x50,
-            Self::PubRel => 0x62,
-            Self::PubComp => 0x70,
+            Self::Ack => 0x40,
+            Self::Rec => 0x50,
+            Self::Rel => 0x62,
+            Self::Comp => 0x70,
         }
     }
 
     fn packet(self, ack: Ack<'_>) -> Packet<'_> {
         match self {
-            Self::PubAck => Packet::PubAck(ack),
-            Self::PubRec => Packet::PubRec(ack),
-            Self::PubRel => Packet::PubRel(ack),
-            Self::PubComp => Packet::PubComp(ack),
+            Self::Ack => Packet::PubAck(ack),
+            Self::Rec => Packet::PubRec(ack),
+            Self::Rel => Packet::PubRel(ack),
+            Self::Comp => Packet::PubComp(ack),
         }
     }
 }

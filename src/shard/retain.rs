@@ -114,7 +114,7 @@ impl Shard {
 
     /// Replaces the topic's retained message [MQTT-3.3.1-5]; an empty payload removes it
     /// [MQTT-3.3.1-6].
-    pub(super) fn retain(&mut self, outgoing: &Outgoing<'_>, turn: &mut Turn<'_>) {
+    pub(super) fn retain(&mut self, outgoing: &Outgoing<'_>) {
         let topic = outgoing.message.topic;
         let old = self.retained.topics.remove(topic);
         let old_bytes = old.as_ref().map_or(0, |old| old.message.bytes());
@@ -134,11 +134,11 @@ impl Shard {
                 self.retained.topics.insert(topic, kept);
             }
         }
-        self.tell_retained_full(turn);
+        self.tell_retained_full();
     }
 
     /// The others refuse what this home would not keep.
-    fn tell_retained_full(&mut self, _turn: &mut Turn<'_>) {
+    fn tell_retained_full(&mut self) {
         let is_full = self.retained.is_used_up();
         if self.retained.full.contains(self.id) == is_full {
             return;
@@ -171,7 +171,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn on_fence_reached(&mut self, _from: ShardId, fence: u64, turn: &mut Turn<'_>) {
+    pub(super) fn on_fence_reached(&mut self, fence: u64, turn: &mut Turn<'_>) {
         let Some(query) = self.retained.queries.get_mut(&fence) else {
             debug_assert!(false, "each shard sends a fence back once");
             return;

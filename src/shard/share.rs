@@ -87,17 +87,12 @@ impl Shard {
 
     /// The session's members of shares have, or have lost, their connection: the weights that
     /// others pick by change.
-    pub(super) fn set_shares_online(
-        &mut self,
-        key: SessionKey,
-        is_online: bool,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn set_shares_online(&mut self, key: SessionKey, is_online: bool) {
         let held = &self.sessions.at(key).subscriptions;
         let shares: Vec<_> = held.iter().filter(|held| held.group.is_some()).cloned().collect();
         for held in shares {
             let Some(group) = &held.group else { continue };
-            self.change_share(held.filter, group, turn, |share| share.set_online(key, is_online));
+            self.change_share(held.filter, group, |share| share.set_online(key, is_online));
         }
     }
 }

@@ -47,7 +47,7 @@ impl Shard {
         for (filter, options) in &subscribe.filters {
             let reason = match self.refusal_of_filter(session, *filter) {
                 Some(reason) => reason,
-                None => self.grant(&mut pending, *filter, *options, subscribe.identifier, turn),
+                None => self.grant(&mut pending, *filter, *options, subscribe.identifier),
             };
             pending.reasons.push(reason);
         }
@@ -118,7 +118,6 @@ impl Shard {
         filter: TopicFilter<'_>,
         options: SubscriptionOptions,
         identifier: Option<std::num::NonZeroU32>,
-        turn: &mut Turn<'_>,
     ) -> ReasonCode {
         let session = pending.session;
         let subscriber = Subscriber {
@@ -132,13 +131,13 @@ impl Shard {
         let key = self.subscriptions.insert(filter.pattern());
         let barrier = match filter.share() {
             Some(group) => {
-                self.change_share(key, group, turn, |share| {
+                self.change_share(key, group, |share| {
                     share.join(subscriber, true);
                 });
                 self.subscriptions.entry(key).share(group).map_or(0, |share| share.barrier)
             }
             None => {
-                self.subscribe_locally(key, subscriber, turn);
+                self.subscribe_locally(key, subscriber);
                 self.subscriptions.entry(key).barrier
             }
         };
@@ -161,9 +160,9 @@ impl Shard {
         granted_reason(subscriber.qos)
     }
 
-    fn subscribe_locally(&mut self, key: FilterId, subscriber: Subscriber, turn: &mut Turn<'_>) {
+    fn subscribe_locally(&mut self, key: FilterId, subscriber: Subscriber) {
         let is_full = self.sessions.at(subscriber.session).is_full;
-        self.change_filter(key, turn, |entry| {
+        self.change_filter(key, |entry| {
             let replaced = entry.subscribe(subscriber);
             let was_counted = replaced.is_some_and(|old| is_full && counts_as_full(&old));
             entry.full_local -= u32::from(was_counted);

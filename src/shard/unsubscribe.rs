@@ -30,7 +30,7 @@ impl Shard {
         for filter in &unsubscribe.filters {
             let reason = match self.held(session, *filter) {
                 Some(held) => {
-                    self.drop_subscription(session, &held, turn);
+                    self.drop_subscription(session, &held);
                     self.sessions.at_mut(session).subscriptions.retain(|other| *other != held);
                     ReasonCode::Success
                 }
@@ -43,21 +43,16 @@ impl Shard {
     }
 
     /// Takes the session out of a filter; the session's own list is the caller's.
-    pub(super) fn drop_subscription(
-        &mut self,
-        session: SessionKey,
-        held: &HeldSubscription,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn drop_subscription(&mut self, session: SessionKey, held: &HeldSubscription) {
         if let Some(group) = &held.group {
-            self.change_share(held.filter, group, turn, |share| {
+            self.change_share(held.filter, group, |share| {
                 share.leave(session);
             });
             return;
         }
         self.replays.forget_filter(session, held.filter);
         let is_full = self.sessions.at(session).is_full;
-        self.change_filter(held.filter, turn, |entry| {
+        self.change_filter(held.filter, |entry| {
             let old = entry.unsubscribe(session);
             entry.full_local -= u32::from(old.is_some_and(|old| is_full && counts_as_full(&old)));
         });
@@ -65,7 +60,7 @@ impl Shard {
 
     /// Looks whether the queue has become full, or has room again; only `refuse` cares. Between
     /// the two is a gap, so that one message does not go to and fro.
-    pub(super) fn update_fullness(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+    pub(super) fn update_fullness(&mut self, key: SessionKey) {
         let session = self.sessions.at(key);
         if session.overflow != Overflow::Refuse {
             return;
@@ -75,13 +70,13 @@ impl Shard {
         let is_drained =
             queue.len() <= limits.messages_max / 4 * 3 && queue.bytes() <= limits.bytes_max / 4 * 3;
         match session.is_full {
-            false if !has_room => self.set_session_full(key, true, turn),
-            true if is_drained => self.set_session_full(key, false, turn),
+            false if !has_room => self.set_session_full(key, true),
+            true if is_drained => self.set_session_full(key, false),
             _ => {}
         }
     }
 
-    pub(super) fn set_session_full(&mut self, key: SessionKey, is_full: bool, turn: &mut Turn<'_>) {
+    pub(super) fn set_session_full(&mut self, key: SessionKey, is_full: bool) {
         let session = self.sessions.at_mut(key);
         if session.is_full == is_full {
             return;
@@ -90,7 +85,7 @@ impl Shard {
         let held = session.subscriptions.iter().filter(|held| held.group.is_none());
         let filters: Vec<_> = held.map(|held| held.filter).collect();
         for filter in filters {
-            self.change_filter(filter, turn, |entry| {
+            self.change_filter(filter, |entry| {
                 let counts = entry.subscriber(key).is_some_and(counts_as_full);
                 match is_full {
                     true => entry.full_local += u32::from(counts),
