@@ -1,1 +1,3 @@
-//! (being written)
+//! The shell around the pure core: sockets, buffers, lanes and the turn of each event loop.
+
+pub mod lane;
