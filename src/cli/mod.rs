@@ -1,1 +1,86 @@
-//! (being written)
+//! The command line: one file per subcommand, each of which parses its own arguments and returns
+//! an exit code.
+
+mod check_config;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::check_config::CheckConfig;
+use self::serve::Serve;
+
+/// `skein` and what follows it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "skein",
+    version,
+    about = "An MQTT 3.1, 3.1.1 and 5.0 broker for all the cores of one machine",
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the broker; the same as `skein` without a subcommand
+    #[command(after_help = EXAMPLES)]
+    Serve(Serve),
+    /// Check a configuration file and say what is wrong with it
+    CheckConfig(CheckConfig),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skein                                   listen on 127.0.0.1:1883, for this machine only
+  skein --listen 0.0.0.0:1883             listen on every IPv4 address of this machine
+  skein --listen 127.0.0.1:1883 --listen '[::1]:1883'
+                                          listen on two addresses
+  skein --config /etc/skein.toml          take everything from a file
+  skein check-config /etc/skein.toml      check that file first
+
+Try it:
+  mosquitto_sub -t 'demo/#' -v &
+  mosquitto_pub -t demo/hello -m world
+
+Signals: SIGTERM and SIGINT say goodbye to the clients and end the broker, a second one ends it at
+once; SIGUSR1 writes the counters to the log.";
+
+impl Arguments {
+    /// Does what the command line asks and returns the exit code of the process.
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            None => self.serve.run(),
+            Some(Command::Serve(serve)) => serve.run(),
+            Some(Command::CheckConfig(check)) => check.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn skein_alone_is_skein_serve() {
+        let alone = Arguments::try_parse_from(["skein", "--shards", "2"]).expect("it parses");
+        assert!(alone.command.is_none());
+        let named = Arguments::try_parse_from(["skein", "serve", "--shards", "2"]);
+        let Some(Command::Serve(serve)) = named.expect("it parses").command else {
+            panic!("a subcommand was named")
+        };
+        assert_eq!(format!("{serve:?}"), format!("{:?}", alone.serve));
+    }
+}

@@ -1,3 +1,21 @@
 //! The shell around the pure core: sockets, buffers, lanes and the turn of each event loop.
+//!
+//! [`mesh`] joins the threads of a broker; an [`EventLoop`] runs one shard. What the shell knows
+//! of MQTT is where a packet ends.
 
-pub mod lane;
+mod close;
+mod connection;
+mod core;
+mod event_loop;
+mod inbound;
+mod lane;
+mod lanes;
+mod mesh;
+mod notice;
+mod outbound;
+mod transport;
+mod unread;
+
+pub use event_loop::EventLoop;
+pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
+pub use mesh::{Command, Door, Place, Tallies, mesh};

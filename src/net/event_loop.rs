@@ -1,0 +1,195 @@
+//! The shell of one shard: it polls, feeds the pure core, and does what the core asks.
+//!
+//! One turn:
+//!
+//! ```text
+//!   wait      until something happens or is due     now = clock, the only reading of it
+//!   lanes     commands, then each neighbour, a bounded batch         → shard.handle
+//!   sockets   each ready one, a byte budget: bytes → frames          → shard.handle
+//!   timers    one tick if it is due                                  → shard.handle
+//!   flush     each dirty connection once; then closes, resumes, notices
+//!   lanes out push what fits; wake each neighbour once that was sent something and sleeps
+//! ```
+//!
+//! A panic of the core is a bug of the broker and leaves a shard that nobody may trust any more,
+//! while the others wait for its lanes; whoever runs the loop must end the process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+
+use super::close::Lingering;
+use super::connection::Connections;
+use super::inbound::Inbound;
+use super::lane::{Consumer, Doorbell};
+use super::mesh::{Command, Neighbour, Place, Tallies};
+use super::notice::Notices;
+use crate::config::Settings;
+use super::core::Core;
+use crate::session::{ConnectionId, ShardId, Time};
+use crate::shard::{Event, Shard};
+
+/// Readiness reports taken from the kernel per turn.
+const READINESS_PER_TURN: usize = 1_024;
+
+/// One shard with its sockets. Built and run in the shard's own thread.
+pub struct EventLoop {
+    pub(super) id: ShardId,
+    pub(super) poll: Poll,
+    pub(super) core: Core,
+    pub(super) connections: Connections,
+    pub(super) inbound: Inbound,
+    /// Connections being flushed: swapped with the dirty ones, so that neither list is allocated
+    /// again.
+    pub(super) flushing: Vec<ConnectionId>,
+    pub(super) lingering: Lingering,
+    pub(super) commands: Consumer<Command>,
+    pub(super) neighbours: Vec<Neighbour>,
+    pub(super) tallies: Arc<Tallies>,
+    pub(super) notices: Notices,
+    doorbell: Arc<Doorbell>,
+    /// The clock's zero, the same for all shards.
+    start: Instant,
+    /// Whether commands or parcels were left over.
+    pub(super) lanes_left: bool,
+    /// Once told to shut down: when to stop waiting for the connections to end.
+    pub(super) ends_at: Option<Time>,
+    pub(super) shutdown_ms_max: u64,
+}
+
+impl EventLoop {
+    /// A shard at this place, without connections. `start` is the zero of the broker's clock, the
+    /// same for all shards; `seed` is random and the shard's own.
+    pub fn new(
+        place: Place,
+        shards: usize,
+        settings: &Settings,
+        start: Instant,
+        seed: [u64; 4],
+    ) -> Self {
+        Self {
+            id: place.id,
+            poll: place.poll,
+            core: Core::new(Shard::new(place.id, shards, settings.clone(), seed)),
+            connections: Connections::default(),
+            inbound: Inbound::new(settings.limits.read_budget_bytes),
+            flushing: Vec::new(),
+            lingering: Lingering::default(),
+            commands: place.commands,
+            neighbours: place.neighbours,
+            tallies: place.tallies,
+            notices: Notices::new(place.id, settings.log.lines_per_second_max),
+            doorbell: place.doorbell,
+            start,
+            lanes_left: false,
+            ends_at: None,
+            shutdown_ms_max: settings.limits.shutdown_ms_max,
+        }
+    }
+
+    /// Runs until it is told to shut down and its connections have ended, or the time for that is
+    /// over.
+    pub fn run(&mut self) {
+        let mut events = Events::with_capacity(READINESS_PER_TURN);
+        while !self.is_over() {
+            self.turn(&mut events);
+        }
+        self.notices.end();
+    }
+
+    fn turn(&mut self, events: &mut Events) {
+        self.wait(events);
+        self.core.now = self.clock();
+        self.take_commands();
+        self.take_parcels();
+        self.note_readiness(events);
+        self.read_ready();
+        if self.core.shard.next_deadline().is_some_and(|deadline| deadline <= self.core.now) {
+            self.core.handle(Event::Tick);
+        }
+        self.flush();
+        self.obey_closes();
+        self.obey_resumes();
+        self.notices.print(&mut self.core.effects.notices, self.core.now);
+        self.send_parcels();
+        self.linger();
+    }
+
+    /// Polls. Sleeps only if nothing is left to do and nobody has put anything into a lane since
+    /// it was looked at: those who do so later will ring.
+    fn wait(&mut self, events: &mut Events) {
+        let mut timeout = self.timeout();
+        if timeout != Some(Duration::ZERO) {
+            self.doorbell.prepare_to_sleep(self.waits_for_room());
+            if self.lanes_have_changed() {
+                timeout = Some(Duration::ZERO);
+            }
+        }
+        if let Err(error) = self.poll.poll(events, timeout) {
+            assert!(
+                error.kind() == std::io::ErrorKind::Interrupted,
+                "only a signal can disturb the poll of a shard: {error}"
+            );
+            events.clear();
+        }
+        self.doorbell.awake();
+    }
+
+    /// How long the poll may sleep; `None` is for ever.
+    fn timeout(&self) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [
+            self.core.shard.next_deadline(),
+            self.lingering.next_deadline(),
+            self.notices.next_deadline(),
+            self.ends_at,
+        ];
+        // Deadlines and timeouts are whole milliseconds, and the clock was read before: what is
+        // due is due when the poll returns.
+        let deadline = deadlines.into_iter().flatten().min()?;
+        Some(Duration::from_millis(deadline.since(self.core.now)))
+    }
+
+    /// Whether the turn left something over for the next one.
+    fn has_work(&self) -> bool {
+        self.lanes_left || self.inbound.has_work() || self.core.has_effects()
+    }
+
+    fn clock(&self) -> Time {
+        let ms = self.start.elapsed().as_millis();
+        Time::from_millis(u64::try_from(ms).expect("the process is younger than 500 million years"))
+    }
+
+    fn note_readiness(&mut self, events: &Events) {
+        for readiness in events {
+            let Some(connection) = self.connections.find_token(readiness.token()) else { continue };
+            let writes_again = connection.note(readiness);
+            let id = connection.id;
+            if connection.closing.is_some() {
+                self.say_goodbye(id);
+            } else {
+                if connection.readable {
+                    self.inbound.enqueue(connection);
+                }
+                if writes_again {
+                    self.core.effects.dirty.push(id);
+                }
+            }
+        }
+    }
+
+    fn obey_resumes(&mut self) {
+        for id in self.core.effects.resumes.drain(..) {
+            if let Some(connection) = self.connections.find_mut(id) {
+                self.inbound.enqueue(connection);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ends_at.is_some_and(|end| self.connections.is_empty() || end <= self.core.now)
+    }
+}

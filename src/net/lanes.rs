@@ -1,0 +1,181 @@
+//! Lanes in and out: what other threads have for this shard, and what it has for its neighbours.
+//!
+//! A connection that moves to another shard takes a place in the lane like any message, so it is
+//! overtaken by none and overtakes none. Its socket leaves this shard's poll when the lane takes
+//! it and enters the other's when it is taken out.
+
+use mio::net::TcpStream;
+
+use super::connection::token_of;
+use super::event_loop::EventLoop;
+use super::mesh::{Command, Moving, Parcel};
+use super::transport::{Plain, Transport};
+use super::unread::Unread;
+use crate::session::{ConnectionId, ListenerId, PeerAddress, ShardId};
+use crate::shard::{CloseCause, Event, HandOver, Message};
+
+/// Items taken from one lane per turn; the rest is left for the next, after the sockets had theirs.
+const ITEMS_PER_TURN: usize = 1_024;
+
+impl EventLoop {
+    /// Takes what the acceptor has sent, up to a bound.
+    pub(super) fn take_commands(&mut self) {
+        self.lanes_left = false;
+        for _ in 0..ITEMS_PER_TURN {
+            match self.commands.pop() {
+                Some(Command::Open { stream, peer, listener }) => {
+                    self.open(stream, PeerAddress::new(peer.to_string()), listener);
+                }
+                Some(Command::ShutDown) => self.begin_shutdown(),
+                Some(Command::ReportMetrics) => {
+                    self.notices.print_metrics(self.core.shard.metrics(), self.connections.len());
+                }
+                None => return,
+            }
+        }
+        self.lanes_left = true;
+    }
+
+    /// Takes what the neighbours have sent, up to a bound from each.
+    pub(super) fn take_parcels(&mut self) {
+        for index in 0..self.neighbours.len() {
+            let from = self.neighbours[index].id;
+            let mut taken = 0;
+            while taken < ITEMS_PER_TURN {
+                match self.neighbours[index].incoming.pop() {
+                    Some(Parcel::Message(message)) => {
+                        self.core.handle(Event::Message { from, message });
+                    }
+                    Some(Parcel::HandOver(moving)) => self.arrive(from, *moving),
+                    None => break,
+                }
+                taken += 1;
+            }
+            self.lanes_left |= taken == ITEMS_PER_TURN;
+            if taken > 0 {
+                self.neighbours[index].doorbell.ring_for_room();
+            }
+        }
+    }
+
+    /// Puts into each neighbour's lane what waits for it, as far as it fits, and wakes the
+    /// neighbour if it sleeps.
+    pub(super) fn send_parcels(&mut self) {
+        for index in 0..self.neighbours.len() {
+            let to = self.neighbours[index].id;
+            let mut has_sent = false;
+            while self.core.shard.lanes().front(to).is_some()
+                && !self.neighbours[index].outgoing.is_full()
+            {
+                let Some(message) = self.core.shard.lanes().pop(to) else { break };
+                let parcel = match message {
+                    Message::HandOver(handed) => self.depart(handed),
+                    message => Parcel::Message(message),
+                };
+                let pushed = self.neighbours[index].outgoing.push(parcel);
+                debug_assert!(pushed.is_ok(), "only this shard fills the lane, and it had room");
+                has_sent = true;
+            }
+            if has_sent {
+                self.neighbours[index].doorbell.ring();
+                self.core.handle(Event::LaneMoved { to });
+            }
+        }
+    }
+
+    /// Whether something waits for room in a lane.
+    pub(super) fn waits_for_room(&mut self) -> bool {
+        let lanes = self.core.shard.lanes();
+        self.neighbours.iter().any(|neighbour| lanes.front(neighbour.id).is_some())
+    }
+
+    /// Whether a lane has something to take, or room for what waits for it.
+    pub(super) fn lanes_have_changed(&mut self) -> bool {
+        let lanes = self.core.shard.lanes();
+        !self.commands.is_empty()
+            || self.neighbours.iter_mut().any(|neighbour| {
+                !neighbour.incoming.is_empty()
+                    || (lanes.front(neighbour.id).is_some() && !neighbour.outgoing.is_full())
+            })
+    }
+
+    /// Serves a connection that the acceptor has accepted.
+    fn open(&mut self, stream: TcpStream, peer: PeerAddress, listener: ListenerId) {
+        let transport = Transport::Plain(Plain::new(stream));
+        match self.admit(transport, Unread::default(), listener) {
+            Some(connection) => {
+                self.core.handle(Event::Opened { connection, peer, listener });
+            }
+            None => self.count_closed(listener),
+        }
+    }
+
+    /// Takes a connection's socket out of this shard, for another. Without a socket there is
+    /// nothing to move; the other shard's core learns that from the bare message.
+    fn depart(&mut self, handed: Box<HandOver>) -> Parcel {
+        let Some(mut connection) = self.connections.remove(handed.connection) else {
+            return Parcel::Message(Message::HandOver(handed));
+        };
+        self.count_moved(1_usize.wrapping_neg());
+        if let Err(error) = connection.transport.deregister(self.poll.registry()) {
+            tracing::warn!(shard = %self.id, connection = %handed.connection, "hand-over: {error}");
+        }
+        Parcel::HandOver(Box::new(Moving {
+            handed,
+            transport: connection.transport,
+            unread: connection.unread.into_bytes(),
+            listener: connection.listener,
+        }))
+    }
+
+    /// Serves a connection that another shard has handed over.
+    fn arrive(&mut self, from: ShardId, moving: Moving) {
+        let Moving { handed, transport, unread, listener } = moving;
+        self.count_moved(1);
+        match self.admit(transport, Unread::from_bytes(unread), listener) {
+            Some(connection) => {
+                self.core.handle(Event::Arrived { connection, from, handed });
+            }
+            None => {
+                self.count_closed(listener);
+                self.core.handle(Event::Message { from, message: Message::HandOver(handed) });
+            }
+        }
+    }
+
+    /// Gives a socket a slot and a registration; what was read of it is looked at in this turn.
+    /// `None`, and the socket is closed, if the kernel or the slots have no room.
+    fn admit(
+        &mut self,
+        transport: Transport,
+        unread: Unread,
+        listener: ListenerId,
+    ) -> Option<ConnectionId> {
+        let Ok(connection) = self.connections.insert(transport, listener) else {
+            tracing::error!(shard = %self.id, "a connection is closed: all slots are taken");
+            return None;
+        };
+        let id = connection.id;
+        connection.unread = unread;
+        if let Err(error) = connection.transport.register(self.poll.registry(), token_of(id)) {
+            tracing::error!(shard = %self.id, "a connection is closed: cannot watch it: {error}");
+            self.connections.remove(id);
+            return None;
+        }
+        if !connection.unread.is_empty() {
+            self.inbound.enqueue(connection);
+        }
+        Some(id)
+    }
+
+    fn begin_shutdown(&mut self) {
+        self.ends_at.get_or_insert(self.core.now.plus(self.shutdown_ms_max));
+        self.core.handle(Event::ShutDown);
+    }
+
+    /// Adds to the connections that came from other shards; `usize::MAX` takes one away.
+    fn count_moved(&self, difference: usize) {
+        let tally = &self.tallies.moved;
+        tally.post(tally.read().wrapping_add(difference));
+    }
+}

@@ -1,0 +1,188 @@
+//! How the threads of one broker are joined: a lane for each ordered pair of shards, one from the
+//! acceptor to each shard, a doorbell for each shard.
+//!
+//! ```text
+//!   acceptor ──commands──▶ shard 0 ◀──parcels──▶ shard 1 ◀──commands── acceptor
+//!      ▲                      │                     │
+//!      └──────tallies─────────┴─────────────────────┘
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use mio::{Poll, Token, Waker};
+
+use super::lane::{Consumer, Doorbell, Producer, Tally, lane};
+use super::transport::Transport;
+use crate::session::{ListenerId, ShardId};
+use crate::shard::{HandOver, Message};
+
+/// The token of a shard's waker: no connection id has all its bits set.
+const WAKER: Token = Token(usize::MAX);
+
+/// Items in the lane from the acceptor to one shard. When it is full the acceptor waits, and the
+/// kernel holds the new connections meanwhile.
+const COMMAND_SLOTS: usize = 1_024;
+
+/// One item in the lane between two shards.
+#[derive(Debug)]
+pub(super) enum Parcel {
+    /// A message of the core.
+    Message(Message),
+    /// A connection that moves, with everything the shell holds of it.
+    HandOver(Box<Moving>),
+}
+
+/// A connection between two shards: registered with neither.
+#[derive(Debug)]
+pub(super) struct Moving {
+    /// What the core knows of it.
+    pub(super) handed: Box<HandOver>,
+    pub(super) transport: Transport,
+    /// What was read from it and not handled.
+    pub(super) unread: Vec<u8>,
+    pub(super) listener: ListenerId,
+}
+
+/// What the acceptor tells a shard.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve this connection.
+    Open {
+        /// The accepted stream.
+        stream: TcpStream,
+        /// Its other end.
+        peer: SocketAddr,
+        /// The listener it came through.
+        listener: ListenerId,
+    },
+    /// Say goodbye to everybody and end.
+    ShutDown,
+    /// Write the counters to the log.
+    ReportMetrics,
+}
+
+/// What a shard lets the acceptor know: numbers that only grow or shrink by its own doing.
+#[derive(Debug)]
+pub struct Tallies {
+    /// Connections that arrived from other shards, less those handed over to them; below zero it
+    /// wraps around.
+    pub moved: Tally,
+    /// Connections that were closed, by listener. A connection is closed where it lives then.
+    pub closed: Vec<Tally>,
+}
+
+/// The acceptor's side of one shard.
+#[derive(Debug)]
+pub struct Door {
+    /// Commands go in here; ring afterwards.
+    pub commands: Producer<Command>,
+    /// Wakes the shard.
+    pub doorbell: Arc<Doorbell>,
+    /// What the shard lets the acceptor know.
+    pub tallies: Arc<Tallies>,
+}
+
+/// One shard's place among the others; its event loop is built from it, in its own thread.
+#[derive(Debug)]
+pub struct Place {
+    pub(super) id: ShardId,
+    pub(super) poll: Poll,
+    pub(super) doorbell: Arc<Doorbell>,
+    pub(super) commands: Consumer<Command>,
+    pub(super) neighbours: Vec<Neighbour>,
+    pub(super) tallies: Arc<Tallies>,
+}
+
+/// Another shard, as one shard sees it.
+#[derive(Debug)]
+pub(super) struct Neighbour {
+    pub(super) id: ShardId,
+    pub(super) incoming: Consumer<Parcel>,
+    pub(super) outgoing: Producer<Parcel>,
+    pub(super) doorbell: Arc<Doorbell>,
+}
+
+/// Joins `shards` shards with lanes of `lane_slots` items, for a broker with `listeners`
+/// listeners. Returns each shard's place and the acceptor's door to it, by shard.
+///
+/// # Errors
+/// When the kernel gives no poll or no waker: no more file descriptors.
+pub fn mesh(shards: usize, lane_slots: usize, listeners: usize) -> io::Result<Vec<(Place, Door)>> {
+    let mut pairs = Vec::with_capacity(shards);
+    for index in 0..shards {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        // A waker fails only when its counter is full, and then the loop is awake anyway.
+        let doorbell = Arc::new(Doorbell::new(move || drop(waker.wake())));
+        let (producer, consumer) = lane(COMMAND_SLOTS);
+        let closed = (0..listeners).map(|_| Tally::new()).collect();
+        let tallies = Arc::new(Tallies { moved: Tally::new(), closed });
+        let place = Place {
+            id: ShardId::new(index),
+            poll,
+            doorbell: Arc::clone(&doorbell),
+            commands: consumer,
+            neighbours: Vec::with_capacity(shards),
+            tallies: Arc::clone(&tallies),
+        };
+        pairs.push((place, Door { commands: producer, doorbell, tallies }));
+    }
+    for low in 0..shards {
+        for high in low + 1..shards {
+            let (first, second) = pairs.split_at_mut(high);
+            acquaint(&mut first[low].0, &mut second[0].0, lane_slots);
+        }
+    }
+    Ok(pairs)
+}
+
+/// Joins two shards with a lane in each direction.
+fn acquaint(one: &mut Place, other: &mut Place, lane_slots: usize) {
+    let (to_other, from_one) = lane(lane_slots);
+    let (to_one, from_other) = lane(lane_slots);
+    one.neighbours.push(Neighbour {
+        id: other.id,
+        incoming: from_other,
+        outgoing: to_other,
+        doorbell: Arc::clone(&other.doorbell),
+    });
+    other.neighbours.push(Neighbour {
+        id: one.id,
+        incoming: from_one,
+        outgoing: to_one,
+        doorbell: Arc::clone(&one.doorbell),
+    });
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ordered_pair_of_shards_has_a_lane_of_its_own() {
+        let mut pairs = mesh(3, 4, 1).expect("a few file descriptors");
+        for sender in 0..3 {
+            for neighbour in &mut pairs[sender].0.neighbours {
+                let fence = (10 * sender + neighbour.id.index()) as u64;
+                let parcel = Parcel::Message(Message::Fence { fence });
+                assert!(neighbour.outgoing.push(parcel).is_ok());
+            }
+        }
+        for receiver in 0..3 {
+            let neighbours = &mut pairs[receiver].0.neighbours;
+            assert_eq!(neighbours.len(), 2);
+            for neighbour in neighbours {
+                let expected = (10 * neighbour.id.index() + receiver) as u64;
+                let Some(Parcel::Message(Message::Fence { fence })) = neighbour.incoming.pop()
+                else {
+                    panic!("one message waits")
+                };
+                assert_eq!(fence, expected);
+                assert!(neighbour.incoming.pop().is_none());
+            }
+        }
+    }
+}

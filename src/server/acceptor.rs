@@ -1,0 +1,277 @@
+//! The acceptor's thread: accepts connections, deals them out, hears signals and requests.
+
+use std::io::{self, ErrorKind};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+
+use super::dealer::Dealer;
+use super::listener::Listener;
+use super::signals::{Signal, Signals};
+use super::throttle::Throttle;
+use super::{SIGNALS, WAKER};
+use crate::config::Settings;
+use crate::net::{Command, Door};
+
+/// Connections accepted from one listener before the others have their turn.
+const ACCEPTS_PER_TURN: usize = 256;
+/// When a shard's lane is full: how long to leave new connections to the kernel.
+const FULL_LANE_WAIT: Duration = Duration::from_millis(5);
+/// Time beyond the shards' own bound after which they are no longer waited for.
+const SHUTDOWN_SLACK: Duration = Duration::from_millis(500);
+
+/// What other threads ask of the acceptor.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// End the broker.
+    ShutDown,
+    /// Let the shards write their counters to the log.
+    ReportMetrics,
+    /// A shard has ended, as it was told.
+    ShardEnded,
+}
+
+/// How a broker's run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every shard has ended.
+    Finished,
+    /// The time that shutting down may take is over, and a shard has not ended.
+    OutOfTime,
+    /// A second signal came while the broker was shutting down.
+    Forced,
+}
+
+/// The acceptor.
+pub(super) struct Acceptor {
+    settings: Settings,
+    poll: Poll,
+    listeners: Vec<Listener>,
+    signals: Option<Signals>,
+    requests: mpsc::Receiver<Request>,
+    dealer: Dealer,
+    shards_ended: usize,
+    /// Connections closed because a limit was reached.
+    refused: u64,
+    refusals: Throttle,
+    /// A lane was full: until when to wait.
+    full_until: Option<Instant>,
+    /// Set once the broker is shutting down: when to stop waiting for the shards.
+    ends_at: Option<Instant>,
+    is_forced: bool,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        settings: Settings,
+        poll: Poll,
+        listeners: Vec<Listener>,
+        signals: Option<Signals>,
+        requests: mpsc::Receiver<Request>,
+        doors: Vec<Door>,
+    ) -> Self {
+        Self {
+            settings,
+            poll,
+            listeners,
+            signals,
+            requests,
+            dealer: Dealer::new(doors),
+            shards_ended: 0,
+            refused: 0,
+            refusals: Throttle::default(),
+            full_until: None,
+            ends_at: None,
+            is_forced: false,
+        }
+    }
+
+    /// Runs until the broker has ended.
+    pub(super) fn run(mut self) -> Ending {
+        let mut events = Events::with_capacity(64);
+        loop {
+            let now = Instant::now();
+            if let Some(ending) = self.ending(now) {
+                return ending;
+            }
+            if let Err(error) = self.poll.poll(&mut events, self.timeout(now)) {
+                assert!(
+                    error.kind() == ErrorKind::Interrupted,
+                    "only a signal can disturb the poll of the acceptor: {error}"
+                );
+            }
+            self.turn(&events, Instant::now());
+        }
+    }
+
+    fn turn(&mut self, events: &Events, now: Instant) {
+        for event in events {
+            match event.token() {
+                WAKER => {}
+                SIGNALS => self.take_signals(now),
+                token => {
+                    if let Some(listener) = self.listeners.get_mut(token.0) {
+                        listener.is_ready = true;
+                    }
+                }
+            }
+        }
+        self.take_requests(now);
+        for index in 0..self.listeners.len() {
+            self.accept_from(index, now);
+        }
+        if let Some(more) = self.refusals.take_more(now) {
+            tracing::warn!("{more} more connections closed at once in the last second");
+        }
+        if self.dealer.finish_turn() || (!self.dealer.has_room() && self.ends_at.is_none()) {
+            self.full_until = Some(now + FULL_LANE_WAIT);
+        }
+    }
+
+    fn take_signals(&mut self, now: Instant) {
+        let signals = self.signals.as_mut().map(Signals::take).unwrap_or_default();
+        for signal in signals {
+            match signal {
+                Signal::End if self.ends_at.is_some() => {
+                    tracing::warn!("a second signal: ending at once");
+                    self.is_forced = true;
+                }
+                Signal::End => self.begin_shutdown(now),
+                Signal::ReportMetrics => self.report_metrics(),
+                Signal::Reload => tracing::warn!(
+                    "SIGHUP: the configuration is not read again while the broker runs; restart it"
+                ),
+            }
+        }
+    }
+
+    fn take_requests(&mut self, now: Instant) {
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::ShutDown => self.begin_shutdown(now),
+                Request::ReportMetrics => self.report_metrics(),
+                Request::ShardEnded => self.shards_ended += 1,
+            }
+        }
+    }
+
+    fn report_metrics(&mut self) {
+        let connections: usize = self.listeners.iter().map(|l| self.open_on(l)).sum();
+        tracing::info!("acceptor: connections={connections} connections_refused={}", self.refused);
+        self.dealer.tell_all(|| Command::ReportMetrics);
+    }
+
+    /// Stops listening and lets the shards say goodbye. The time they have is theirs to keep;
+    /// the acceptor's is a little longer.
+    fn begin_shutdown(&mut self, now: Instant) {
+        if self.ends_at.is_some() {
+            return;
+        }
+        tracing::info!("shutting down");
+        let limit = Duration::from_millis(self.settings.limits.shutdown_ms_max);
+        self.ends_at = Some(now + limit + SHUTDOWN_SLACK);
+        self.listeners.clear();
+        self.dealer.tell_all(|| Command::ShutDown);
+    }
+
+    fn ending(&self, now: Instant) -> Option<Ending> {
+        let ends_at = self.ends_at?;
+        if self.is_forced {
+            Some(Ending::Forced)
+        } else if self.shards_ended == self.dealer.shards() {
+            Some(Ending::Finished)
+        } else {
+            (ends_at <= now).then_some(Ending::OutOfTime)
+        }
+    }
+
+    /// Accepts what one listener has, up to a bound.
+    fn accept_from(&mut self, index: usize, now: Instant) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let listener = &mut self.listeners[index];
+            let must_wait = listener.backoff.wait_until(now).is_some();
+            if !listener.is_ready || must_wait || !self.dealer.has_room() {
+                return;
+            }
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    listener.backoff.succeed();
+                    let id = listener.id;
+                    if self.has_reached_limit(index) {
+                        self.refuse(index, now);
+                    } else if self.dealer.deal(stream, peer, id).is_ok() {
+                        self.listeners[index].dealt += 1;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => listener.is_ready = false,
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    let wait = listener.backoff.fail(now);
+                    tracing::error!(
+                        "cannot accept on {}: {error}; trying again in {} ms (is the limit of open \
+                         files too low?)",
+                        listener.address(),
+                        wait.as_millis()
+                    );
+                }
+            }
+        }
+    }
+
+    /// Connections that came through this listener and are open.
+    fn open_on(&self, listener: &Listener) -> usize {
+        // Tallies lag behind, so a difference is never below zero.
+        listener.dealt.saturating_sub(self.dealer.closed_on(listener.id))
+    }
+
+    fn has_reached_limit(&self, index: usize) -> bool {
+        let reached = |limit: usize, count: usize| limit > 0 && count >= limit;
+        let listener = &self.listeners[index];
+        let limit = self.settings.limits.connections_max;
+        reached(listener.connections_max, self.open_on(listener))
+            || (limit > 0
+                && reached(limit, self.listeners.iter().map(|l| self.open_on(l)).sum()))
+    }
+
+    fn refuse(&mut self, index: usize, now: Instant) {
+        self.refused += 1;
+        if self.refusals.admit(now) {
+            let name = &self.listeners[index].name;
+            tracing::warn!(listener = name, "connection closed at once: connections_max is reached");
+        }
+    }
+
+    /// How long the poll may sleep; `None` is for ever.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        let mut deadlines = vec![];
+        deadlines.extend(self.ends_at);
+        deadlines.extend(self.refusals.next_deadline());
+        let full_until = self.full_until.filter(|until| *until > now);
+        deadlines.extend(full_until);
+        for listener in self.listeners.iter().filter(|listener| listener.is_ready) {
+            // A ready listener is looked at when its wait is over, at once if it has none.
+            deadlines.push(listener.backoff.wait_until(now).or(full_until).unwrap_or(now));
+        }
+        deadlines.into_iter().min().map(|deadline| deadline.saturating_duration_since(now))
+    }
+}
+
+/// Whether a failed accept says something of the connection that was next, not of this process:
+/// accept(2) passes on network errors that were already pending on the new socket.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable, TimedOut,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | TimedOut
+    )
+}

@@ -1,0 +1,61 @@
+//! The threads of the shards.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Instant;
+
+use super::Handle;
+use super::acceptor::Request;
+use super::error::StartError;
+use crate::config::Settings;
+use crate::net::{Door, EventLoop, Place, mesh};
+
+
+/// Starts a thread for each shard and returns the doors to them. A shard that ends says so to the
+/// acceptor.
+pub(super) fn start(settings: &Settings, handle: &Handle) -> Result<Vec<Door>, StartError> {
+    let listeners = settings.listeners.len();
+    let places = mesh(settings.shards, settings.limits.lane_slots, listeners);
+    let start = Instant::now();
+    places
+        .map_err(StartError::Kernel)?
+        .into_iter()
+        .enumerate()
+        .map(|(index, (place, door))| {
+            start_one(index, place, settings.clone(), start, handle.clone())
+                .map_err(StartError::Kernel)?;
+            Ok(door)
+        })
+        .collect()
+}
+
+fn start_one(
+    index: usize,
+    place: Place,
+    settings: Settings,
+    start: Instant,
+    handle: Handle,
+) -> io::Result<()> {
+    thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+        let shards = settings.shards;
+        let serve = || EventLoop::new(place, shards, &settings, start, seed()).run();
+        if catch_unwind(AssertUnwindSafe(serve)).is_err() {
+            tracing::error!(
+                shard = index,
+                "a bug: this shard has panicked (the reason stands above) and the others cannot \
+                 go on without it; the process ends now"
+            );
+            std::process::abort();
+        }
+        handle.request(Request::ShardEnded);
+    })?;
+    Ok(())
+}
+
+/// Random numbers of the operating system, by way of the standard library's hash keys.
+fn seed() -> [u64; 4] {
+    std::array::from_fn(|_| RandomState::new().build_hasher().finish())
+}
