@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use crate::config::{self, ConfigError, Listener, LogFormat, LogLevel, SHARDS_MAX, Settings};
-use crate::server::{Ending, Server, start_log};
+use crate::server::{Ending, Server, raise_open_files, start_log};
 
 /// Run the broker.
 #[derive(Debug, Args)]
@@ -60,6 +60,9 @@ impl Serve {
             }
         };
         start_log(&settings.log);
+        if let Some(files) = raise_open_files() {
+            tracing::debug!("up to {files} open files; each connection is one");
+        }
         let server = Server::bind(settings).and_then(|mut server| {
             server.obey_signals()?;
             Ok(server)

@@ -66,10 +66,6 @@ impl Connection {
         self.hung_up = true;
         self.readable = true;
     }
-
-    pub(super) fn token(&self) -> Token {
-        token_of(self.id)
-    }
 }
 
 /// The number under which the kernel reports on a connection.

@@ -21,12 +21,12 @@ use mio::{Events, Poll};
 
 use super::close::Lingering;
 use super::connection::Connections;
+use super::core::Core;
 use super::inbound::Inbound;
 use super::lane::{Consumer, Doorbell};
 use super::mesh::{Command, Neighbour, Place, Tallies};
 use super::notice::Notices;
 use crate::config::Settings;
-use super::core::Core;
 use crate::session::{ConnectionId, ShardId, Time};
 use crate::shard::{Event, Shard};
 
@@ -121,7 +121,8 @@ impl EventLoop {
     fn wait(&mut self, events: &mut Events) {
         let mut timeout = self.timeout();
         if timeout != Some(Duration::ZERO) {
-            self.doorbell.prepare_to_sleep(self.waits_for_room());
+            let waits_for_room = self.waits_for_room();
+            self.doorbell.prepare_to_sleep(waits_for_room);
             if self.lanes_have_changed() {
                 timeout = Some(Duration::ZERO);
             }

@@ -15,7 +15,7 @@
 
 use std::io::{self, ErrorKind};
 
-use skein_protocol::frame::Frame;
+use skein_protocol::Frame;
 
 use super::connection::Connection;
 use super::core::Core;
@@ -107,9 +107,7 @@ impl EventLoop {
                 self.inbound.enqueue(connection);
                 return;
             }
-            let end = receive(
-                &mut self.core, connection, &mut self.inbound, &mut budget,
-            );
+            let end = receive(&mut self.core, connection, &mut self.inbound, &mut budget);
             if let ReadEnd::Over(cause) = end {
                 self.on_peer_gone(id, cause);
                 return;
@@ -125,7 +123,7 @@ impl EventLoop {
         {
             write_out(connection, outbox);
         }
-        self.core.shard.handle(Event::Closed { connection: id, cause });
+        self.core.handle(Event::Closed { connection: id, cause });
         self.forget(id);
     }
 }
@@ -208,11 +206,7 @@ fn note_short_read(connection: &mut Connection, count: usize, asked: usize) {
 }
 
 /// Handles the packets that were read earlier.
-fn cut_unread(
-    core: &mut Core,
-    connection: &mut Connection,
-    spares: &mut Spares,
-) {
+fn cut_unread(core: &mut Core, connection: &mut Connection, spares: &mut Spares) {
     if connection.unread.is_empty() {
         return;
     }
@@ -224,11 +218,7 @@ fn cut_unread(
 
 /// Cuts frames and gives them to the core as long as it wants them; returns how many bytes they
 /// took.
-fn cut_frames(
-    core: &mut Core,
-    connection: ConnectionId,
-    bytes: &[u8],
-) -> usize {
+fn cut_frames(core: &mut Core, connection: ConnectionId, bytes: &[u8]) -> usize {
     let mut start = 0;
     while start < bytes.len() && core.shard.wants_packets(connection) {
         match Frame::decode(&bytes[start..], core.shard.packet_bytes_max(connection)) {

@@ -12,7 +12,7 @@ use super::mesh::{Command, Moving, Parcel};
 use super::transport::{Plain, Transport};
 use super::unread::Unread;
 use crate::session::{ConnectionId, ListenerId, PeerAddress, ShardId};
-use crate::shard::{CloseCause, Event, HandOver, Message};
+use crate::shard::{Event, HandOver, Message};
 
 /// Items taken from one lane per turn; the rest is left for the next, after the sockets had theirs.
 const ITEMS_PER_TURN: usize = 1_024;

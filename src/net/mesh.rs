@@ -164,17 +164,16 @@ mod tests {
     #[test]
     fn every_ordered_pair_of_shards_has_a_lane_of_its_own() {
         let mut pairs = mesh(3, 4, 1).expect("a few file descriptors");
-        for sender in 0..3 {
-            for neighbour in &mut pairs[sender].0.neighbours {
+        for (sender, (place, _)) in pairs.iter_mut().enumerate() {
+            for neighbour in &mut place.neighbours {
                 let fence = (10 * sender + neighbour.id.index()) as u64;
                 let parcel = Parcel::Message(Message::Fence { fence });
                 assert!(neighbour.outgoing.push(parcel).is_ok());
             }
         }
-        for receiver in 0..3 {
-            let neighbours = &mut pairs[receiver].0.neighbours;
-            assert_eq!(neighbours.len(), 2);
-            for neighbour in neighbours {
+        for (receiver, (place, _)) in pairs.iter_mut().enumerate() {
+            assert_eq!(place.neighbours.len(), 2);
+            for neighbour in &mut place.neighbours {
                 let expected = (10 * neighbour.id.index() + receiver) as u64;
                 let Some(Parcel::Message(Message::Fence { fence })) = neighbour.incoming.pop()
                 else {

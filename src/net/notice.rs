@@ -73,7 +73,8 @@ impl Notices {
         }
         line(NoticeLevel::Info, self.shard, None, None, &text);
         for (reason, prefix, count) in metrics.drops() {
-            let text = format!("dropped: topic=\"{prefix}/…\" reason=\"{}\" {count}", reason.name());
+            let text =
+                format!("dropped: topic=\"{prefix}/…\" reason=\"{}\" {count}", reason.name());
             line(NoticeLevel::Info, self.shard, None, None, &text);
         }
     }
@@ -101,7 +102,8 @@ impl Notices {
         let shard = self.shard;
         for window in &mut self.windows {
             if window.more > 0 && window.end() <= now {
-                let text = format!("{}: {} more like this in the last second", window.kind, window.more);
+                let text =
+                    format!("{}: {} more like this in the last second", window.kind, window.more);
                 line(window.level, shard, None, None, &text);
                 window.more = 0;
             }
@@ -136,9 +138,10 @@ impl fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for piece in self.0.split_inclusive(char::is_control) {
             let last = piece.char_indices().next_back().filter(|(_, last)| last.is_control());
-            match last {
-                Some((end, last)) => write!(formatter, "{}{}", &piece[..end], last.escape_default())?,
-                None => formatter.write_str(piece)?,
+            if let Some((end, last)) = last {
+                write!(formatter, "{}{}", &piece[..end], last.escape_default())?;
+            } else {
+                formatter.write_str(piece)?;
             }
         }
         Ok(())

@@ -230,15 +230,17 @@ impl Acceptor {
         let listener = &self.listeners[index];
         let limit = self.settings.limits.connections_max;
         reached(listener.connections_max, self.open_on(listener))
-            || (limit > 0
-                && reached(limit, self.listeners.iter().map(|l| self.open_on(l)).sum()))
+            || (limit > 0 && reached(limit, self.listeners.iter().map(|l| self.open_on(l)).sum()))
     }
 
     fn refuse(&mut self, index: usize, now: Instant) {
         self.refused += 1;
         if self.refusals.admit(now) {
             let name = &self.listeners[index].name;
-            tracing::warn!(listener = name, "connection closed at once: connections_max is reached");
+            tracing::warn!(
+                listener = name,
+                "connection closed at once: connections_max is reached"
+            );
         }
     }
 

@@ -12,6 +12,8 @@ use crate::session::ListenerId;
 #[derive(Debug)]
 pub(super) struct Dealer {
     seats: Vec<Seat>,
+    /// Who is asked first: of shards with equally few connections, each in its turn.
+    next: usize,
 }
 
 /// One shard at the dealer's table.
@@ -29,7 +31,7 @@ struct Seat {
 impl Dealer {
     pub(super) fn new(doors: Vec<Door>) -> Self {
         let seat = |door| Seat { door, dealt: 0, waiting: VecDeque::new(), must_ring: false };
-        Self { seats: doors.into_iter().map(seat).collect() }
+        Self { seats: doors.into_iter().map(seat).collect(), next: 0 }
     }
 
     pub(super) fn shards(&self) -> usize {
@@ -46,8 +48,13 @@ impl Dealer {
         peer: SocketAddr,
         listener: ListenerId,
     ) -> Result<(), TcpStream> {
-        let free = self.seats.iter_mut().filter_map(|seat| seat.has_room().then_some(seat));
-        let Some(seat) = free.min_by_key(|seat| seat.connections()) else { return Err(stream) };
+        let count = self.seats.len();
+        let in_turn = (self.next..self.next + count).map(|index| index % count);
+        let free: Vec<usize> = in_turn.filter(|&index| self.seats[index].has_room()).collect();
+        let fewest = free.into_iter().min_by_key(|&index| self.seats[index].connections());
+        let Some(index) = fewest else { return Err(stream) };
+        self.next = (index + 1) % count;
+        let seat = &mut self.seats[index];
         seat.dealt += 1;
         seat.send(Command::Open { stream, peer, listener });
         Ok(())

@@ -38,7 +38,7 @@ use self::listener::Listener;
 use self::signals::Signals;
 
 pub use self::acceptor::Ending;
-pub use self::cores::available_cores;
+pub use self::cores::{available_cores, raise_open_files};
 pub use self::error::StartError;
 pub use self::log::start_log;
 

@@ -13,7 +13,6 @@ use super::error::StartError;
 use crate::config::Settings;
 use crate::net::{Door, EventLoop, Place, mesh};
 
-
 /// Starts a thread for each shard and returns the doors to them. A shard that ends says so to the
 /// acceptor.
 pub(super) fn start(settings: &Settings, handle: &Handle) -> Result<Vec<Door>, StartError> {

@@ -22,8 +22,7 @@ pub(super) struct Signals(signal_hook_mio::v1_0::Signals);
 impl Signals {
     /// Catches the process's signals and reports them under `token`.
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        let mut signals =
-            signal_hook_mio::v1_0::Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
+        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
         registry.register(&mut signals, token, Interest::READABLE)?;
         Ok(Self(signals))
     }

@@ -7,12 +7,12 @@ use std::io::{self, IoSlice};
 
 use mio::{Interest, Registry, Token};
 
-pub use plain::Plain;
+pub(super) use plain::Plain;
 
 /// One connection's way to its peer. Nothing here blocks: what cannot be done now is
 /// `ErrorKind::WouldBlock`.
 #[derive(Debug)]
-pub enum Transport {
+pub(super) enum Transport {
     /// TCP and nothing over it.
     Plain(Plain),
 }

@@ -8,12 +8,12 @@ use mio::net::TcpStream;
 
 /// A TCP stream.
 #[derive(Debug)]
-pub struct Plain(TcpStream);
+pub(in crate::net) struct Plain(TcpStream);
 
 impl Plain {
     /// Prepares an accepted stream: its small packets are not held back to be sent together,
     /// because the event loop already writes once per turn.
-    pub fn new(stream: TcpStream) -> Self {
+    pub(in crate::net) fn new(stream: TcpStream) -> Self {
         // A socket that refuses the option is slower, not broken; a dead one shows at its read.
         let _ = stream.set_nodelay(true);
         Self(stream)
