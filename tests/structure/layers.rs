@@ -4,11 +4,11 @@ use super::paths::paths;
 use super::source::Source;
 
 /// From the top of the list down, as DESIGN and `src/lib.rs` have it.
-pub const LAYERS: [&str; 10] =
+pub(crate) const LAYERS: [&str; 10] =
     ["config", "session", "topic", "router", "access", "shard", "net", "store", "server", "cli"];
 
 /// Names the file and both layers of each upward use.
-pub fn faults(source: &Source) -> Vec<String> {
+pub(crate) fn faults(source: &Source) -> Vec<String> {
     let Some(inside) = source.name.strip_prefix("src/") else { return Vec::new() };
     let mut modules: Vec<&str> = inside.trim_end_matches(".rs").split('/').collect();
     if modules == ["lib"] || modules == ["main"] {

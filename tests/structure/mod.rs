@@ -1,7 +1,7 @@
 //! What `tests/layering.rs` knows about the shape of the code.
 
-pub mod layers;
-pub mod paths;
-pub mod pure;
-pub mod size;
-pub mod source;
+pub(crate) mod layers;
+pub(crate) mod paths;
+pub(crate) mod pure;
+pub(crate) mod size;
+pub(crate) mod source;

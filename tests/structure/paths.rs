@@ -4,16 +4,16 @@ use super::source::is_word;
 
 /// One path and the line it stands on.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NamedPath<'a> {
+pub(crate) struct NamedPath<'a> {
     /// As written; `*` stands for a glob.
-    pub segments: Vec<&'a str>,
-    pub line: usize,
+    pub(crate) segments: Vec<&'a str>,
+    pub(crate) line: usize,
     /// How many `mod name { … }` of this file stand around it.
-    pub depth: usize,
+    pub(crate) depth: usize,
 }
 
 /// Every path in blanked code, single words included.
-pub fn paths(code: &str) -> Vec<NamedPath<'_>> {
+pub(crate) fn paths(code: &str) -> Vec<NamedPath<'_>> {
     let tokens = tokens(code);
     let depths = module_depths(&tokens);
     let mut found = Vec::new();
@@ -108,14 +108,14 @@ fn follow_group<'a>(
 
 /// A word, `::` or any other single character of the code.
 #[derive(Clone, Copy)]
-pub struct Token<'a> {
-    pub text: &'a str,
-    pub line: usize,
-    pub at: usize,
+pub(crate) struct Token<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) line: usize,
+    pub(crate) at: usize,
 }
 
 /// The tokens of blanked code.
-pub fn tokens(code: &str) -> Vec<Token<'_>> {
+pub(crate) fn tokens(code: &str) -> Vec<Token<'_>> {
     let bytes = code.as_bytes();
     let (mut tokens, mut line, mut at) = (Vec::new(), 1, 0);
     while at < bytes.len() {

@@ -84,7 +84,7 @@ const UNSEEDED: [[&str; 2]; 8] = [
 ];
 
 /// Names each impure thing that product code of a pure layer touches.
-pub fn faults(source: &Source) -> Vec<String> {
+pub(crate) fn faults(source: &Source) -> Vec<String> {
     let Some((_, exceptions)) = PURE.iter().find(|(folder, _)| source.name.starts_with(folder))
     else {
         return Vec::new();
@@ -121,7 +121,7 @@ fn begins(segments: &[&str], prefix: &str) -> bool {
 }
 
 /// Names each `unsafe` outside the one file that may have it.
-pub fn unsafe_faults(source: &Source) -> Vec<String> {
+pub(crate) fn unsafe_faults(source: &Source) -> Vec<String> {
     const ALLOWED: &str = "src/net/lane.rs";
     if source.name == ALLOWED {
         return Vec::new();

@@ -11,13 +11,13 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// A test may have to show a long table of cases in one screen and a half.
 const TEST_FUNCTION_LINES_MAX: usize = 100;
 /// Nine functions of ten are at most this long.
-pub const FUNCTION_LINES_P90: usize = 25;
+pub(crate) const FUNCTION_LINES_P90: usize = 25;
 
 /// Files that may be longer for now: the name and how many lines it may have.
 const EXCEPTIONS: [(&str, usize); 0] = [];
 
 /// Names each file and function that is too long.
-pub fn faults(source: &Source) -> Vec<String> {
+pub(crate) fn faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     let lines = source.text.lines().count();
     let bound = lines_max(source);
@@ -49,7 +49,7 @@ fn lines_max(source: &Source) -> usize {
 }
 
 /// The lengths of all functions that are no tests.
-pub fn product_function_lengths(source: &Source) -> Vec<usize> {
+pub(crate) fn product_function_lengths(source: &Source) -> Vec<usize> {
     if source.is_test() {
         return Vec::new();
     }
@@ -57,14 +57,14 @@ pub fn product_function_lengths(source: &Source) -> Vec<usize> {
 }
 
 /// The length that nine of ten do not exceed.
-pub fn p90(mut lengths: Vec<usize>) -> usize {
+pub(crate) fn p90(mut lengths: Vec<usize>) -> usize {
     lengths.sort_unstable();
     let place = (lengths.len() * 9).div_ceil(10).saturating_sub(1);
     lengths.get(place).copied().unwrap_or(0)
 }
 
 /// Exceptions for files that are gone or have become shorter: the ratchet moves on.
-pub fn stale_exceptions(sources: &[Source]) -> Vec<String> {
+pub(crate) fn stale_exceptions(sources: &[Source]) -> Vec<String> {
     let lines = |name: &str| {
         let source = sources.iter().find(|source| source.name == name);
         source.map_or(0, |source| source.text.lines().count())

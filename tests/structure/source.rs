@@ -6,35 +6,35 @@ use std::path::Path;
 
 /// One file.
 #[derive(Clone)]
-pub struct Source {
+pub(crate) struct Source {
     /// The path from the root of the repository, with slashes.
-    pub name: String,
+    pub(crate) name: String,
     /// As it stands in the file.
-    pub text: String,
+    pub(crate) text: String,
     /// With comments and literals blanked.
-    pub code: String,
+    pub(crate) code: String,
 }
 
 impl Source {
-    pub fn new(name: &str, text: &str) -> Self {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
         Self { name: name.to_owned(), text: text.to_owned(), code: blank(text) }
     }
 
     /// Whether the whole file is test code.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         let mut parts = self.name.split('/');
         parts.any(|part| part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs"))
     }
 
     /// The code without its `#[cfg(test)]` items.
-    pub fn product_code(&self) -> String {
+    pub(crate) fn product_code(&self) -> String {
         if self.is_test() { String::new() } else { without_tests(&self.code) }
     }
 }
 
 /// Every Rust file below a folder of the repository, in the order of their names. A folder that
 /// does not exist has none.
-pub fn read_folder(folder: &str) -> Vec<Source> {
+pub(crate) fn read_folder(folder: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
     let mut folders = vec![root.join(folder)];
@@ -61,7 +61,7 @@ fn is_foreign(folder: &Path) -> bool {
 }
 
 /// Blanks comments, strings and character literals.
-pub fn blank(text: &str) -> String {
+pub(crate) fn blank(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut code = bytes.to_vec();
     let mut at = 0;
@@ -146,12 +146,12 @@ fn character_len(rest: &[u8]) -> usize {
     }
 }
 
-pub fn is_word(byte: u8) -> bool {
+pub(crate) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
 /// Blanks each item that stands under `#[cfg(test)]`: to its closing brace or its semicolon.
-pub fn without_tests(code: &str) -> String {
+pub(crate) fn without_tests(code: &str) -> String {
     const MARK: &str = "#[cfg(test)]";
     let mut kept = code.to_owned();
     while let Some(start) = kept.find(MARK) {
@@ -164,7 +164,7 @@ pub fn without_tests(code: &str) -> String {
 }
 
 /// Where the item that begins after `start` ends.
-pub fn item_end(code: &str, start: usize) -> usize {
+pub(crate) fn item_end(code: &str, start: usize) -> usize {
     let mut depth = 0_usize;
     for (at, byte) in code.bytes().enumerate().skip(start) {
         match byte {
@@ -180,7 +180,7 @@ pub fn item_end(code: &str, start: usize) -> usize {
 }
 
 /// The line a byte stands on, counted from one.
-pub fn line_at(text: &str, at: usize) -> usize {
+pub(crate) fn line_at(text: &str, at: usize) -> usize {
     text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 

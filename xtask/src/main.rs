@@ -1,2 +1,64 @@
-//! The project's own commands.
-fn main() {}
+//! `cargo xtask`: the project's own commands, so that Cargo alone is needed to run them.
+
+mod broker;
+mod job;
+mod paho;
+mod process;
+mod runner;
+mod stages;
+mod tally;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+enum Command {
+    /// Installs what the tests need, or says what to install, and runs them all.
+    Test {
+        /// Runs only this stage; may be given several times.
+        #[arg(long, value_name = "STAGE")]
+        only: Vec<String>,
+        /// Shows everything the stages print.
+        #[arg(long)]
+        verbose: bool,
+    },
+    /// Lists the stages of `test`.
+    List,
+    /// Runs the Paho interoperability suites against the release binary with 1, 2 and 4 shards.
+    Paho {
+        /// A checkout of the Paho interoperability tests.
+        directory: PathBuf,
+        /// Runs only the tests whose name contains this.
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
+        /// Runs against a broker that is up already, skein or another.
+        #[arg(long, value_name = "HOST:PORT")]
+        address: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let passed = match Command::parse() {
+        Command::Test { only, verbose } => runner::test(&only, verbose),
+        Command::List => {
+            runner::list();
+            Ok(true)
+        }
+        Command::Paho { directory, only, address } => {
+            paho::run(&directory, only.as_deref(), address.as_deref())
+        }
+    };
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

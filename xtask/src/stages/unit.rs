@@ -1,0 +1,75 @@
+//! Stages that run code without a broker process.
+
+use std::fs;
+
+use super::need_test_target;
+use crate::job::{Job, Stop, cargo, root, target};
+use crate::tools::has_nextest;
+
+/// Test targets of the root package that are stages of their own.
+const OWN_STAGES: [&str; 4] = ["layering", "simulation", "conformance", "interop"];
+
+pub(super) fn layering(job: &mut Job) -> Result<(), Stop> {
+    job.cargo("test --test layering")
+}
+
+/// Everything that is quick: all members, and the test targets of the root that have no stage.
+pub(super) fn unit(job: &mut Job) -> Result<(), Stop> {
+    let run = if has_nextest() { "nextest run --no-tests pass" } else { "test" };
+    job.cargo(&format!("{run} --workspace --exclude skein --lib --bins --tests"))?;
+    let mut root_targets = String::new();
+    for name in other_test_targets() {
+        root_targets.push_str(" --test ");
+        root_targets.push_str(&name);
+    }
+    job.cargo(&format!("{run} --package skein --lib --bins{root_targets}"))
+}
+
+pub(super) fn documentation(job: &mut Job) -> Result<(), Stop> {
+    job.cargo("test --workspace --doc")
+}
+
+pub(super) fn loom(job: &mut Job) -> Result<(), Stop> {
+    let mut command = cargo();
+    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom"));
+    command.args(["test", "--lib", "::model::"]);
+    job.run(&mut command)?;
+    if job.tally.passed == 0 {
+        return Err(Stop::Failed("no loom test was found".to_owned()));
+    }
+    Ok(())
+}
+
+pub(super) fn simulation(job: &mut Job) -> Result<(), Stop> {
+    need_test_target("simulation")?;
+    let mut command = cargo();
+    command.env("SIM_SEEDS", "300");
+    command.args(["test", "--profile", "sim", "--test", "simulation", "--", "--nocapture"]);
+    job.run(&mut command)
+}
+
+pub(super) fn mutants(job: &mut Job) -> Result<(), Stop> {
+    let script = root().join("tests/mutations/run");
+    if !script.is_file() {
+        return Err(Stop::Missing("there is no tests/mutations/run".to_owned()));
+    }
+    let mut command = std::process::Command::new(script);
+    job.run(command.arg("--sample"))
+}
+
+/// The test targets of the root package that no other stage runs, in order.
+fn other_test_targets() -> Vec<String> {
+    let Ok(entries) = fs::read_dir(root().join("tests")) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|entry| {
+            let path = entry.path();
+            path.extension().is_some_and(|extension| extension == "rs")
+                || path.join("main.rs").is_file()
+        })
+        .filter_map(|entry| entry.path().file_stem()?.to_str().map(str::to_owned))
+        .filter(|name| !OWN_STAGES.contains(&name.as_str()))
+        .collect();
+    names.sort();
+    names
+}
