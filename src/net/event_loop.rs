@@ -59,8 +59,8 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    /// A shard at this place, without connections. `start` is the zero of the broker's clock, the
-    /// same for all shards; `seed` is random and the shard's own.
+    /// A shard at this place, without connections. `start` is the zero of the broker's clock and
+    /// `seed` is random; both are the same for all shards.
     pub fn new(
         place: Place,
         shards: usize,

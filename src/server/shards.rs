@@ -19,12 +19,14 @@ pub(super) fn start(settings: &Settings, handle: &Handle) -> Result<Vec<Door>, S
     let listeners = settings.listeners.len();
     let places = mesh(settings.shards, settings.limits.lane_slots, listeners);
     let start = Instant::now();
+    // One for all: the shards must agree where a client id or a topic has its home.
+    let seed = seed();
     places
         .map_err(StartError::Kernel)?
         .into_iter()
         .enumerate()
         .map(|(index, (place, door))| {
-            start_one(index, place, settings.clone(), start, handle.clone())
+            start_one(index, place, settings.clone(), start, seed, handle.clone())
                 .map_err(StartError::Kernel)?;
             Ok(door)
         })
@@ -36,11 +38,12 @@ fn start_one(
     place: Place,
     settings: Settings,
     start: Instant,
+    seed: [u64; 4],
     handle: Handle,
 ) -> io::Result<()> {
     thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
         let shards = settings.shards;
-        let serve = || EventLoop::new(place, shards, &settings, start, seed()).run();
+        let serve = || EventLoop::new(place, shards, &settings, start, seed).run();
         if catch_unwind(AssertUnwindSafe(serve)).is_err() {
             tracing::error!(
                 shard = index,
