@@ -45,7 +45,8 @@ errors! {
     Truncated: "[4.13.1] the packet ends inside a field" => MalformedPacket,
     TrailingBytes: "[4.13.1] bytes after the last field of the packet" => MalformedPacket,
     VarintTooLong: "[1.5.5] variable byte integer of more than four bytes" => MalformedPacket,
-    VarintNotMinimal: "[MQTT-1.5.5-1] variable byte integer not in its shortest form" => MalformedPacket,
+    VarintNotMinimal: "[MQTT-1.5.5-1] variable byte integer not in its shortest form"
+        => MalformedPacket,
     StringNotUtf8: "[MQTT-1.5.4-1] string is not well-formed UTF-8" => MalformedPacket,
     StringWithNull: "[MQTT-1.5.4-2] string contains U+0000" => MalformedPacket,
     PacketIdZero: "[MQTT-2.2.1-3] packet identifier 0" => ProtocolError,
@@ -53,29 +54,38 @@ errors! {
     QoSReserved: "[4.3] there is no QoS 3" => MalformedPacket,
 
     // Properties.
-    PropertyLengthPastEnd: "[2.2.2.1] Property Length past the end of the packet" => MalformedPacket,
+    PropertyLengthPastEnd: "[2.2.2.1] Property Length past the end of the packet"
+        => MalformedPacket,
     PropertyUnknown(u8): "[2.2.2.2] unknown property {0:#04X}" => MalformedPacket,
-    PropertyNotAllowed(PropertyId): "[2.2.2.2] {0} does not belong in this packet" => MalformedPacket,
+    PropertyNotAllowed(PropertyId): "[2.2.2.2] {0} does not belong in this packet"
+        => MalformedPacket,
     PropertyDuplicate(PropertyId): "[2.2.2.2] {0} more than once" => ProtocolError,
-    PropertyTruncated(PropertyId): "[2.2.2.1] {0} goes on past the Property Length" => MalformedPacket,
-    UserPropertyInvalid: "[MQTT-1.5.7-1] User Property is not a pair of valid UTF-8 strings" => MalformedPacket,
+    PropertyTruncated(PropertyId): "[2.2.2.1] {0} goes on past the Property Length"
+        => MalformedPacket,
+    UserPropertyInvalid: "[MQTT-1.5.7-1] User Property is not a pair of valid UTF-8 strings"
+        => MalformedPacket,
     BooleanInvalid(PropertyId): "[2.2.2.2] {0} is neither 0 nor 1" => ProtocolError,
     ReceiveMaximumZero: "[3.1.2.11.3] Receive Maximum 0" => ProtocolError,
     MaximumPacketSizeZero: "[3.1.2.11.4] Maximum Packet Size 0" => ProtocolError,
     MaximumQoSInvalid: "[3.2.2.3.4] Maximum QoS is neither 0 nor 1" => ProtocolError,
-    PayloadFormatInvalid: "[3.3.2.3.2] Payload Format Indicator is neither 0 nor 1" => ProtocolError,
+    PayloadFormatInvalid: "[3.3.2.3.2] Payload Format Indicator is neither 0 nor 1"
+        => ProtocolError,
     SubscriptionIdentifierZero: "[3.8.2.1.2] Subscription Identifier 0" => ProtocolError,
 
     // Order and direction of packets.
     FirstPacketNotConnect: "[MQTT-3.1.0-1] the first packet is not CONNECT" => ProtocolError,
     SecondConnect: "[MQTT-3.1.0-2] a second CONNECT" => ProtocolError,
-    ServerPacketFromClient(PacketType): "[MQTT-4.13.1-1] {0} is for servers to send" => ProtocolError,
-    ClientPacketFromServer(PacketType): "[MQTT-4.13.1-1] {0} is for clients to send" => ProtocolError,
-    KeepAliveTimeout: "[MQTT-3.1.2-22] nothing was heard for one and a half times the Keep Alive" => KeepAliveTimeout,
+    ServerPacketFromClient(PacketType): "[MQTT-4.13.1-1] {0} is for servers to send"
+        => ProtocolError,
+    ClientPacketFromServer(PacketType): "[MQTT-4.13.1-1] {0} is for clients to send"
+        => ProtocolError,
+    KeepAliveTimeout: "[MQTT-3.1.2-22] nothing was heard for one and a half times the Keep Alive"
+        => KeepAliveTimeout,
 
     // CONNECT.
     ProtocolNameInvalid: "[MQTT-3.1.2-1] protocol name is not MQTT" => UnsupportedProtocolVersion,
-    ProtocolVersionUnsupported(u8): "[MQTT-3.1.2-2] protocol level {0} is not supported" => UnsupportedProtocolVersion,
+    ProtocolVersionUnsupported(u8): "[MQTT-3.1.2-2] protocol level {0} is not supported"
+        => UnsupportedProtocolVersion,
     ConnectFlagReserved: "[MQTT-3.1.2-3] reserved flag set in CONNECT" => MalformedPacket,
     WillFieldsMissing: "[MQTT-3.1.2-9] Will Flag without will fields" => MalformedPacket,
     WillQoSWithoutWill: "[MQTT-3.1.2-11] Will QoS without Will Flag" => MalformedPacket,
@@ -83,16 +93,23 @@ errors! {
     WillRetainWithoutWill: "[MQTT-3.1.2-13] Will Retain without Will Flag" => MalformedPacket,
     UserNameMissing: "[MQTT-3.1.2-17] User Name Flag without user name" => MalformedPacket,
     PasswordMissing: "[MQTT-3.1.2-19] Password Flag without password" => MalformedPacket,
-    PasswordWithoutUserName: "[MQTT-3.1.2-22 of 3.1.1] password without user name" => MalformedPacket,
-    ClientIdEmpty: "[MQTT-3.1.3-8 of 3.1.1] empty client identifier without Clean Session" => ClientIdentifierNotValid,
-    ClientIdRejected: "[MQTT-3.1.3-8] client identifier is not acceptable" => ClientIdentifierNotValid,
-    SessionTakenOver: "[MQTT-3.1.4-3] another connection uses the client identifier" => SessionTakenOver,
+    PasswordWithoutUserName: "[MQTT-3.1.2-22 of 3.1.1] password without user name"
+        => MalformedPacket,
+    ClientIdEmpty: "[MQTT-3.1.3-8 of 3.1.1] empty client identifier without Clean Session"
+        => ClientIdentifierNotValid,
+    ClientIdRejected: "[MQTT-3.1.3-8] client identifier is not acceptable"
+        => ClientIdentifierNotValid,
+    SessionTakenOver: "[MQTT-3.1.4-3] another connection uses the client identifier"
+        => SessionTakenOver,
     WillQoSNotSupported: "[MQTT-3.2.2-12] Will QoS above the Maximum QoS" => QoSNotSupported,
-    WillRetainNotSupported: "[MQTT-3.2.2-13] Will Retain where retained messages are not available" => RetainNotSupported,
+    WillRetainNotSupported: "[MQTT-3.2.2-13] Will Retain where retained messages are not available"
+        => RetainNotSupported,
 
     // CONNACK.
-    ConnAckFlagsReserved: "[MQTT-3.2.2-1] reserved bits set in the flags of CONNACK" => MalformedPacket,
-    SessionPresentOnRefusal: "[MQTT-3.2.2-6] Session Present in a CONNACK that refuses" => ProtocolError,
+    ConnAckFlagsReserved: "[MQTT-3.2.2-1] reserved bits set in the flags of CONNACK"
+        => MalformedPacket,
+    SessionPresentOnRefusal: "[MQTT-3.2.2-6] Session Present in a CONNACK that refuses"
+        => ProtocolError,
     ConnAckReason(u8): "[MQTT-3.2.2-8] {0:#04X} is no reason code of CONNACK" => MalformedPacket,
     ConnAckReturnCode(u8): "[3.2.2.3 of 3.1.1] return code {0} is reserved" => MalformedPacket,
 
@@ -102,27 +119,37 @@ errors! {
     TopicNameTooLong: "[MQTT-4.7.3-3] topic name longer than 65,535 bytes" => TopicNameInvalid,
     TopicNameNotUtf8: "[MQTT-3.3.2-1] topic name is not well-formed UTF-8" => TopicNameInvalid,
     TopicNameWildcard: "[MQTT-3.3.2-2] wildcard in a topic name" => TopicNameInvalid,
-    TopicNameTooDeep: "[4.7.3] topic name with more levels than this server takes" => TopicNameInvalid,
+    TopicNameTooDeep: "[4.7.3] topic name with more levels than this server takes"
+        => TopicNameInvalid,
     TopicFilterEmpty: "[MQTT-4.7.3-1] empty topic filter" => TopicFilterInvalid,
     TopicFilterWithNull: "[MQTT-4.7.3-2] topic filter contains U+0000" => TopicFilterInvalid,
-    TopicFilterTooLong: "[MQTT-4.7.3-3] topic filter longer than 65,535 bytes" => TopicFilterInvalid,
-    TopicFilterNotUtf8: "[MQTT-3.8.3-1] topic filter is not well-formed UTF-8" => TopicFilterInvalid,
-    TopicFilterMultiLevel: "[MQTT-4.7.1-1] # is not the whole last level of the filter" => TopicFilterInvalid,
-    TopicFilterSingleLevel: "[MQTT-4.7.1-2] + is not a whole level of the filter" => TopicFilterInvalid,
-    TopicFilterTooDeep: "[4.7.3] topic filter with more levels than this server takes" => TopicFilterInvalid,
+    TopicFilterTooLong: "[MQTT-4.7.3-3] topic filter longer than 65,535 bytes"
+        => TopicFilterInvalid,
+    TopicFilterNotUtf8: "[MQTT-3.8.3-1] topic filter is not well-formed UTF-8"
+        => TopicFilterInvalid,
+    TopicFilterMultiLevel: "[MQTT-4.7.1-1] # is not the whole last level of the filter"
+        => TopicFilterInvalid,
+    TopicFilterSingleLevel: "[MQTT-4.7.1-2] + is not a whole level of the filter"
+        => TopicFilterInvalid,
+    TopicFilterTooDeep: "[4.7.3] topic filter with more levels than this server takes"
+        => TopicFilterInvalid,
     ShareNameEmpty: "[MQTT-4.8.2-1] empty share name" => TopicFilterInvalid,
-    ShareNameInvalid: "[MQTT-4.8.2-2] share name with a wildcard or without a filter behind it" => TopicFilterInvalid,
+    ShareNameInvalid: "[MQTT-4.8.2-2] share name with a wildcard or without a filter behind it"
+        => TopicFilterInvalid,
 
     // PUBLISH.
     PublishDup: "[MQTT-3.3.1-2] DUP set in a PUBLISH of QoS 0" => MalformedPacket,
     PublishQoS: "[MQTT-3.3.1-4] QoS 3 in PUBLISH" => MalformedPacket,
     TopicMissing: "[3.3.2.1] PUBLISH with neither topic name nor topic alias" => ProtocolError,
     TopicAliasZero: "[MQTT-3.3.2-8] topic alias 0" => TopicAliasInvalid,
-    TopicAliasTooLarge: "[MQTT-3.3.2-9] topic alias above the Topic Alias Maximum" => TopicAliasInvalid,
+    TopicAliasTooLarge: "[MQTT-3.3.2-9] topic alias above the Topic Alias Maximum"
+        => TopicAliasInvalid,
     TopicAliasUnknown: "[MQTT-3.3.2-7] topic alias that was never set" => ProtocolError,
     ResponseTopicWildcard: "[MQTT-3.3.2-14] wildcard in the Response Topic" => ProtocolError,
-    SubscriptionIdentifierFromClient: "[MQTT-3.3.4-6] Subscription Identifier from a client" => ProtocolError,
-    ReceiveMaximumExceeded: "[MQTT-3.3.4-7] more PUBLISH unacknowledged than the Receive Maximum" => ReceiveMaximumExceeded,
+    SubscriptionIdentifierFromClient: "[MQTT-3.3.4-6] Subscription Identifier from a client"
+        => ProtocolError,
+    ReceiveMaximumExceeded: "[MQTT-3.3.4-7] more PUBLISH unacknowledged than the Receive Maximum"
+        => ReceiveMaximumExceeded,
     QoSNotSupported: "[MQTT-3.2.2-11] PUBLISH above the Maximum QoS" => QoSNotSupported,
     RetainNotSupported: "[MQTT-3.2.2-14] retained messages are not available" => RetainNotSupported,
 
@@ -138,24 +165,34 @@ errors! {
     SubscriptionQoS: "[3.8.3.1] QoS 3 in the subscription options" => ProtocolError,
     RetainHandlingInvalid: "[3.8.3.1] Retain Handling 3" => ProtocolError,
     NoLocalOnShared: "[MQTT-3.8.3-4] No Local on a shared subscription" => ProtocolError,
-    SubscriptionOptionsReserved: "[MQTT-3.8.3-5] reserved bits set in the subscription options" => MalformedPacket,
+    SubscriptionOptionsReserved: "[MQTT-3.8.3-5] reserved bits set in the subscription options"
+        => MalformedPacket,
     SubAckReason(u8): "[MQTT-3.9.3-2] {0:#04X} is no reason code of SUBACK" => MalformedPacket,
     UnsubscribeEmpty: "[MQTT-3.10.3-2] UNSUBSCRIBE without a topic filter" => ProtocolError,
     UnsubAckReason(u8): "[MQTT-3.11.3-2] {0:#04X} is no reason code of UNSUBACK" => MalformedPacket,
-    AckCountMismatched(PacketType): "[MQTT-3.9.3-1] {0} does not answer each topic filter once" => ProtocolError,
+    AckCountMismatched(PacketType): "[MQTT-3.9.3-1] {0} does not answer each topic filter once"
+        => ProtocolError,
 
     // DISCONNECT and AUTH.
-    DisconnectReason(u8): "[MQTT-3.14.2-1] {0:#04X} is no reason code of DISCONNECT" => MalformedPacket,
-    SessionExpiryFromServer: "[MQTT-3.14.2-2] Session Expiry Interval in a DISCONNECT of a server" => ProtocolError,
-    SessionExpiryRaised: "[3.14.2.2.2] DISCONNECT raises the Session Expiry Interval from 0" => ProtocolError,
+    DisconnectReason(u8): "[MQTT-3.14.2-1] {0:#04X} is no reason code of DISCONNECT"
+        => MalformedPacket,
+    SessionExpiryFromServer: "[MQTT-3.14.2-2] Session Expiry Interval in a DISCONNECT of a server"
+        => ProtocolError,
+    SessionExpiryRaised: "[3.14.2.2.2] DISCONNECT raises the Session Expiry Interval from 0"
+        => ProtocolError,
     AuthReason(u8): "[MQTT-3.15.2-1] {0:#04X} is no reason code of AUTH" => MalformedPacket,
     AuthMethodMissing: "[3.15.2.2.2] AUTH without Authentication Method" => ProtocolError,
-    AuthDataWithoutMethod: "[3.1.2.11.10] Authentication Data without Authentication Method" => ProtocolError,
-    AuthMethodUnknown: "[MQTT-4.12.0-1] Authentication Method is not supported" => BadAuthenticationMethod,
-    AuthMethodChanged: "[MQTT-4.12.1-1] Authentication Method is not the one of CONNECT" => ProtocolError,
-    AuthWithoutMethod: "[MQTT-4.12.0-7] AUTH, though CONNECT named no Authentication Method" => ProtocolError,
+    AuthDataWithoutMethod: "[3.1.2.11.10] Authentication Data without Authentication Method"
+        => ProtocolError,
+    AuthMethodUnknown: "[MQTT-4.12.0-1] Authentication Method is not supported"
+        => BadAuthenticationMethod,
+    AuthMethodChanged: "[MQTT-4.12.1-1] Authentication Method is not the one of CONNECT"
+        => ProtocolError,
+    AuthWithoutMethod: "[MQTT-4.12.0-7] AUTH, though CONNECT named no Authentication Method"
+        => ProtocolError,
     AuthUnexpected: "[MQTT-4.12.0-3] AUTH where none is due" => ProtocolError,
-    PacketDuringAuthentication(PacketType): "[MQTT-3.1.2-30] {0} before authentication is finished" => ProtocolError,
+    PacketDuringAuthentication(PacketType): "[MQTT-3.1.2-30] {0} before authentication is finished"
+        => ProtocolError,
 }
 
 impl Error {

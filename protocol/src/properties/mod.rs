@@ -35,7 +35,9 @@ macro_rules! properties {
         impl<'a> $name<'a> {
             /// Reads a Property Length and the properties it spans (2.2.2.1).
             #[inline]
-            pub(crate) fn read(reader: &mut $crate::wire::Reader<'a>) -> Result<Self, $crate::Error> {
+            pub(crate) fn read(
+                reader: &mut $crate::wire::Reader<'a>,
+            ) -> Result<Self, $crate::Error> {
                 match $crate::properties::read_block(reader)? {
                     [] => Ok(Self::default()),
                     block => Self::decode(block),

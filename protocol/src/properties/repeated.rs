@@ -27,7 +27,7 @@ enum Source<'a, T> {
 
 impl<'a> UserProperties<'a> {
     /// These pairs, in this order.
-    pub fn from_pairs(pairs: &'a [(&'a str, &'a str)]) -> Self {
+    pub const fn from_pairs(pairs: &'a [(&'a str, &'a str)]) -> Self {
         Self(Source::Slice(pairs))
     }
 
@@ -46,7 +46,7 @@ impl<'a> UserProperties<'a> {
 
 impl<'a> SubscriptionIdentifiers<'a> {
     /// These identifiers, each 1 to 268,435,455.
-    pub fn from_slice(identifiers: &'a [u32]) -> Self {
+    pub const fn from_slice(identifiers: &'a [u32]) -> Self {
         Self(Source::Slice(identifiers))
     }
 
