@@ -207,7 +207,15 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn the_defaults_hold_every_relation() {
-    let example = super::example();
-    assert_eq!(accepted(&example), Settings::default());
+fn every_example_of_the_repository_is_accepted() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("the folder can be listed").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files += 1;
+            load(&path).unwrap_or_else(|error| panic!("refused:\n{error}"));
+        }
+    }
+    assert!(files >= 2, "the examples were found");
 }
