@@ -13,8 +13,10 @@ impl Tally {
     /// the plain one ("3 passed, 0 failed").
     pub(crate) fn read(&mut self, line: &str) {
         let line = without_colours(line);
-        let line = line.trim();
-        let is_summary = line.starts_with("test result: ") || line.starts_with("Summary [");
+        let line = line.trim_end();
+        // Cargo's begins its line: indented it is a quotation by nextest, which counts it itself.
+        let is_summary =
+            line.starts_with("test result: ") || line.trim_start().starts_with("Summary [");
         if is_summary || is_plain(line) {
             self.passed += count_before(line, "passed");
             self.failed += count_before(line, "failed");
@@ -81,6 +83,13 @@ mod tests {
     #[test]
     fn several_summaries_add_up() {
         assert_eq!(tally("3 passed, 1 failed\ntest result: ok. 2 passed; 0 failed;"), (5, 1));
+    }
+
+    #[test]
+    fn what_nextest_quotes_counts_once() {
+        let quoted = "  stdout ───\n    test result: FAILED. 0 passed; 1 failed; 0 ignored;";
+        let summary = "     Summary [ 2s] 3 tests run: 2 passed, 1 failed, 0 skipped";
+        assert_eq!(tally(&format!("{quoted}\n{summary}")), (2, 1));
     }
 
     #[test]

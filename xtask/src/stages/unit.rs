@@ -9,13 +9,17 @@ use crate::tools::has_nextest;
 /// Test targets of the root package that are stages of their own.
 const OWN_STAGES: [&str; 4] = ["layering", "simulation", "conformance", "interop"];
 
+/// nextest, told to go on after a failure and to show failures last.
+const NEXTEST: &str = "nextest run --no-tests pass --no-fail-fast --status-level fail \
+                       --failure-output final";
+
 pub(super) fn layering(job: &mut Job) -> Result<(), Stop> {
     job.cargo("test --test layering")
 }
 
 /// Everything that is quick: all members, and the test targets of the root that have no stage.
 pub(super) fn unit(job: &mut Job) -> Result<(), Stop> {
-    let run = if has_nextest() { "nextest run --no-tests pass" } else { "test" };
+    let run = if has_nextest() { NEXTEST } else { "test --no-fail-fast" };
     job.cargo(&format!("{run} --workspace --exclude skein --lib --bins --tests"))?;
     let mut root_targets = String::new();
     for name in other_test_targets() {
