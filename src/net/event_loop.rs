@@ -33,6 +33,15 @@ use crate::shard::{Event, Shard};
 /// Readiness reports taken from the kernel per turn.
 const READINESS_PER_TURN: usize = 1_024;
 
+/// What all shards of a broker begin with.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// The zero of the broker's clock.
+    pub start: Instant,
+    /// Random numbers nobody can guess.
+    pub seed: [u64; 4],
+}
+
 /// One shard with its sockets. Built and run in the shard's own thread.
 pub struct EventLoop {
     pub(super) id: ShardId,
@@ -59,19 +68,12 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    /// A shard at this place, without connections. `start` is the zero of the broker's clock and
-    /// `seed` is random; both are the same for all shards.
-    pub fn new(
-        place: Place,
-        shards: usize,
-        settings: &Settings,
-        start: Instant,
-        seed: [u64; 4],
-    ) -> Self {
+    /// A shard at this place, without connections.
+    pub fn new(place: Place, shards: usize, settings: &Settings, beginning: Beginning) -> Self {
         Self {
             id: place.id,
             poll: place.poll,
-            core: Core::new(Shard::new(place.id, shards, settings.clone(), seed)),
+            core: Core::new(Shard::new(place.id, shards, settings.clone(), beginning.seed)),
             connections: Connections::default(),
             inbound: Inbound::new(settings.limits.read_budget_bytes),
             flushing: Vec::new(),
@@ -81,7 +83,7 @@ impl EventLoop {
             tallies: place.tallies,
             notices: Notices::new(place.id, settings.log.lines_per_second_max),
             doorbell: place.doorbell,
-            start,
+            start: beginning.start,
             lanes_left: false,
             ends_at: None,
             shutdown_ms_max: settings.limits.shutdown_ms_max,

@@ -16,6 +16,6 @@ mod outbound;
 mod transport;
 mod unread;
 
-pub use event_loop::EventLoop;
+pub use event_loop::{Beginning, EventLoop};
 pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
 pub use mesh::{Command, Door, Place, Tallies, mesh};

@@ -11,22 +11,20 @@ use super::Handle;
 use super::acceptor::Request;
 use super::error::StartError;
 use crate::config::Settings;
-use crate::net::{Door, EventLoop, Place, mesh};
+use crate::net::{Beginning, Door, EventLoop, Place, mesh};
 
 /// Starts a thread for each shard and returns the doors to them. A shard that ends says so to the
 /// acceptor.
 pub(super) fn start(settings: &Settings, handle: &Handle) -> Result<Vec<Door>, StartError> {
     let listeners = settings.listeners.len();
     let places = mesh(settings.shards, settings.limits.lane_slots, listeners);
-    let start = Instant::now();
-    // One for all: the shards must agree where a client id or a topic has its home.
-    let seed = seed();
+    let beginning = Beginning { start: Instant::now(), seed: seed() };
     places
         .map_err(StartError::Kernel)?
         .into_iter()
         .enumerate()
         .map(|(index, (place, door))| {
-            start_one(index, place, settings.clone(), start, seed, handle.clone())
+            start_one(index, place, settings.clone(), beginning, handle.clone())
                 .map_err(StartError::Kernel)?;
             Ok(door)
         })
@@ -37,13 +35,12 @@ fn start_one(
     index: usize,
     place: Place,
     settings: Settings,
-    start: Instant,
-    seed: [u64; 4],
+    beginning: Beginning,
     handle: Handle,
 ) -> io::Result<()> {
     thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
         let shards = settings.shards;
-        let serve = || EventLoop::new(place, shards, &settings, start, seed).run();
+        let serve = || EventLoop::new(place, shards, &settings, beginning).run();
         if catch_unwind(AssertUnwindSafe(serve)).is_err() {
             tracing::error!(
                 shard = index,
