@@ -68,6 +68,17 @@ impl<T> Producer<T> {
         Ok(())
     }
 
+    /// Items that the reader has not taken yet. It can only become less without a push.
+    pub fn len(&mut self) -> usize {
+        self.head_seen = self.ring.head.0.load(Ordering::Acquire);
+        self.tail.wrapping_sub(self.head_seen)
+    }
+
+    /// Whether the reader has taken everything.
+    pub fn is_empty(&mut self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether the lane has no room now. Only the reader can make room.
     pub fn is_full(&mut self) -> bool {
         if self.tail.wrapping_sub(self.head_seen) < self.ring.slots.len() {

@@ -14,14 +14,17 @@ use super::unread::Unread;
 use crate::session::{ConnectionId, ListenerId, PeerAddress, ShardId};
 use crate::shard::{Event, HandOver, Message};
 
-/// Items taken from one lane per turn; the rest is left for the next, after the sockets had theirs.
-const ITEMS_PER_TURN: usize = 1_024;
+/// Commands taken per turn.
+const COMMANDS_PER_TURN: usize = 256;
+/// Bytes taken from one neighbour per turn, and one parcel more. What is left waits until the
+/// outboxes that these filled have been flushed.
+const BYTES_PER_TURN: usize = 256 * 1024;
 
 impl EventLoop {
     /// Takes what the acceptor has sent, up to a bound.
     pub(super) fn take_commands(&mut self) {
         self.lanes_left = false;
-        for _ in 0..ITEMS_PER_TURN {
+        for _ in 0..COMMANDS_PER_TURN {
             match self.commands.pop() {
                 Some(Command::Open { stream, peer, listener }) => {
                     self.open(stream, PeerAddress::new(peer.to_string()), listener);
@@ -39,48 +42,56 @@ impl EventLoop {
     /// Takes what the neighbours have sent, up to a bound from each.
     pub(super) fn take_parcels(&mut self) {
         for index in 0..self.neighbours.len() {
-            let from = self.neighbours[index].id;
-            let mut taken = 0;
-            while taken < ITEMS_PER_TURN {
-                match self.neighbours[index].incoming.pop() {
-                    Some(Parcel::Message(message)) => {
-                        self.core.handle(Event::Message { from, message });
-                    }
-                    Some(Parcel::HandOver(moving)) => self.arrive(from, *moving),
-                    None => break,
-                }
-                taken += 1;
-            }
-            self.lanes_left |= taken == ITEMS_PER_TURN;
-            if taken > 0 {
+            let bytes = self.take_from(index);
+            self.lanes_left |= bytes >= BYTES_PER_TURN;
+            if bytes > 0 {
                 self.neighbours[index].doorbell.ring_for_room();
             }
         }
+    }
+
+    /// Takes parcels of one neighbour; returns their bytes.
+    fn take_from(&mut self, index: usize) -> usize {
+        let from = self.neighbours[index].id;
+        let mut bytes = 0;
+        while bytes < BYTES_PER_TURN {
+            let Some(parcel) = self.neighbours[index].incoming.pop() else { break };
+            bytes += parcel.bytes();
+            match parcel {
+                Parcel::Message(message) => self.core.handle(Event::Message { from, message }),
+                Parcel::HandOver(moving) => self.arrive(from, *moving),
+            }
+        }
+        bytes
     }
 
     /// Puts into each neighbour's lane what waits for it, as far as it fits, and wakes the
     /// neighbour if it sleeps.
     pub(super) fn send_parcels(&mut self) {
         for index in 0..self.neighbours.len() {
-            let to = self.neighbours[index].id;
-            let mut has_sent = false;
-            while self.core.shard.lanes().front(to).is_some()
-                && !self.neighbours[index].outgoing.is_full()
-            {
-                let Some(message) = self.core.shard.lanes().pop(to) else { break };
-                let parcel = match message {
-                    Message::HandOver(handed) => self.depart(handed),
-                    message => Parcel::Message(message),
-                };
-                let pushed = self.neighbours[index].outgoing.push(parcel);
-                debug_assert!(pushed.is_ok(), "only this shard fills the lane, and it had room");
-                has_sent = true;
-            }
-            if has_sent {
+            if self.send_to(index) {
+                let to = self.neighbours[index].id;
                 self.neighbours[index].doorbell.ring();
                 self.core.handle(Event::LaneMoved { to });
             }
         }
+    }
+
+    /// Puts what waits for one neighbour into its lane; true if anything went.
+    fn send_to(&mut self, index: usize) -> bool {
+        let to = self.neighbours[index].id;
+        let mut has_sent = false;
+        while self.core.shard.lanes().front(to).is_some() && self.neighbours[index].has_room() {
+            let Some(message) = self.core.shard.lanes().pop(to) else { break };
+            let parcel = match message {
+                Message::HandOver(handed) => self.depart(handed),
+                message => Parcel::Message(message),
+            };
+            let bytes = parcel.bytes();
+            self.neighbours[index].send(parcel, bytes);
+            has_sent = true;
+        }
+        has_sent
     }
 
     /// Whether something waits for room in a lane.
@@ -95,7 +106,7 @@ impl EventLoop {
         !self.commands.is_empty()
             || self.neighbours.iter_mut().any(|neighbour| {
                 !neighbour.incoming.is_empty()
-                    || (lanes.front(neighbour.id).is_some() && !neighbour.outgoing.is_full())
+                    || (lanes.front(neighbour.id).is_some() && neighbour.has_room())
             })
     }
 

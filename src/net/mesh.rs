@@ -15,12 +15,19 @@ use mio::net::TcpStream;
 use mio::{Poll, Token, Waker};
 
 use super::lane::{Consumer, Doorbell, Producer, Tally, lane};
+use super::neighbour::Neighbour;
 use super::transport::Transport;
+use crate::config::Settings;
 use crate::session::{ListenerId, ShardId};
 use crate::shard::{HandOver, Message};
 
 /// The token of a shard's waker: no connection id has all its bits set.
 const WAKER: Token = Token(usize::MAX);
+
+/// Less than this on the way would cost a wake-up for each few messages.
+const BYTES_ON_THE_WAY_LEAST: usize = 16 * 1024;
+/// More than this on the way makes messages older, not faster.
+const BYTES_ON_THE_WAY_MOST: usize = 256 * 1024;
 
 /// Items in the lane from the acceptor to one shard. When it is full the acceptor waits, and the
 /// kernel holds the new connections meanwhile.
@@ -33,6 +40,18 @@ pub(super) enum Parcel {
     Message(Message),
     /// A connection that moves, with everything the shell holds of it.
     HandOver(Box<Moving>),
+}
+
+impl Parcel {
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Message(message) => message.bytes(),
+            Self::HandOver(moving) => {
+                size_of::<Moving>() + moving.handed.connect.len() + moving.unread.len()
+            }
+        }
+    }
 }
 
 /// A connection between two shards: registered with neither.
@@ -96,21 +115,13 @@ pub struct Place {
     pub(super) tallies: Arc<Tallies>,
 }
 
-/// Another shard, as one shard sees it.
-#[derive(Debug)]
-pub(super) struct Neighbour {
-    pub(super) id: ShardId,
-    pub(super) incoming: Consumer<Parcel>,
-    pub(super) outgoing: Producer<Parcel>,
-    pub(super) doorbell: Arc<Doorbell>,
-}
-
-/// Joins `shards` shards with lanes of `lane_slots` items, for a broker with `listeners`
-/// listeners. Returns each shard's place and the acceptor's door to it, by shard.
+/// Joins the shards of a broker with these settings. Returns each shard's place and the acceptor's
+/// door to it, by shard.
 ///
 /// # Errors
 /// When the kernel gives no poll or no waker: no more file descriptors.
-pub fn mesh(shards: usize, lane_slots: usize, listeners: usize) -> io::Result<Vec<(Place, Door)>> {
+pub fn mesh(settings: &Settings) -> io::Result<Vec<(Place, Door)>> {
+    let shards = settings.shards;
     let mut pairs = Vec::with_capacity(shards);
     for index in 0..shards {
         let poll = Poll::new()?;
@@ -118,7 +129,7 @@ pub fn mesh(shards: usize, lane_slots: usize, listeners: usize) -> io::Result<Ve
         // A waker fails only when its counter is full, and then the loop is awake anyway.
         let doorbell = Arc::new(Doorbell::new(move || drop(waker.wake())));
         let (producer, consumer) = lane(COMMAND_SLOTS);
-        let closed = (0..listeners).map(|_| Tally::new()).collect();
+        let closed = settings.listeners.iter().map(|_| Tally::new()).collect();
         let tallies = Arc::new(Tallies { moved: Tally::new(), closed });
         let place = Place {
             id: ShardId::new(index),
@@ -133,28 +144,30 @@ pub fn mesh(shards: usize, lane_slots: usize, listeners: usize) -> io::Result<Ve
     for low in 0..shards {
         for high in low + 1..shards {
             let (first, second) = pairs.split_at_mut(high);
-            acquaint(&mut first[low].0, &mut second[0].0, lane_slots);
+            acquaint(&mut first[low].0, &mut second[0].0, settings);
         }
     }
     Ok(pairs)
 }
 
 /// Joins two shards with a lane in each direction.
-fn acquaint(one: &mut Place, other: &mut Place, lane_slots: usize) {
-    let (to_other, from_one) = lane(lane_slots);
-    let (to_one, from_other) = lane(lane_slots);
-    one.neighbours.push(Neighbour {
-        id: other.id,
-        incoming: from_other,
-        outgoing: to_other,
-        doorbell: Arc::clone(&other.doorbell),
-    });
-    other.neighbours.push(Neighbour {
-        id: one.id,
-        incoming: from_one,
-        outgoing: to_one,
-        doorbell: Arc::clone(&one.doorbell),
-    });
+fn acquaint(one: &mut Place, other: &mut Place, settings: &Settings) {
+    let slots = settings.limits.lane_slots;
+    let bytes_max = bytes_on_the_way_max(settings);
+    let (to_other, from_one) = lane(slots);
+    let (to_one, from_other) = lane(slots);
+    let doorbell = Arc::clone(&other.doorbell);
+    one.neighbours.push(Neighbour::new(other.id, from_other, to_other, doorbell, bytes_max));
+    let doorbell = Arc::clone(&one.doorbell);
+    other.neighbours.push(Neighbour::new(one.id, from_one, to_one, doorbell, bytes_max));
+}
+
+/// How many bytes one lane may hold. A parcel may hold all that a turn has read, so the number of
+/// items alone is no bound. What is on the way when a slow consumer's publishers are paused still
+/// reaches its outbox, so all lanes to one shard together hold no more than a quarter of one.
+fn bytes_on_the_way_max(settings: &Settings) -> usize {
+    let share = settings.limits.outbox_bytes_max / (4 * settings.shards);
+    share.clamp(BYTES_ON_THE_WAY_LEAST, BYTES_ON_THE_WAY_MOST)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -163,12 +176,13 @@ mod tests {
 
     #[test]
     fn every_ordered_pair_of_shards_has_a_lane_of_its_own() {
-        let mut pairs = mesh(3, 4, 1).expect("a few file descriptors");
+        let mut pairs =
+            mesh(&Settings { shards: 3, ..Settings::default() }).expect("a few file descriptors");
         for (sender, (place, _)) in pairs.iter_mut().enumerate() {
             for neighbour in &mut place.neighbours {
                 let fence = (10 * sender + neighbour.id.index()) as u64;
-                let parcel = Parcel::Message(Message::Fence { fence });
-                assert!(neighbour.outgoing.push(parcel).is_ok());
+                assert!(neighbour.has_room());
+                neighbour.send(Parcel::Message(Message::Fence { fence }), 8);
             }
         }
         for (receiver, (place, _)) in pairs.iter_mut().enumerate() {

@@ -11,6 +11,7 @@ mod inbound;
 mod lane;
 mod lanes;
 mod mesh;
+mod neighbour;
 mod notice;
 mod outbound;
 mod transport;

@@ -16,8 +16,7 @@ use crate::net::{Beginning, Door, EventLoop, Place, mesh};
 /// Starts a thread for each shard and returns the doors to them. A shard that ends says so to the
 /// acceptor.
 pub(super) fn start(settings: &Settings, handle: &Handle) -> Result<Vec<Door>, StartError> {
-    let listeners = settings.listeners.len();
-    let places = mesh(settings.shards, settings.limits.lane_slots, listeners);
+    let places = mesh(settings);
     let beginning = Beginning { start: Instant::now(), seed: seed() };
     places
         .map_err(StartError::Kernel)?

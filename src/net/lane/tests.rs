@@ -36,7 +36,9 @@ fn a_full_lane_gives_the_item_back() {
     assert_eq!(producer.push("b"), Ok(()));
     assert!(producer.is_full());
     assert_eq!(producer.push("c"), Err("c"));
+    assert_eq!(producer.len(), 2);
     assert_eq!(consumer.pop(), Some("a"));
+    assert_eq!(producer.len(), 1);
     assert_eq!(producer.push("c"), Ok(()));
 }
 
