@@ -59,7 +59,7 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        start_log(&settings.log);
+        let _log = start_log(&settings.log);
         if let Some(files) = raise_open_files() {
             tracing::debug!("up to {files} open files; each connection is one");
         }

@@ -39,7 +39,8 @@ const READINESS_PER_TURN: usize = 1_024;
 pub struct Beginning {
     /// The zero of the broker's clock.
     pub start: Instant,
-    /// Random numbers nobody can guess.
+    /// Random numbers nobody can guess. One for all: the shards must agree where a client id or a
+    /// topic has its home.
     pub seed: [u64; 4],
 }
 

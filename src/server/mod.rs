@@ -40,7 +40,7 @@ use self::signals::Signals;
 pub use self::acceptor::Ending;
 pub use self::cores::{available_cores, raise_open_files};
 pub use self::error::StartError;
-pub use self::log::start_log;
+pub use self::log::{Log, start_log};
 
 /// The acceptor's token of its waker; its listeners have the tokens from zero.
 const WAKER: Token = Token(usize::MAX);

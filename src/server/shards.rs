@@ -5,13 +5,16 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Handle;
 use super::acceptor::Request;
 use super::error::StartError;
 use crate::config::Settings;
 use crate::net::{Beginning, Door, EventLoop, Place, mesh};
+
+/// Time for the last line of the log.
+const LOG_WAIT: Duration = Duration::from_millis(200);
 
 /// Starts a thread for each shard and returns the doors to them. A shard that ends says so to the
 /// acceptor.
@@ -46,6 +49,8 @@ fn start_one(
                 "a bug: this shard has panicked (the reason stands above) and the others cannot \
                  go on without it; the process ends now"
             );
+            // The log is written by another thread, which needs a moment.
+            thread::sleep(LOG_WAIT);
             std::process::abort();
         }
         handle.request(Request::ShardEnded);
