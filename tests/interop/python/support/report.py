@@ -1,5 +1,7 @@
 """How a script says what it saw: a line per promise, and a last line with their number."""
 
+import asyncio
+import inspect
 import os
 import sys
 import time
@@ -12,7 +14,7 @@ PORT = int(os.environ["BROKER_PORT"])
 IS_SKEIN = os.environ.get("BROKER_KIND") == "skein"
 
 #: Longest wait for anything that must come, in seconds.
-PATIENCE_S = 15
+PATIENCE_S = 10
 
 #: Topics and client ids of this run begin with it, so that no script meets another one's messages.
 RUN = "i" + uuid.uuid4().hex[:10]
@@ -21,7 +23,7 @@ _promises = []
 
 
 def promise(name, deviation=None):
-    """Marks a function as one promise to check. They run in the order they are written in.
+    """Marks a function or coroutine as one promise to check. They run in the order they are written in.
 
     `deviation` says how a broker other than skein is known to break the promise: its failure is then
     told as a note.
@@ -59,7 +61,10 @@ def check_promises():
     for name, deviation, check in _promises:
         failure = None
         try:
-            check()
+            if inspect.iscoroutinefunction(check):
+                asyncio.run(check())
+            else:
+                check()
         except Exception as caught:  # whatever it is, the next promise is still checked
             failure = caught
         outcomes.append(outcome(name, deviation, failure))
