@@ -9,16 +9,18 @@ for sender, receiver in ((V31, V31), (V311, V311), (V5, V5), (V311, V5), (V5, V3
 
     @promise(f"QoS 0, 1 and 2 from MQTT {VERSION_NAMES[sender]} to {VERSION_NAMES[receiver]}")
     def _(sender=sender, receiver=receiver):
-        for subscribed in (0, 1, 2):
-            topic = unique(f"qos/{sender}/{receiver}/{subscribed}")
-            with Subscriber(topic, version=receiver, qos=subscribed) as subscriber:
-                for published in (0, 1, 2):
-                    publish(topic, lines=LINES, version=sender, qos=published)
-                    seen = [subscriber.receive(f"QoS {published} to {subscribed}") for _ in LINES]
-                    expect([message["payload"] for message in seen], LINES, f"QoS {published} to {subscribed}")
-                    expect({(message["qos"], message["retain"], message["topic"]) for message in seen},
-                           {(min(published, subscribed), 0, topic)}, "QoS, retain flag and topic")
-                subscriber.expect_nothing_more()
+        topic = unique(f"qos/{sender}/{receiver}")
+        subscribers = [Subscriber(topic, version=receiver, qos=qos) for qos in (0, 1, 2)]
+        for published in (0, 1, 2):
+            publish(topic, lines=LINES, version=sender, qos=published)
+            for subscribed, subscriber in enumerate(subscribers):
+                seen = [subscriber.receive(f"QoS {published} to {subscribed}") for _ in LINES]
+                expect([message["payload"] for message in seen], LINES, f"QoS {published} to {subscribed}")
+                expect({(message["qos"], message["retain"], message["topic"]) for message in seen},
+                       {(min(published, subscribed), 0, topic)}, "QoS, retain flag and topic")
+        for subscriber in subscribers:
+            subscriber.expect_nothing_more()
+            subscriber.kill()
 
 
 @promise("an empty message comes as one")

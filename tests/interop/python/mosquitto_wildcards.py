@@ -27,12 +27,12 @@ for version in (V311, V5):
 
 @promise("a leading wildcard matches no $-topic; its own name does")
 def _():
-    name = unique("dollar")
-    with Subscriber("+/a", qos=1) as plus, Subscriber(f"${name}/#", qos=1) as named:
-        publish(f"${name}/a", payload="hidden", qos=1)
-        publish(f"{name}/a", payload="seen", qos=1)
-        expect(named.receive()["topic"], f"${name}/a", "the subscriber that named it")
-        expect(plus.receive()["payload"], "seen", "first message of +/a")
+    name, leaf = unique("dollar"), unique("leaf")
+    with Subscriber(f"+/{leaf}", qos=1) as plus, Subscriber(f"${name}/#", qos=1) as named:
+        publish(f"${name}/{leaf}", payload="hidden", qos=1)
+        publish(f"{name}/{leaf}", payload="seen", qos=1)
+        expect(named.receive()["topic"], f"${name}/{leaf}", "the subscriber that named it")
+        expect(plus.receive()["payload"], "seen", "first message of + and the leaf")
         plus.expect_nothing_more()
 
 
