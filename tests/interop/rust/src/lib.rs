@@ -1,0 +1,7 @@
+//! What the scripts share: how they report, and one client that speaks either version.
+
+mod link;
+pub mod peer;
+pub mod report;
+
+pub use rumqttc::v5::mqttbytes::v5::{LastWillProperties, PublishProperties, RetainForwardRule};
