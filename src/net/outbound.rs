@@ -36,7 +36,7 @@ impl EventLoop {
             self.inbound.enqueue(connection);
         }
         if written > 0 {
-            self.core.handle(Event::Flushed { connection: id });
+            self.core.handle(Event::Flushed { connection: id, written });
         }
     }
 }

@@ -52,6 +52,8 @@ pub enum Event<'a> {
     Flushed {
         /// Which connection.
         connection: ConnectionId,
+        /// How many bytes that were.
+        written: usize,
     },
     /// A connection handed over by another shard arrived. Its unread bytes travel in the shell.
     Arrived {

@@ -157,7 +157,7 @@ impl Shard {
             Event::Packet { connection, frame } => self.on_packet(connection, frame, turn),
             Event::Malformed { connection, error } => self.on_malformed(connection, &error, turn),
             Event::Closed { connection, cause } => self.on_closed(connection, &cause, turn),
-            Event::Flushed { connection } => self.on_flushed(connection, turn),
+            Event::Flushed { connection, written } => self.on_flushed(connection, written, turn),
             Event::Arrived { connection, handed, .. } => {
                 self.on_arrived(connection, *handed, turn);
             }

@@ -20,18 +20,20 @@ enum Owed {
 
 impl Shard {
     /// The kernel took bytes of this connection.
-    pub(super) fn on_flushed(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+    pub(super) fn on_flushed(&mut self, id: ConnectionId, written: usize, turn: &mut Turn<'_>) {
         let Some(connection) = self.connections.find_mut(id) else { return };
         self.memory.adjust(connection.charged, connection.outbox.len());
         connection.charged = connection.outbox.len();
         if connection.outbox.is_empty() {
             connection.outbox.release(&mut self.buffers);
         }
-        let was_held_back = connection.outbox.len() <= self.settings.limits.outbox_bytes_max;
-        let Some(session) = connection.session() else { return };
-        if was_held_back && !connection.is_paused() {
+        // Above the limit it was not read, see `wants_packets`; now it is again.
+        let bytes_max = self.settings.limits.outbox_bytes_max;
+        let left = connection.outbox.len();
+        if left <= bytes_max && left + written > bytes_max {
             turn.effects.resumes.push(id);
         }
+        let Some(session) = connection.session() else { return };
         self.ease(session, turn);
         self.refill(session, turn);
     }

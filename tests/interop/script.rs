@@ -79,9 +79,8 @@ fn outcome_of(
     let group = format!("-{}", process.id());
     let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
     let _ = process.wait();
-    let text = |path: &Path| {
-        std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    };
+    let text =
+        |path: &Path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     Ok(Outcome {
         output: text(&output_path).map_err(told)?,
         complaints: text(&complaints_path).map_err(told)?,
