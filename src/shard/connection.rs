@@ -45,11 +45,13 @@ pub(super) struct Pauses {
     pub(super) lanes: ShardSet,
     /// Slow consumers it feeds: their shard, and the pressure's number there.
     pub(super) pressures: Vec<(ShardId, u64)>,
+    /// The memory budget is used up.
+    pub(super) memory: bool,
 }
 
 impl Pauses {
     fn is_empty(&self) -> bool {
-        self.lanes.is_empty() && self.pressures.is_empty()
+        self.lanes.is_empty() && self.pressures.is_empty() && !self.memory
     }
 }
 

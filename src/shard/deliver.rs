@@ -163,6 +163,10 @@ impl Shard {
         if outgoing.stamp != 0 && !terms.is_replay {
             self.replays.note_live(session, outgoing.message.topic, outgoing.stamp);
         }
+        if outgoing.message.is_expired(turn.now) {
+            self.drop_message(session, outgoing.message.topic, DropReason::Expired, turn);
+            return;
+        }
         match lower(outgoing.message.qos, terms.grant.qos) {
             QoS::AtMostOnce => self.deliver_at_most_once(session, terms, outgoing, turn),
             qos => self.deliver_in_exchange(session, qos, terms, outgoing, turn),

@@ -9,6 +9,9 @@ use crate::{
     session::{ConnectionId, ShardId},
 };
 
+/// A batch with more bytes than this is closed and another begun: a lane takes a batch whole.
+const BATCH_BYTES_MAX: usize = 64 * 1024;
+
 #[derive(Debug, Default)]
 struct Lane {
     waiting: VecDeque<Message>,
@@ -56,7 +59,11 @@ impl Lanes {
     /// Appends a publish, to the batch at the end if there is one.
     #[inline]
     pub(super) fn publish(&mut self, to: ShardId, routed: &Routed<'_>) {
-        if !matches!(self.lanes[to.index()].waiting.back(), Some(Message::Publishes(_))) {
+        let is_open = |last: &Message| match last {
+            Message::Publishes(batch) => batch.bytes() < BATCH_BYTES_MAX,
+            _ => false,
+        };
+        if !self.lanes[to.index()].waiting.back().is_some_and(is_open) {
             self.send(to, Message::Publishes(Batch::default()));
         }
         if let Some(Message::Publishes(batch)) = self.lanes[to.index()].waiting.back_mut() {

@@ -8,7 +8,7 @@
 //!
 //! | occasion | file |
 //! |---|---|
-//! | CONNECT, finding the home, hand-over | `connect`, `place`, [`registrar`] |
+//! | CONNECT, finding the home, hand-over | `connect`, `place`, `registrar` |
 //! | the session begins or goes on | `establish` |
 //! | the connection or the session ends | `leave`, `wills` |
 //! | PUBLISH comes | `publish` |
@@ -101,6 +101,8 @@ pub struct Shard {
     memory: memory::Account,
     metrics: Metrics,
     client_ids: connect::ClientIds,
+    /// Connections that are paused because the memory budget is used up.
+    memory_paused: Vec<ConnectionId>,
     /// Numbers pressures, so that a late release is recognised.
     pressures: u64,
     /// Connections whose session's queue overflowed (policy `disconnect`); closed when the event
@@ -133,7 +135,7 @@ impl Shard {
             frames: Frames::default(),
             retained: retain::RetainedHome::new(shards, &settings.limits),
             replays: replay::Replays::default(),
-            lanes: Lanes::new(shards, settings.limits.lane_waiting_bytes_max),
+            lanes: Lanes::new(shards, lane_waiting_bytes_max(&settings, shards)),
             timers: timers::Timers::default(),
             buffers: Buffers::default(),
             memory: memory::Account::new(settings.limits.memory_bytes_max / shards),
@@ -141,6 +143,7 @@ impl Shard {
             client_ids: connect::ClientIds::new(hasher),
             placement,
             settings: Rc::new(settings),
+            memory_paused: Vec::new(),
             pressures: 0,
             doomed: Vec::new(),
             is_shutting_down: false,
@@ -225,6 +228,7 @@ impl Shard {
                 Timer::SessionEnds(session) => self.on_session_expired(session, turn),
                 Timer::WillDue(session) => self.on_will_due(session, turn),
                 Timer::GraceEnds(session) => self.on_grace_over(session, turn),
+                Timer::MemoryPauseEnds => self.on_memory_pause_over(turn),
             }
         }
     }
@@ -272,4 +276,11 @@ impl Shard {
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
+}
+
+/// What may wait behind one lane: the setting, or less where the lanes of all shards together
+/// could bring more for one connection than its outbox holds, before the pause has reached them.
+fn lane_waiting_bytes_max(settings: &Settings, shards: usize) -> usize {
+    let limits = &settings.limits;
+    limits.lane_waiting_bytes_max.min(limits.outbox_bytes_max / (2 * shards))
 }

@@ -3,7 +3,10 @@
 
 use skein_protocol::ReasonCode;
 
-use super::{ConnectionId, Message, Shard, ShardId, Turn, respond::Violation, timers::Timer};
+use super::{
+    ConnectionId, Message, Shard, ShardId, Turn, memory::MemoryLevel, respond::Violation,
+    timers::Timer,
+};
 use crate::session::{Pressure, Publisher, SessionKey};
 
 impl Shard {
@@ -142,6 +145,33 @@ impl Shard {
                 })
             });
             if is_over {
+                turn.effects.resumes.push(id);
+            }
+        }
+    }
+
+    /// Pauses a connection that publishes although the memory budget is used up. It may go on
+    /// after the time of a grace, to be paused again: it is slowed down, and never stopped for
+    /// good by messages that nobody fetches.
+    #[inline]
+    pub(super) fn pause_for_memory(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        if self.memory.level() < MemoryLevel::PausePublishers {
+            return;
+        }
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        connection.pauses_mut().memory = true;
+        self.metrics.publishers_paused += 1;
+        if self.memory_paused.is_empty() {
+            let ends_at = turn.now.plus(self.settings.limits.slow_consumer_grace_ms);
+            self.timers.arm(ends_at, Timer::MemoryPauseEnds);
+        }
+        self.memory_paused.push(id);
+    }
+
+    pub(super) fn on_memory_pause_over(&mut self, turn: &mut Turn<'_>) {
+        for id in std::mem::take(&mut self.memory_paused) {
+            let connection = self.connections.find_mut(id);
+            if connection.is_some_and(|c| c.unpause(|pauses| pauses.memory = false)) {
                 turn.effects.resumes.push(id);
             }
         }

@@ -194,6 +194,7 @@ impl Shard {
         let publisher = Publisher { shard: self.id, connection: id };
         let is_wanted =
             self.spread(&mut Outgoing::new(message, Some(publisher)), Some(session), turn);
+        self.pause_for_memory(id, turn);
         if let Some(packet_id) = publish.packet_id {
             self.acknowledge_publish(id, session, publish.qos, packet_id, is_wanted, turn);
         }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::{
     Message, RetainedReply, Shard, ShardId, Turn,
     deliver::{Outgoing, Terms},
-    metrics::DropReason,
     retain::is_same_or_newer,
 };
 use crate::session::{FilterId, SessionKey};
@@ -171,10 +170,6 @@ impl Shard {
                 .iter()
                 .any(|(live, stamp)| **live == *topic && is_same_or_newer(*stamp, routed.stamp));
             if is_overtaken {
-                return;
-            }
-            if routed.message.is_expired(turn.now) {
-                self.drop_message(key, topic, DropReason::Expired, turn);
                 return;
             }
             self.frames.begin();

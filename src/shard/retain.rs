@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Message, RetainedReply, Shard, ShardId, Turn, deliver::Outgoing};
+use super::{Message, RetainedReply, Shard, ShardId, Turn, deliver::Outgoing, memory::MemoryLevel};
 use crate::{
     config::Limits,
     router::{Batch, Routed},
@@ -123,7 +123,8 @@ impl Shard {
         if !outgoing.message.payload.is_empty() {
             let bytes = outgoing.message.bytes() + Application::OVERHEAD_BYTES;
             let fits = self.retained.topics.len() < self.retained.messages_max
-                && self.retained.bytes + bytes <= self.retained.bytes_max;
+                && self.retained.bytes + bytes <= self.retained.bytes_max
+                && self.memory.level() < MemoryLevel::RefuseQueues;
             let kept = if fits { Some(outgoing.to_retained()) } else { old };
             if !fits {
                 self.metrics.retained_refused += 1;

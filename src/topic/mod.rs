@@ -1,7 +1,7 @@
 //! Topics and filters: who wants what, and what is retained.
 //!
 //! * [`trie`]: filter → value, matched by topics.
-//! * [`subscribers`]: the value at a filter: local subscribers, one bit per other shard, shares.
+//! * [`FilterEntry`]: the value at a filter: local subscribers, one bit per other shard, shares.
 //! * [`retained`]: topic → message, scanned by filters.
 
 #[cfg(test)]
