@@ -1,6 +1,6 @@
 //! Properties of MQTT 5.0 (2.2.2): which there are, and how a packet lists its own.
 //!
-//! A packet's properties are a struct declared with [`properties!`]: one line per property, from
+//! A packet's properties are a struct declared with `properties!`: one line per property, from
 //! which reading, writing and printing follow.
 
 mod id;
