@@ -24,7 +24,10 @@ proptest! {
 
     /// Few letters make wildcards meet slashes often.
     #[test]
-    fn misplaced_wildcards_are_refused(filter in "(\\$share/)?[a/+#]{0,6}", topic in "[$a/+]{0,4}") {
+    fn misplaced_wildcards_are_refused(
+        filter in "(\\$share/)?[a/+#]{0,6}",
+        topic in "[$a/+]{0,4}",
+    ) {
         oracle::check(&filter, &topic);
     }
 

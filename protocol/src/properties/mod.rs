@@ -64,6 +64,7 @@ macro_rules! properties {
             }
 
             /// Bytes of the properties without the length in front.
+            #[inline]
             pub(crate) fn block_len(&self) -> usize {
                 0 $( + $crate::properties::Slot::len(&self.$field) )*
             }
@@ -76,9 +77,12 @@ macro_rules! properties {
 
             /// Appends the Property Length and the properties.
             pub(crate) fn write(&self, out: &mut Vec<u8>) {
-                $crate::wire::put_varint(out, self.block_len() as u32);
-                $( $crate::properties::Slot::write(
-                    &self.$field, $crate::properties::PropertyId::$id, out); )*
+                let block = self.block_len();
+                $crate::wire::put_varint(out, block as u32);
+                if block > 0 {
+                    $( $crate::properties::Slot::write(
+                        &self.$field, $crate::properties::PropertyId::$id, out); )*
+                }
             }
         }
 

@@ -76,7 +76,12 @@ impl<'a> Slot<'a> for UserProperties<'a> {
         Ok(())
     }
 
+    #[inline]
     fn len(&self) -> usize {
+        // Most packets have none, and then an iterator is not worth setting up.
+        if self.is_empty() {
+            return 0;
+        }
         self.iter().map(|(key, value)| 5 + key.len() + value.len()).sum()
     }
 
@@ -106,7 +111,11 @@ impl<'a> Slot<'a> for SubscriptionIdentifiers<'a> {
         Ok(())
     }
 
+    #[inline]
     fn len(&self) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
         self.iter().map(|identifier| 1 + varint_len(identifier)).sum()
     }
 

@@ -292,9 +292,8 @@ fn without_no_local_on_shared(
 }
 
 fn options(version: Version) -> impl Strategy<Value = SubscriptionOptions> {
-    let handling = prop::sample::select(
-        &[RetainHandling::SendAtSubscribe, RetainHandling::SendIfNew, RetainHandling::DoNotSend][..],
-    );
+    use RetainHandling::{DoNotSend, SendAtSubscribe, SendIfNew};
+    let handling = prop::sample::select(&[SendAtSubscribe, SendIfNew, DoNotSend][..]);
     let newer = since_5(version, (any::<bool>(), any::<bool>(), handling));
     (qos(), newer).prop_map(|(qos, (no_local, retain_as_published, retain_handling))| {
         SubscriptionOptions { qos, no_local, retain_as_published, retain_handling }
