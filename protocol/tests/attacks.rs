@@ -6,10 +6,9 @@ use skein_protocol::{Error, Frame, Packet, PacketType, ReasonCode, Version};
 const V3: Version = Version::V3_1_1;
 const V5: Version = Version::V5;
 
-/// Row of the checklist, version, bytes on the wire, reason code.
-type Row = (&'static str, Version, &'static [u8], u8);
+// In the rows: which of the checklist, the version, the bytes on the wire, the reason code.
 
-const FRAMING: &[Row] = &[
+const FRAMING: &[(&str, Version, &[u8], u8)] = &[
     ("A05 five length bytes", V3, b"\x30\x80\x80\x80\x80\x01", 0x81),
     ("A05 five length bytes", V5, b"\x30\x80\x80\x80\x80\x01", 0x81),
     ("A06 packet type 0", V3, b"\x00\x00", 0x81),
@@ -32,7 +31,7 @@ const FRAMING: &[Row] = &[
     ("C24 too large, body not sent", V5, b"\x30\x80\x80\x01", 0x95),
 ];
 
-const CONNECT: &[Row] = &[
+const CONNECT: &[(&str, Version, &[u8], u8)] = &[
     ("B01 protocol name", V3, b"\x10\x0C\0\x04MQTX\x04\x02\0\x3C\0\0", 0x84),
     ("B02 protocol level", V5, b"\x10\x0D\0\x04MQTT\x06\x02\0\x3C\0\0\0", 0x84),
     ("B03 reserved flag", V3, b"\x10\x0C\0\x04MQTT\x04\x03\0\x3C\0\0", 0x81),
@@ -69,7 +68,7 @@ const CONNECT: &[Row] = &[
     ("B26 will topic U+0000", V5, b"\x10\x13\0\x04MQTT\x05\x06\0\x3C\0\0\0\0\0\x01\0\0\0", 0x90),
 ];
 
-const PUBLISH: &[Row] = &[
+const PUBLISH: &[(&str, Version, &[u8], u8)] = &[
     ("C01 QoS 3", V3, b"\x36\x05\0\x01a\0\x01", 0x81),
     ("C01 QoS 3", V5, b"\x36\x06\0\x01a\0\x01\0", 0x81),
     ("C02 topic with +", V5, b"\x30\x04\0\x01+\0", 0x90),
@@ -93,7 +92,7 @@ const PUBLISH: &[Row] = &[
     ("C20 alias twice", V5, b"\x30\x0A\0\x01a\x06\x23\0\x01\x23\0\x01", 0x82),
 ];
 
-const SUBSCRIBE: &[Row] = &[
+const SUBSCRIBE: &[(&str, Version, &[u8], u8)] = &[
     ("D01 no filters", V3, b"\x82\x02\0\x01", 0x82),
     ("D01 no filters", V5, b"\x82\x03\0\x01\0", 0x82),
     ("D02 QoS 3", V5, b"\x82\x07\0\x01\0\0\x01a\x03", 0x82),
@@ -121,7 +120,7 @@ const SUBSCRIBE: &[Row] = &[
     ("D19 unknown property", V5, b"\x82\x08\0\x01\x01\x7F\0\x01a\0", 0x81),
 ];
 
-const ANSWERS: &[Row] = &[
+const ANSWERS: &[(&str, Version, &[u8], u8)] = &[
     ("E01 AUTH names no method", V5, b"\xF0\x02\x18\x00", 0x82),
     ("E02 flags of AUTH", V5, b"\xF1\x00", 0x81),
     ("E04 reason of PUBACK", V5, b"\x40\x03\0\x01\x01", 0x81),

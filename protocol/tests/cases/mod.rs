@@ -27,36 +27,37 @@ const BEFORE_5: &[Version] = &[Version::V3_1, Version::V3_1_1];
 const ONLY_5: &[Version] = &[Version::V5];
 
 /// One row: the name, the versions that have the packet, and the packet.
-type Row = (&'static str, &'static [Version], fn(Version) -> Packet<'static>);
+#[derive(Clone, Copy)]
+struct Row(&'static str, &'static [Version], fn(Version) -> Packet<'static>);
 
 /// Every case, sorted by version and then as the packets are numbered.
 pub(crate) fn cases() -> Vec<Case> {
     let rows = [connecting(), publishing(), acknowledging(), subscribing(), ending()].concat();
     let case = |version| {
         let rows = rows.iter().filter(move |row| row.1.contains(&version));
-        rows.map(move |(name, _, packet)| Case { version, name, packet: packet(version) })
+        rows.map(move |Row(name, _, packet)| Case { version, name, packet: packet(version) })
     };
     Version::ALL.into_iter().flat_map(case).collect()
 }
 
 fn connecting() -> Vec<Row> {
     vec![
-        ("connect", ALL, |version| Packet::Connect(connect(version))),
-        ("connect-empty-client-id", ALL, |version| {
+        Row("connect", ALL, |version| Packet::Connect(connect(version))),
+        Row("connect-empty-client-id", ALL, |version| {
             Packet::Connect(Connect { client_id: "", keep_alive_s: 0, ..connect(version) })
         }),
-        ("connect-will", ALL, |version| {
+        Row("connect-will", ALL, |version| {
             let properties = WillProperties::default();
             Packet::Connect(Connect { will: Some(will(properties)), ..connect(version) })
         }),
-        ("connect-credentials", ALL, |version| {
+        Row("connect-credentials", ALL, |version| {
             let (user_name, password) = (Some("gander"), Some(&b"\xFFhonk"[..]));
             Packet::Connect(Connect { user_name, password, clean_start: false, ..connect(version) })
         }),
-        ("connect-password-alone", ONLY_5, |version| {
+        Row("connect-password-alone", ONLY_5, |version| {
             Packet::Connect(Connect { password: Some(b"token"), ..connect(version) })
         }),
-        ("connect-full", ONLY_5, |version| {
+        Row("connect-full", ONLY_5, |version| {
             Packet::Connect(Connect {
                 will: Some(will(WILL_PROPERTIES)),
                 user_name: Some("gander"),
@@ -65,36 +66,36 @@ fn connecting() -> Vec<Row> {
                 ..connect(version)
             })
         }),
-        ("connack", ALL, |_| connack(false, ReasonCode::Success, ConnAckProperties::default())),
-        ("connack-session-present", SINCE_3_1_1, |_| {
+        Row("connack", ALL, |_| connack(false, ReasonCode::Success, ConnAckProperties::default())),
+        Row("connack-session-present", SINCE_3_1_1, |_| {
             connack(true, ReasonCode::Success, ConnAckProperties::default())
         }),
-        ("connack-refused", ALL, |_| {
+        Row("connack-refused", ALL, |_| {
             connack(false, ReasonCode::NotAuthorized, ConnAckProperties::default())
         }),
-        ("connack-full", ONLY_5, |_| connack(false, ReasonCode::Success, CONNACK_PROPERTIES)),
+        Row("connack-full", ONLY_5, |_| connack(false, ReasonCode::Success, CONNACK_PROPERTIES)),
     ]
 }
 
 fn publishing() -> Vec<Row> {
     vec![
-        ("publish", ALL, |_| Packet::Publish(publish(QoS::AtMostOnce))),
-        ("publish-qos1-dup-retain", ALL, |_| {
+        Row("publish", ALL, |_| Packet::Publish(publish(QoS::AtMostOnce))),
+        Row("publish-qos1-dup-retain", ALL, |_| {
             Packet::Publish(Publish { dup: true, retain: true, ..publish(QoS::AtLeastOnce) })
         }),
-        ("publish-qos2", ALL, |_| Packet::Publish(publish(QoS::ExactlyOnce))),
-        ("publish-retain-nothing", ALL, |_| {
+        Row("publish-qos2", ALL, |_| Packet::Publish(publish(QoS::ExactlyOnce))),
+        Row("publish-retain-nothing", ALL, |_| {
             Packet::Publish(Publish { retain: true, payload: b"", ..publish(QoS::AtMostOnce) })
         }),
-        ("publish-two-byte-length", ALL, |_| {
+        Row("publish-two-byte-length", ALL, |_| {
             Packet::Publish(Publish { payload: &[0xAB; 200], ..publish(QoS::AtMostOnce) })
         }),
-        ("publish-alias", ONLY_5, |_| {
+        Row("publish-alias", ONLY_5, |_| {
             let topic_alias = NonZeroU16::new(3);
             let properties = PublishProperties { topic_alias, ..PublishProperties::default() };
             Packet::Publish(Publish { topic: None, properties, ..publish(QoS::AtMostOnce) })
         }),
-        ("publish-full", ONLY_5, |_| {
+        Row("publish-full", ONLY_5, |_| {
             let properties = publish_properties();
             Packet::Publish(Publish { properties, ..publish(QoS::AtLeastOnce) })
         }),
@@ -103,17 +104,17 @@ fn publishing() -> Vec<Row> {
 
 fn acknowledging() -> Vec<Row> {
     vec![
-        ("puback", ALL, |_| Packet::PubAck(Ack::success(id(1)))),
-        ("puback-reason", ONLY_5, |_| {
+        Row("puback", ALL, |_| Packet::PubAck(Ack::success(id(1)))),
+        Row("puback-reason", ONLY_5, |_| {
             Packet::PubAck(Ack::with_reason(id(1), ReasonCode::NoMatchingSubscribers))
         }),
-        ("puback-full", ONLY_5, |_| Packet::PubAck(full_ack(ReasonCode::QuotaExceeded))),
-        ("pubrec", ALL, |_| Packet::PubRec(Ack::success(id(0x1234)))),
-        ("pubrec-full", ONLY_5, |_| Packet::PubRec(full_ack(ReasonCode::PacketIdentifierInUse))),
-        ("pubrel", ALL, |_| Packet::PubRel(Ack::success(id(0x1234)))),
-        ("pubrel-full", ONLY_5, |_| Packet::PubRel(full_ack(ReasonCode::Success))),
-        ("pubcomp", ALL, |_| Packet::PubComp(Ack::success(id(0xFFFF)))),
-        ("pubcomp-reason", ONLY_5, |_| {
+        Row("puback-full", ONLY_5, |_| Packet::PubAck(full_ack(ReasonCode::QuotaExceeded))),
+        Row("pubrec", ALL, |_| Packet::PubRec(Ack::success(id(0x1234)))),
+        Row("pubrec-full", ONLY_5, |_| Packet::PubRec(full_ack(ReasonCode::PacketIdentifierInUse))),
+        Row("pubrel", ALL, |_| Packet::PubRel(Ack::success(id(0x1234)))),
+        Row("pubrel-full", ONLY_5, |_| Packet::PubRel(full_ack(ReasonCode::Success))),
+        Row("pubcomp", ALL, |_| Packet::PubComp(Ack::success(id(0xFFFF)))),
+        Row("pubcomp-reason", ONLY_5, |_| {
             Packet::PubComp(Ack::with_reason(id(1), ReasonCode::PacketIdentifierNotFound))
         }),
     ]
@@ -121,28 +122,28 @@ fn acknowledging() -> Vec<Row> {
 
 fn subscribing() -> Vec<Row> {
     vec![
-        ("subscribe", ALL, |_| {
+        Row("subscribe", ALL, |_| {
             Packet::Subscribe(subscribe(&[("a/b", QoS::AtLeastOnce), ("c/d", QoS::ExactlyOnce)]))
         }),
-        ("subscribe-shared", ALL, |_| {
+        Row("subscribe-shared", ALL, |_| {
             Packet::Subscribe(subscribe(&[("$share/flock/+/#", QoS::AtMostOnce)]))
         }),
-        ("subscribe-full", ONLY_5, |_| Packet::Subscribe(full_subscribe())),
-        ("suback", ALL, |_| {
+        Row("subscribe-full", ONLY_5, |_| Packet::Subscribe(full_subscribe())),
+        Row("suback", ALL, |_| {
             let reasons = smallvec![ReasonCode::Success, ReasonCode::UnspecifiedError];
             Packet::SubAck(SubAck { packet_id: id(10), reasons, properties: ack_properties(false) })
         }),
-        ("suback-full", ONLY_5, |_| {
+        Row("suback-full", ONLY_5, |_| {
             let reasons = smallvec![ReasonCode::GrantedQoS2, ReasonCode::TopicFilterInvalid];
             Packet::SubAck(SubAck { packet_id: id(10), reasons, properties: ack_properties(true) })
         }),
-        ("unsubscribe", ALL, |_| Packet::Unsubscribe(unsubscribe(UserProperties::default()))),
-        ("unsubscribe-full", ONLY_5, |_| Packet::Unsubscribe(unsubscribe(user_properties()))),
-        ("unsuback", BEFORE_5, |_| {
+        Row("unsubscribe", ALL, |_| Packet::Unsubscribe(unsubscribe(UserProperties::default()))),
+        Row("unsubscribe-full", ONLY_5, |_| Packet::Unsubscribe(unsubscribe(user_properties()))),
+        Row("unsuback", BEFORE_5, |_| {
             let properties = AckProperties::default();
             Packet::UnsubAck(UnsubAck { packet_id: id(10), reasons: smallvec![], properties })
         }),
-        ("unsuback-reasons", ONLY_5, |_| {
+        Row("unsuback-reasons", ONLY_5, |_| {
             let reasons = smallvec![ReasonCode::Success, ReasonCode::NoSubscriptionExisted];
             let properties = AckProperties::default();
             Packet::UnsubAck(UnsubAck { packet_id: id(10), reasons, properties })
@@ -152,13 +153,15 @@ fn subscribing() -> Vec<Row> {
 
 fn ending() -> Vec<Row> {
     vec![
-        ("pingreq", ALL, |_| Packet::PingReq),
-        ("pingresp", ALL, |_| Packet::PingResp),
-        ("disconnect", ALL, |_| Packet::Disconnect(Disconnect::with_reason(ReasonCode::Success))),
-        ("disconnect-reason", ONLY_5, |_| {
+        Row("pingreq", ALL, |_| Packet::PingReq),
+        Row("pingresp", ALL, |_| Packet::PingResp),
+        Row("disconnect", ALL, |_| {
+            Packet::Disconnect(Disconnect::with_reason(ReasonCode::Success))
+        }),
+        Row("disconnect-reason", ONLY_5, |_| {
             Packet::Disconnect(Disconnect::with_reason(ReasonCode::SessionTakenOver))
         }),
-        ("disconnect-full", ONLY_5, |_| {
+        Row("disconnect-full", ONLY_5, |_| {
             Packet::Disconnect(Disconnect {
                 reason: ReasonCode::UseAnotherServer,
                 properties: DisconnectProperties {
@@ -169,11 +172,11 @@ fn ending() -> Vec<Row> {
                 },
             })
         }),
-        ("auth-success", ONLY_5, |_| {
+        Row("auth-success", ONLY_5, |_| {
             let properties = AuthProperties::default();
             Packet::Auth(Auth { reason: ReasonCode::Success, properties })
         }),
-        ("auth-full", ONLY_5, |_| {
+        Row("auth-full", ONLY_5, |_| {
             Packet::Auth(Auth {
                 reason: ReasonCode::ContinueAuthentication,
                 properties: AuthProperties {
