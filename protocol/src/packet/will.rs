@@ -83,3 +83,38 @@ impl<'a> Will<'a> {
         put_binary(out, self.payload);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PublishProperties;
+
+    /// [MQTT-3.1.3-10], and 3.1.3.2: everything but the two intervals goes out with the message.
+    #[test]
+    fn a_will_forwards_what_a_publish_forwards() {
+        let pairs = [("b", "1"), ("a", "2")];
+        let will = WillProperties {
+            payload_format: Some(PayloadFormat::Utf8),
+            message_expiry_s: Some(2),
+            content_type: Some("t"),
+            response_topic: Some(TopicName::assume_valid("r")),
+            correlation_data: Some(&[0xFF]),
+            delay_interval_s: Some(9),
+            user_properties: UserProperties::from_pairs(&pairs),
+        };
+        let mut forwarded = Vec::new();
+        will.encode_forwarded(&mut forwarded);
+        let expected = b"\x01\x01\x03\0\x01t\x08\0\x01r\x09\0\x01\xFF\
+            \x26\0\x01b\0\x011\x26\0\x01a\0\x012";
+        assert_eq!(forwarded, expected);
+        let publish = PublishProperties {
+            payload_format: will.payload_format,
+            content_type: will.content_type,
+            response_topic: will.response_topic,
+            correlation_data: will.correlation_data,
+            user_properties: will.user_properties,
+            ..PublishProperties::default()
+        };
+        assert_eq!(PublishProperties::decode(&forwarded), Ok(publish));
+    }
+}
