@@ -74,17 +74,24 @@ async function cutPublisher(version, qos) {
   const sender = await new Peer(name, { version, persistent: true }).connect()
   const seen = await connected([new Peer('receiver', { version: V5 })], async (receiver) => {
     await receiver.subscribe(topic, 2)
-    const underWay = PIPELINED.map((payload) => sender.publish(topic, payload, qos))
+    const underWay = PIPELINED.map((payload) => sender.publish(topic, payload, qos).catch(ignoreUnknownId))
     await underWay[PIPELINED.length / 4]
     await sender.cut()
     await sender.connect()
-    if (sender.version !== V31) expect(sender.sessionPresent, true, 'session present')
-    await Promise.all(underWay)
+    expect(sender.sessionPresent, true, 'session present')
+    const failures = (await Promise.all(underWay)).filter((failure) => failure instanceof Error)
+    expect(failures, [], 'publishes that failed')
     return (await receiver.untilFence()).map(({ payload }) => payload.toString())
   })
   await sender.disconnect()
   await endSession(name, version)
   return seen
+}
+
+// After a resumption, PUBCOMP may say 0x92: the exchange was complete, only the former PUBCOMP was
+// lost with the connection (4.4). MQTT.js makes an error of it.
+function ignoreUnknownId(failure) {
+  return failure.code === 0x92 ? undefined : failure
 }
 
 promise('a session without expiry ends with its connection', async () => {

@@ -3,7 +3,7 @@
 from support.command_line import V31, V311, V5, VERSION_NAMES, Subscriber, publish
 from support.report import check_promises, expect, promise, unique
 
-for version in (V31, V311, V5):
+for version in (V31, V311):
 
     @promise(f"mosquitto_sub loses its place to a publisher of its name, and takes it back, MQTT {VERSION_NAMES[version]}")
     def _(version=version):
@@ -18,12 +18,12 @@ for version in (V31, V311, V5):
         publish(unique("elsewhere"), "-i", unique(name), payload="x", version=version, qos=1)
 
 
-@promise("the first connection is told 0x8E", deviation="mosquitto 2.0.11 closes without a word")
+@promise("mosquitto_sub is told 0x8E and gives its place up, MQTT 5",
+         deviation="mosquitto 2.0.11 closes without a word")
 def _():
     with Subscriber(unique("told"), version=V5, name="told") as first:
         publish(unique("other"), "-i", unique("told"), payload="x", version=V5)
-        said = first.await_event("received DISCONNECT")
-        assert "142" in said, said
+        first.await_event("Received DISCONNECT (142)")
 
 
 check_promises()

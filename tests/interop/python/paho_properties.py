@@ -172,7 +172,7 @@ def _():
             # QoS 0 needs no place in the window: it shows that nothing else is under way.
             fence = unique(f"window-fence/{turn}")
             slow.subscribe(fence, 0)
-            slow.send(fence, b"fence", 0)
+            slow.publish(fence, b"fence", 0)
             expect(slow.receive("the fence").payload, b"fence", "nothing above the Receive Maximum")
             for message in seen:
                 slow.acknowledge(message)

@@ -98,7 +98,9 @@ def cut_publisher(version, qos):
             expect(sender.session_present, True, "session present")
             acknowledged += sender.await_acknowledged(PIPELINED - len(acknowledged))
         end_session(name, version)
-        expect(set(acknowledged), {0}, "reason codes")
+        # A PUBCOMP that was lost with the connection: the exchange is complete, its id free (4.4).
+        unexpected = set(acknowledged) - {0x00, 0x92 if version == V5 and qos == 2 else 0x00}
+        expect(unexpected, set(), "reason codes beside success")
         return [int(payload) for payload in drain(receiver)]
 
 
