@@ -3,9 +3,21 @@
 import { Peer, V31, V311, V5, VERSION_NAMES, connected } from './support/peer.mjs'
 import { checkPromises, expect, promise, range, unique } from './support/report.mjs'
 
-const COUNTED = [...range(20).map((number) => Buffer.from(`${number}`)), Buffer.alloc(0), Buffer.from(range(256))]
+const COUNTED = [
+  ...range(20).map((number) => Buffer.from(`${number}`)),
+  Buffer.alloc(0),
+  Buffer.from(range(256))
+]
 
-for (const [from, to] of [[V31, V31], [V311, V311], [V5, V5], [V311, V5], [V5, V311], [V31, V5], [V5, V31]]) {
+for (const [from, to] of [
+  [V31, V31],
+  [V311, V311],
+  [V5, V5],
+  [V311, V5],
+  [V5, V311],
+  [V31, V5],
+  [V5, V31]
+]) {
   promise(`QoS 0, 1 and 2 from MQTT ${VERSION_NAMES[from]} to ${VERSION_NAMES[to]}`, async () => {
     const peers = [new Peer('sender', { version: from }), new Peer('receiver', { version: to })]
     await connected(peers, async (sender, receiver) => {
@@ -18,7 +30,11 @@ for (const [from, to] of [[V31, V31], [V311, V311], [V5, V5], [V311, V5], [V5, V
           for (const payload of COUNTED) {
             const seen = await receiver.receive(what)
             expect(seen.payload, payload, `payload, ${what}`)
-            expect([seen.qos, seen.retain], [Math.min(published, subscribed), false], `QoS and retain flag, ${what}`)
+            expect(
+              [seen.qos, seen.retain],
+              [Math.min(published, subscribed), false],
+              `QoS and retain flag, ${what}`
+            )
           }
         }
       }

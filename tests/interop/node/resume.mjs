@@ -33,37 +33,50 @@ for (const version of [V31, V311, V5]) {
     await endSession(name, version)
   })
 
-  promise(`what was not acknowledged comes again, marked, with its packet id, MQTT ${VERSION_NAMES[version]}`, async () => {
-    const topic = unique(`owed/${version}`)
-    const name = `ower-${version}`
-    const ower = await new Peer(name, { version, persistent: true }).connect()
-    await ower.subscribe(topic, 1)
-    ower.withholdAcknowledgements()
-    await connected([new Peer('sender', { version })], async (sender) => {
-      await sender.publishAll(topic, ['0', '1', '2'], 1)
-      const first = await ower.receive()
-      expect([first.payload.toString(), first.dup], ['0', false], 'first delivery')
-      await ower.cut()
-      const heir = new Peer(name, { version, persistent: true })
-      await connected([heir], async () => {
-        const again = await heir.receive()
-        expect([again.payload.toString(), again.dup, again.messageId], ['0', true, first.messageId], 'second delivery')
-        expect(await heir.payloads(2), ['1', '2'], 'the messages after it')
-        await heir.expectNothingMore()
+  promise(
+    `what was not acknowledged comes again, marked, with its packet id, MQTT ${VERSION_NAMES[version]}`,
+    async () => {
+      const topic = unique(`owed/${version}`)
+      const name = `ower-${version}`
+      const ower = await new Peer(name, { version, persistent: true }).connect()
+      await ower.subscribe(topic, 1)
+      ower.withholdAcknowledgements()
+      await connected([new Peer('sender', { version })], async (sender) => {
+        await sender.publishAll(topic, ['0', '1', '2'], 1)
+        const first = await ower.receive()
+        expect([first.payload.toString(), first.dup], ['0', false], 'first delivery')
+        await ower.cut()
+        const heir = new Peer(name, { version, persistent: true })
+        await connected([heir], async () => {
+          const again = await heir.receive()
+          expect(
+            [again.payload.toString(), again.dup, again.messageId],
+            ['0', true, first.messageId],
+            'second delivery'
+          )
+          expect(await heir.payloads(2), ['1', '2'], 'the messages after it')
+          await heir.expectNothingMore()
+        })
       })
-    })
-    await endSession(name, version)
-  })
+      await endSession(name, version)
+    }
+  )
 }
 
 for (const version of [V311, V5]) {
-  promise(`a publisher cut amid 1,000 messages of QoS 2: each exactly once, in order, MQTT ${VERSION_NAMES[version]}`, async () => {
-    expect(await cutPublisher(version, 2), PIPELINED, 'messages')
-  })
+  promise(
+    `a publisher cut amid 1,000 of QoS 2: each exactly once, in order, MQTT ${VERSION_NAMES[version]}`,
+    async () => {
+      expect(await cutPublisher(version, 2), PIPELINED, 'messages')
+    }
+  )
 
-  promise(`a publisher cut amid 1,000 messages of QoS 1: each at least once, in order, MQTT ${VERSION_NAMES[version]}`, async () => {
-    expect([...new Set(await cutPublisher(version, 1))], PIPELINED, 'first copies')
-  })
+  promise(
+    `a publisher cut amid 1,000 of QoS 1: each at least once, in order, MQTT ${VERSION_NAMES[version]}`,
+    async () => {
+      expect([...new Set(await cutPublisher(version, 1))], PIPELINED, 'first copies')
+    }
+  )
 }
 
 // Cuts a publisher in the middle of a pipeline; it comes back and sends again what is owed. What
@@ -74,7 +87,9 @@ async function cutPublisher(version, qos) {
   const sender = await new Peer(name, { version, persistent: true }).connect()
   const seen = await connected([new Peer('receiver', { version: V5 })], async (receiver) => {
     await receiver.subscribe(topic, 2)
-    const underWay = PIPELINED.map((payload) => sender.publish(topic, payload, qos).catch(ignoreUnknownId))
+    const underWay = PIPELINED.map((payload) =>
+      sender.publish(topic, payload, qos).catch(ignoreUnknownId)
+    )
     await underWay[PIPELINED.length / 4]
     await sender.cut()
     await sender.connect()
@@ -95,7 +110,11 @@ function ignoreUnknownId(failure) {
 }
 
 promise('a session without expiry ends with its connection', async () => {
-  const brief = new Peer('brief', { version: V5, persistent: true, properties: { sessionExpiryInterval: 0 } })
+  const brief = new Peer('brief', {
+    version: V5,
+    persistent: true,
+    properties: { sessionExpiryInterval: 0 }
+  })
   await brief.connect()
   await brief.subscribe(unique('brief'), 1)
   await brief.cut()

@@ -18,19 +18,25 @@ const FILTERS = {
 }
 
 for (const version of [V31, V311, V5]) {
-  promise(`every filter matches its topics and no other, MQTT ${VERSION_NAMES[version]}`, async () => {
-    const root = unique(`w${version}`)
-    const inRun = (name) => name.replace('R', root)
-    await connected([new Peer('sender', { version }), new Peer('receiver', { version })], async (sender, receiver) => {
-      for (const [filter, wanted] of Object.entries(FILTERS)) {
-        await receiver.subscribe(inRun(filter), 1)
-        for (const topic of TOPICS) await sender.publish(inRun(topic), topic, 1)
-        const seen = (await receiver.untilFence()).map(({ payload }) => payload.toString())
-        expect(seen, wanted, `topics that match ${filter}`)
-        await receiver.unsubscribe(inRun(filter))
-      }
-    })
-  })
+  promise(
+    `every filter matches its topics and no other, MQTT ${VERSION_NAMES[version]}`,
+    async () => {
+      const root = unique(`w${version}`)
+      const inRun = (name) => name.replace('R', root)
+      await connected(
+        [new Peer('sender', { version }), new Peer('receiver', { version })],
+        async (sender, receiver) => {
+          for (const [filter, wanted] of Object.entries(FILTERS)) {
+            await receiver.subscribe(inRun(filter), 1)
+            for (const topic of TOPICS) await sender.publish(inRun(topic), topic, 1)
+            const seen = (await receiver.untilFence()).map(({ payload }) => payload.toString())
+            expect(seen, wanted, `topics that match ${filter}`)
+            await receiver.unsubscribe(inRun(filter))
+          }
+        }
+      )
+    }
+  )
 }
 
 promise('a leading wildcard matches no $-topic; its own name does', async () => {
@@ -47,14 +53,22 @@ promise('a leading wildcard matches no $-topic; its own name does', async () => 
   })
 })
 
-promise('overlapping filters of one client: one copy, the highest QoS, MQTT 3.1.1', async () => {
-  const root = unique('overlap')
-  await connected([new Peer('sender'), new Peer('receiver')], async (sender, receiver) => {
-    await receiver.subscribe(`${root}/#`, 2)
-    await receiver.subscribe(`${root}/a`, 0)
-    await sender.publish(`${root}/a`, 'x', 2)
-    expect((await receiver.untilFence()).map(({ qos }) => qos), [2], 'QoS of the copies')
-  })
-}, { deviation: 'a broker may send a copy for each subscription' })
+promise(
+  'overlapping filters of one client: one copy, the highest QoS, MQTT 3.1.1',
+  async () => {
+    const root = unique('overlap')
+    await connected([new Peer('sender'), new Peer('receiver')], async (sender, receiver) => {
+      await receiver.subscribe(`${root}/#`, 2)
+      await receiver.subscribe(`${root}/a`, 0)
+      await sender.publish(`${root}/a`, 'x', 2)
+      expect(
+        (await receiver.untilFence()).map(({ qos }) => qos),
+        [2],
+        'QoS of the copies'
+      )
+    })
+  },
+  { deviation: 'a broker may send a copy for each subscription' }
+)
 
 await checkPromises()

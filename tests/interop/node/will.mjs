@@ -3,24 +3,38 @@
 import { Peer, V31, V311, V5, VERSION_NAMES, connected } from './support/peer.mjs'
 import { checkPromises, expect, expectThat, promise, unique } from './support/report.mjs'
 
-const will = (topic, qos = 1, options = {}) => ({ topic, payload: Buffer.from('gone'), qos, retain: false, ...options })
-const mortal = (version, given, options = {}) => new Peer('mortal', { version, will: given, ...options }).connect()
+const will = (topic, qos = 1, options = {}) => ({
+  topic,
+  payload: Buffer.from('gone'),
+  qos,
+  retain: false,
+  ...options
+})
+const mortal = (version, given, options = {}) =>
+  new Peer('mortal', { version, will: given, ...options }).connect()
 const brief = ({ payload, qos, retain }) => [payload.toString(), qos, retain]
 
 for (const version of [V31, V311, V5]) {
-  promise(`a will for a reset and for an end without DISCONNECT, MQTT ${VERSION_NAMES[version]}`, async () => {
-    const topic = unique(`will/${version}`)
-    await connected([new Peer('watcher', { version })], async (watcher) => {
-      await watcher.subscribe(topic, 2)
-      for (const qos of [0, 1, 2]) {
-        for (const reset of [true, false]) {
-          await (await mortal(version, will(topic, qos))).cut({ reset })
-          expect(brief(await watcher.receive('the will')), ['gone', qos, false], `will, reset ${reset}`)
+  promise(
+    `a will for a reset and for an end without DISCONNECT, MQTT ${VERSION_NAMES[version]}`,
+    async () => {
+      const topic = unique(`will/${version}`)
+      await connected([new Peer('watcher', { version })], async (watcher) => {
+        await watcher.subscribe(topic, 2)
+        for (const qos of [0, 1, 2]) {
+          for (const reset of [true, false]) {
+            await (await mortal(version, will(topic, qos))).cut({ reset })
+            expect(
+              brief(await watcher.receive('the will')),
+              ['gone', qos, false],
+              `will, reset ${reset}`
+            )
+          }
         }
-      }
-      await watcher.expectNothingMore()
-    })
-  })
+        await watcher.expectNothingMore()
+      })
+    }
+  )
 
   promise(`no will after a DISCONNECT, MQTT ${VERSION_NAMES[version]}`, async () => {
     const topic = unique(`no-will/${version}`)
@@ -70,10 +84,16 @@ promise('a will keeps its properties and its delay', async () => {
     await client.cut()
     const seen = (await watcher.receive('the will')).properties
     const elapsed = performance.now() - started
-    expectThat(elapsed >= 900 && elapsed <= 4000, `the will came after ${elapsed} ms, not after 1 s`)
+    expectThat(
+      elapsed >= 900 && elapsed <= 4000,
+      `the will came after ${elapsed} ms, not after 1 s`
+    )
     expect(JSON.stringify(seen.userProperties), '{"z":["1","1"],"a":"2"}', 'user properties')
-    expect([seen.contentType, seen.responseTopic, seen.correlationData],
-      ['text/plain', 'answer', Buffer.from([0, 255])], 'properties')
+    expect(
+      [seen.contentType, seen.responseTopic, seen.correlationData],
+      ['text/plain', 'answer', Buffer.from([0, 255])],
+      'properties'
+    )
   })
 })
 

@@ -9,16 +9,29 @@ from support.report import check_promises, expect, let_pass, promise, unique
 async def _():
     topic = unique("forwarded")
     pairs = [("b", "1"), ("a", "2"), ("b", "1"), ("key", "wert ü")]
-    given = publish_properties(UserProperty=pairs, ContentType="text/plain", ResponseTopic="answer/here",
-                               CorrelationData=bytes(range(256)), PayloadFormatIndicator=1)
+    given = publish_properties(
+        UserProperty=pairs,
+        ContentType="text/plain",
+        ResponseTopic="answer/here",
+        CorrelationData=bytes(range(256)),
+        PayloadFormatIndicator=1,
+    )
     async with connected(Peer("sender", V5), Peer("receiver", V5)) as (sender, receiver):
         await receiver.watch(topic, 2, identifier=7)
         for qos in (0, 1, 2):
             await sender.publish(topic, "text", qos, properties=given)
             seen = (await receiver.receive()).properties
             expect(seen.UserProperty, pairs, "user properties")
-            expect((seen.ContentType, seen.ResponseTopic, seen.CorrelationData, seen.PayloadFormatIndicator),
-                   ("text/plain", "answer/here", bytes(range(256)), 1), "properties")
+            expect(
+                (
+                    seen.ContentType,
+                    seen.ResponseTopic,
+                    seen.CorrelationData,
+                    seen.PayloadFormatIndicator,
+                ),
+                ("text/plain", "answer/here", bytes(range(256)), 1),
+                "properties",
+            )
             expect(seen.SubscriptionIdentifier, [7], "subscription identifier")
 
 
@@ -45,7 +58,9 @@ async def _():
     await sleeper.disconnect()
     async with connected(Peer("sender", V5)) as (sender,):
         for text, seconds in (("short", 1), ("long", 100)):
-            await sender.publish(topic, text, 1, properties=publish_properties(MessageExpiryInterval=seconds))
+            await sender.publish(
+                topic, text, 1, properties=publish_properties(MessageExpiryInterval=seconds)
+            )
     let_pass(2.1)
     async with connected(sleeper):
         seen = await sleeper.receive("the message of long life")
@@ -71,7 +86,10 @@ async def _():
 @promise("what is larger than the client's Maximum Packet Size is left out, and only that")
 async def _():
     topic = unique("small")
-    async with connected(Peer("sender", V5), Peer("small", V5, MaximumPacketSize=300)) as (sender, small):
+    async with connected(Peer("sender", V5), Peer("small", V5, MaximumPacketSize=300)) as (
+        sender,
+        small,
+    ):
         await small.watch(topic, 2)
         for qos in (0, 1, 2):
             await sender.publish(topic, b"x" * 400, qos)

@@ -68,7 +68,9 @@ async def _():
     will = Will(topic, "gone", 1, properties=will_properties(WillDelayInterval=60))
     async with connected(Peer("watcher", V5)) as (watcher,):
         await watcher.watch(topic, 1)
-        brief = await Peer("brief", V5, persistent=True, will=will, SessionExpiryInterval=1).connect()
+        brief = await Peer(
+            "brief", V5, persistent=True, will=will, SessionExpiryInterval=1
+        ).connect()
         await brief.cut()
         # The end of the session publishes the will: nothing else shows it from outside.
         await watcher.receive("the will")

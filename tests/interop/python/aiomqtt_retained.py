@@ -9,7 +9,9 @@ TOPICS = 60
 
 for version in (V31, V311, V5):
 
-    @promise(f"set, received with the flag, replaced, deleted by an empty payload, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"set, received with the flag, replaced, deleted by an empty payload, MQTT {VERSION_NAMES[version]}"
+    )
     async def _(version=version):
         topic = unique(f"retained/{version}")
         peers = Peer("setter", version), Peer("live", version), Peer("late", version)
@@ -21,7 +23,9 @@ for version in (V31, V311, V5):
                 expect((seen.payload, seen.retain, seen.qos), (payload, False, qos), "live message")
                 await late.watch(topic, 2)
                 seen = await late.receive("the retained message")
-                expect((seen.payload, seen.retain, seen.qos), (payload, True, qos), "retained message")
+                expect(
+                    (seen.payload, seen.retain, seen.qos), (payload, True, qos), "retained message"
+                )
                 await late.unsubscribe(topic)
             await setter.publish(topic, b"", 1, retain=True)
             seen = await live.receive("the deleting message")
@@ -35,10 +39,16 @@ async def _():
     root = unique("many")
     async with connected(Peer("setter"), Peer("late", V5)) as (setter, late):
         wanted = {f"{root}/{n}/{n % 7}": b"%d" % n for n in range(TOPICS)}
-        await asyncio.gather(*(setter.publish(topic, payload, 1, retain=True) for topic, payload in wanted.items()))
+        await asyncio.gather(
+            *(setter.publish(topic, payload, 1, retain=True) for topic, payload in wanted.items())
+        )
         await late.watch(f"{root}/+/+", 1)
         messages = [await late.receive("a retained message") for _ in wanted]
-        expect({message.topic.value: message.payload for message in messages}, wanted, "retained messages")
+        expect(
+            {message.topic.value: message.payload for message in messages},
+            wanted,
+            "retained messages",
+        )
         expect({message.retain for message in messages}, {True}, "retain flags")
         await late.expect_nothing_more()
         await asyncio.gather(*(setter.publish(topic, b"", 1, retain=True) for topic in wanted))
@@ -60,8 +70,10 @@ async def _():
         await setter.publish(topic, b"", 1, retain=True)
 
 
-@promise("a second SUBSCRIBE replaces the options of the first",
-         deviation="mosquitto 2.0.11 keeps retain as published from the first")
+@promise(
+    "a second SUBSCRIBE replaces the options of the first",
+    deviation="mosquitto 2.0.11 keeps retain as published from the first",
+)
 async def _():
     topic = unique("replaced")
     async with connected(Peer("setter", V5), Peer("late", V5)) as (setter, late):

@@ -9,7 +9,9 @@ MESSAGES = 200
 
 for version in (V311, V5):
 
-    @promise(f"each message reaches one of three members, and every member some, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"each message reaches one of three members, and every member some, MQTT {VERSION_NAMES[version]}"
+    )
     async def _(version=version):
         topic = unique(f"work/{version}")
         members = [Peer(f"member-{n}", version) for n in range(3)]

@@ -5,7 +5,9 @@ from support.report import check_promises, expect, promise, unique
 
 for version in (V31, V311, V5):
 
-    @promise(f"the first connection ends, the session goes on in the second, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"the first connection ends, the session goes on in the second, MQTT {VERSION_NAMES[version]}"
+    )
     async def _(version=version):
         topic, name = unique(f"taken/{version}"), f"taken-{version}"
         first = await Peer(name, version, persistent=True).connect()
@@ -19,6 +21,7 @@ for version in (V31, V311, V5):
                         expect(second.session_present, True, "session present")
                     await sender.publish(topic, b"%d" % number, 1)
                     expect((await second.receive()).payload, b"%d" % number, "message")
+                    await second.settle()
                     first = second
         await first.expect_nothing_more()
         await first.disconnect()

@@ -17,11 +17,16 @@ for version in (V311, V5):
     async def _(version=version):
         topic = unique(f"large/{version}")
         payload = random.Random(version).randbytes(LARGE_BYTES)
-        async with connected(Peer("sender", version), Peer("receiver", version)) as (sender, receiver):
+        async with connected(Peer("sender", version), Peer("receiver", version)) as (
+            sender,
+            receiver,
+        ):
             await receiver.watch(topic, 2)
             for qos in (0, 1, 2):
                 await sender.publish(topic, payload, qos)
-                assert (await receiver.receive()).payload == payload, f"the payload changed, QoS {qos}"
+                assert (await receiver.receive()).payload == payload, (
+                    f"the payload changed, QoS {qos}"
+                )
 
 
 @promise("10,000 messages of QoS 1, 500 at a time under way: all, once, in order")
@@ -31,11 +36,17 @@ async def _():
     async with connected(sender, receiver):
         await receiver.watch(topic, 1)
         await asyncio.gather(*(sender.publish(topic, b"%d" % number, 1) for number in range(BURST)))
-        expect([int(payload) for payload in await receiver.payloads(BURST)], list(range(BURST)), "messages")
+        expect(
+            [int(payload) for payload in await receiver.payloads(BURST)],
+            list(range(BURST)),
+            "messages",
+        )
         await receiver.expect_nothing_more()
 
 
-@promise("four publishers to four subscribers: everybody gets everything, in each publisher's order")
+@promise(
+    "four publishers to four subscribers: everybody gets everything, in each publisher's order"
+)
 async def _():
     root = unique("crowd")
     senders = [Peer(f"sender-{n}", (V5, V311)[n % 2]) for n in range(CROWD)]
@@ -52,7 +63,11 @@ async def _():
         for receiver in receivers:
             messages = [await receiver.receive() for _ in range(CROWD * EACH)]
             for who in range(CROWD):
-                seen = [int(message.payload) for message in messages if message.topic.value == f"{root}/{who}"]
+                seen = [
+                    int(message.payload)
+                    for message in messages
+                    if message.topic.value == f"{root}/{who}"
+                ]
                 expect(seen, list(range(EACH)), f"messages of publisher {who}")
             await receiver.expect_nothing_more()
 

@@ -8,11 +8,26 @@ TOPICS = ["{}", "{}/", "{}/a", "{}/a/b", "{}/a/b/c", "{}//c", "{}/A/b", "/{}"]
 
 for version in (V311, V5):
 
-    @promise(f"every filter matches what the client itself says it matches, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"every filter matches what the client itself says it matches, MQTT {VERSION_NAMES[version]}"
+    )
     async def _(version=version):
         root = unique(f"w{version}")
-        async with connected(Peer("sender", version), Peer("receiver", version)) as (sender, receiver):
-            for pattern in ("{}", "{}/#", "{}/+", "{}/a/#", "{}/+/b", "{}/+/b/#", "{}/+/+", "+/{}", "/{}"):
+        async with connected(Peer("sender", version), Peer("receiver", version)) as (
+            sender,
+            receiver,
+        ):
+            for pattern in (
+                "{}",
+                "{}/#",
+                "{}/+",
+                "{}/a/#",
+                "{}/+/b",
+                "{}/+/b/#",
+                "{}/+/+",
+                "+/{}",
+                "/{}",
+            ):
                 topic_filter = pattern.format(root)
                 await receiver.watch(topic_filter, 1)
                 wanted = set()
@@ -20,7 +35,10 @@ for version in (V311, V5):
                     await sender.publish(topic, topic, 1)
                     if Topic(topic).matches(topic_filter):
                         wanted.add(topic)
-                seen = {(await receiver.receive(f"{topic_filter}: {topic}")).payload.decode() for topic in wanted}
+                seen = {
+                    (await receiver.receive(f"{topic_filter}: {topic}")).payload.decode()
+                    for topic in wanted
+                }
                 expect(seen, wanted, f"topics that match {topic_filter}")
                 await receiver.expect_nothing_more()
                 await receiver.unsubscribe(topic_filter)
@@ -35,7 +53,9 @@ async def _():
         await named.watch(f"${name}/#", 1)
         await sender.publish(f"${name}/{leaf}", "hidden", 1)
         await sender.publish(f"{name}/{leaf}", "seen", 1)
-        expect((await named.receive()).topic.value, f"${name}/{leaf}", "the subscriber that named it")
+        expect(
+            (await named.receive()).topic.value, f"${name}/{leaf}", "the subscriber that named it"
+        )
         expect((await plus.receive()).payload, b"seen", "first message of + and the leaf")
         await plus.expect_nothing_more()
 

@@ -43,8 +43,13 @@ async def _():
 async def _():
     topic = unique("delayed")
     pairs = [("z", "1"), ("a", "2"), ("z", "1")]
-    given = will_properties(WillDelayInterval=1, UserProperty=pairs, ContentType="text/plain", ResponseTopic="answer",
-                            CorrelationData=b"\x00\xff")
+    given = will_properties(
+        WillDelayInterval=1,
+        UserProperty=pairs,
+        ContentType="text/plain",
+        ResponseTopic="answer",
+        CorrelationData=b"\x00\xff",
+    )
     async with connected(Peer("watcher", V5)) as (watcher,):
         await watcher.watch(topic, 1)
         will = Will(topic, "gone", 1, properties=given)
@@ -55,8 +60,11 @@ async def _():
         elapsed = time.monotonic() - started
         assert 0.9 <= elapsed <= 4, f"the will came after {elapsed:.2f} s, not after 1 s"
         expect(seen.UserProperty, pairs, "user properties")
-        expect((seen.ContentType, seen.ResponseTopic, seen.CorrelationData), ("text/plain", "answer", b"\x00\xff"),
-               "properties")
+        expect(
+            (seen.ContentType, seen.ResponseTopic, seen.CorrelationData),
+            ("text/plain", "answer", b"\x00\xff"),
+            "properties",
+        )
 
 
 @promise("a client that comes back within the delay has no will published")

@@ -15,9 +15,16 @@ for sender, receiver in ((V31, V31), (V311, V311), (V5, V5), (V311, V5), (V5, V3
             publish(topic, lines=LINES, version=sender, qos=published)
             for subscribed, subscriber in enumerate(subscribers):
                 seen = [subscriber.receive(f"QoS {published} to {subscribed}") for _ in LINES]
-                expect([message["payload"] for message in seen], LINES, f"QoS {published} to {subscribed}")
-                expect({(message["qos"], message["retain"], message["topic"]) for message in seen},
-                       {(min(published, subscribed), 0, topic)}, "QoS, retain flag and topic")
+                expect(
+                    [message["payload"] for message in seen],
+                    LINES,
+                    f"QoS {published} to {subscribed}",
+                )
+                expect(
+                    {(message["qos"], message["retain"], message["topic"]) for message in seen},
+                    {(min(published, subscribed), 0, topic)},
+                    "QoS, retain flag and topic",
+                )
         for subscriber in subscribers:
             subscriber.expect_nothing_more()
             subscriber.kill()

@@ -7,8 +7,12 @@ QUEUED = [f"message {number}" for number in range(200)]
 
 for version in (V31, V311, V5):
 
-    @promise(f"messages queued while away come in order, MQTT {VERSION_NAMES[version]}",
-             deviation="mosquitto 2.0.11 sends more than the client's Receive Maximum" if version == V5 else None)
+    @promise(
+        f"messages queued while away come in order, MQTT {VERSION_NAMES[version]}",
+        deviation="mosquitto 2.0.11 sends more than the client's Receive Maximum"
+        if version == V5
+        else None,
+    )
     def _(version=version):
         topic, name = unique(f"away/{version}"), f"sleeper-{version}"
         Subscriber(topic, version=version, qos=2, name=name, arguments=("-c",)).kill()
@@ -17,7 +21,11 @@ for version in (V31, V311, V5):
         with Subscriber(topic, version=version, qos=2, name=name, arguments=("-c",)) as sleeper:
             for qos in (1, 2):
                 seen = [sleeper.receive("a queued message") for _ in QUEUED]
-                expect([message["payload"] for message in seen], QUEUED, f"queued messages of QoS {qos}")
+                expect(
+                    [message["payload"] for message in seen],
+                    QUEUED,
+                    f"queued messages of QoS {qos}",
+                )
                 expect({message["qos"] for message in seen}, {qos}, "their QoS")
             sleeper.expect_nothing_more()
         publish(topic, payload="lost", version=version, qos=1)
@@ -28,7 +36,16 @@ for version in (V31, V311, V5):
 @promise("a session ends when its expiry is over")
 def _():
     topic, name = unique("expired"), "brief"
-    will = ("-D", "will", "will-delay-interval", "60", "--will-topic", unique("end"), "--will-payload", "end")
+    will = (
+        "-D",
+        "will",
+        "will-delay-interval",
+        "60",
+        "--will-topic",
+        unique("end"),
+        "--will-payload",
+        "end",
+    )
     with Subscriber(unique("end"), qos=1) as watcher:
         Subscriber(topic, version=V5, qos=1, name=name, arguments=("-c", "-x", "1", *will)).kill()
         publish(topic, payload="queued", qos=1)

@@ -7,7 +7,9 @@ TOPICS = 20
 
 for version in (V31, V311, V5):
 
-    @promise(f"set, received with the flag, replaced, deleted by an empty payload, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"set, received with the flag, replaced, deleted by an empty payload, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         topic = unique(f"retained/{version}")
         with Subscriber(topic, version=version, qos=2) as live:
@@ -17,7 +19,11 @@ for version in (V31, V311, V5):
                 expect((seen["payload"], seen["retain"]), (payload, 0), "live message")
                 with Subscriber(topic, version=version, qos=2) as late:
                     seen = late.receive("the retained message")
-                    expect((seen["payload"], seen["retain"], seen["qos"]), (payload, 1, qos), "retained message")
+                    expect(
+                        (seen["payload"], seen["retain"], seen["qos"]),
+                        (payload, 1, qos),
+                        "retained message",
+                    )
             publish(topic, "-r", version=version, qos=1)
             expect(live.receive("the deleting message")["payloadlen"], 0, "deleting message")
             with Subscriber(topic, version=version, qos=2) as late:
@@ -29,9 +35,13 @@ def _():
     root = unique("removed")
     for number in range(TOPICS):
         publish(f"{root}/{number}", "-r", payload="x", qos=1)
-    with Subscriber(f"{root}/+", qos=1, arguments=("--remove-retained", "-T", unique("fence") + "/#")) as cleaner:
+    with Subscriber(
+        f"{root}/+", qos=1, arguments=("--remove-retained", "-T", unique("fence") + "/#")
+    ) as cleaner:
         seen = [cleaner.receive("a retained message") for _ in range(TOPICS)]
-        expect({message["topic"] for message in seen}, {f"{root}/{n}" for n in range(TOPICS)}, "topics")
+        expect(
+            {message["topic"] for message in seen}, {f"{root}/{n}" for n in range(TOPICS)}, "topics"
+        )
         # Its deleting messages come back to it, one for each.
         seen = [cleaner.receive("a deleting message") for _ in range(TOPICS)]
         expect({message["payloadlen"] for message in seen}, {0}, "lengths")
@@ -42,14 +52,22 @@ def _():
 @promise("a retained message keeps its properties and its expiry")
 def _():
     topic = unique("properties")
-    given = properties("publish", content_type="text/plain", message_expiry_interval=100,
-                       user_property=[("b", "1"), ("a", "2"), ("b", "1")])
+    given = properties(
+        "publish",
+        content_type="text/plain",
+        message_expiry_interval=100,
+        user_property=[("b", "1"), ("a", "2"), ("b", "1")],
+    )
     publish(topic, "-r", *given, payload="x", version=V5, qos=1)
     with Subscriber(topic, version=V5, qos=1) as late:
         seen = late.receive()["properties"]
         expect(seen["content-type"], "text/plain", "content type")
-        expect(seen["user-properties"].pairs, [("b", "1"), ("a", "2"), ("b", "1")], "user properties")
-        assert 90 <= seen["message-expiry-interval"] <= 100, f"message expiry {seen['message-expiry-interval']}"
+        expect(
+            seen["user-properties"].pairs, [("b", "1"), ("a", "2"), ("b", "1")], "user properties"
+        )
+        assert 90 <= seen["message-expiry-interval"] <= 100, (
+            f"message expiry {seen['message-expiry-interval']}"
+        )
     publish(topic, "-r", qos=1)
 
 

@@ -5,7 +5,9 @@ from support.report import check_promises, expect, promise, unique
 
 for version in (V31, V311):
 
-    @promise(f"mosquitto_sub loses its place to a publisher of its name, and takes it back, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"mosquitto_sub loses its place to a publisher, and takes it back, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         topic, name = unique(f"taken/{version}"), f"taken-{version}"
         with Subscriber(topic, version=version, qos=1, name=name, arguments=("-c",)) as first:
@@ -18,8 +20,10 @@ for version in (V31, V311):
         publish(unique("elsewhere"), "-i", unique(name), payload="x", version=version, qos=1)
 
 
-@promise("mosquitto_sub is told 0x8E and gives its place up, MQTT 5",
-         deviation="mosquitto 2.0.11 closes without a word")
+@promise(
+    "mosquitto_sub is told 0x8E and gives its place up, MQTT 5",
+    deviation="mosquitto 2.0.11 closes without a word",
+)
 def _():
     with Subscriber(unique("told"), version=V5, name="told") as first:
         publish(unique("other"), "-i", unique("told"), payload="x", version=V5)

@@ -22,7 +22,11 @@ for version in (V311, V5):
     def _(version=version):
         with Subscriber(unique(f"burst/{version}"), version=version, qos=1) as subscriber:
             publish(unique(f"burst/{version}"), lines=range(BURST), version=version, qos=1)
-            expect([int(payload) for payload in subscriber.payloads(BURST)], list(range(BURST)), "messages")
+            expect(
+                [int(payload) for payload in subscriber.payloads(BURST)],
+                list(range(BURST)),
+                "messages",
+            )
             subscriber.expect_nothing_more()
 
 

@@ -17,11 +17,17 @@ for version in (V311, V5):
     @promise(f"every filter matches its topics and no other, MQTT {VERSION_NAMES[version]}")
     def _(version=version):
         root = unique(f"w-{version}")
-        subscribers = {pattern: Subscriber(pattern.format(root), version=version, qos=1) for pattern in FILTERS}
+        subscribers = {
+            pattern: Subscriber(pattern.format(root), version=version, qos=1) for pattern in FILTERS
+        }
         for topic in TOPICS:
             publish(topic.format(root), payload=topic, version=version, qos=1)
         for pattern, subscriber in subscribers.items():
-            expect([message["payload"] for message in subscriber.until_fence()], FILTERS[pattern], f"topics of {pattern}")
+            expect(
+                [message["payload"] for message in subscriber.until_fence()],
+                FILTERS[pattern],
+                f"topics of {pattern}",
+            )
             subscriber.kill()
 
 

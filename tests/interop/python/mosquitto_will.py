@@ -7,7 +7,13 @@ from support.report import check_promises, expect, promise, unique
 def mortal(topic, version, *arguments):
     """A client with a will; it leaves by itself after one message."""
     will = ("--will-topic", topic, "--will-payload", "gone", "--will-qos", "1", *arguments)
-    return Subscriber(unique("leave"), version=version, qos=1, name=f"mortal-{version}", arguments=("-C", "1", *will))
+    return Subscriber(
+        unique("leave"),
+        version=version,
+        qos=1,
+        name=f"mortal-{version}",
+        arguments=("-C", "1", *will),
+    )
 
 
 for version in (V31, V311, V5):
@@ -42,15 +48,26 @@ def _():
 @promise("a will keeps its properties and its delay")
 def _():
     topic = unique("delayed")
-    given = properties("will", will_delay_interval=1, content_type="text/plain", response_topic="answer",
-                       correlation_data="7", user_property=[("z", "1"), ("a", "2"), ("z", "1")])
+    given = properties(
+        "will",
+        will_delay_interval=1,
+        content_type="text/plain",
+        response_topic="answer",
+        correlation_data="7",
+        user_property=[("z", "1"), ("a", "2"), ("z", "1")],
+    )
     with Subscriber(topic, version=V5, qos=1) as watcher:
         mortal(topic, V5, "-c", *given).kill()
         watcher.expect_nothing_more()
         seen = watcher.receive("the will")["properties"]
-        expect(seen["user-properties"].pairs, [("z", "1"), ("a", "2"), ("z", "1")], "user properties")
-        expect((seen["content-type"], seen["response-topic"], seen["correlation-data"]),
-               ("text/plain", "answer", "7"), "properties")
+        expect(
+            seen["user-properties"].pairs, [("z", "1"), ("a", "2"), ("z", "1")], "user properties"
+        )
+        expect(
+            (seen["content-type"], seen["response-topic"], seen["correlation-data"]),
+            ("text/plain", "answer", "7"),
+            "properties",
+        )
 
 
 check_promises()

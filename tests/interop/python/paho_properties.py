@@ -9,8 +9,12 @@ def _():
     topic = unique("forwarded")
     pairs = [("b", "1"), ("a", "2"), ("b", "3"), ("b", "1"), ("", ""), ("key", "wert ü")]
     given = publish_properties(
-        UserProperty=pairs, ContentType="text/plain; charset=utf-8", ResponseTopic="answer/here",
-        CorrelationData=bytes(range(256)), PayloadFormatIndicator=1)
+        UserProperty=pairs,
+        ContentType="text/plain; charset=utf-8",
+        ResponseTopic="answer/here",
+        CorrelationData=bytes(range(256)),
+        PayloadFormatIndicator=1,
+    )
     with Peer("sender", V5) as sender, Peer("receiver", V5) as receiver:
         receiver.subscribe(topic, 2)
         for qos in (0, 1, 2):
@@ -31,10 +35,19 @@ def _():
     with Peer("asker", V5) as asker, Peer("responder", V5) as responder:
         responder.subscribe(question, 1)
         asker.subscribe(answer, 1)
-        asker.publish(question, "2+2", 1, props=publish_properties(ResponseTopic=answer, CorrelationData=b"\x07"))
+        asker.publish(
+            question,
+            "2+2",
+            1,
+            props=publish_properties(ResponseTopic=answer, CorrelationData=b"\x07"),
+        )
         request = responder.receive("the request").properties
-        responder.publish(request.ResponseTopic, "4", 1,
-                          props=publish_properties(CorrelationData=request.CorrelationData))
+        responder.publish(
+            request.ResponseTopic,
+            "4",
+            1,
+            props=publish_properties(CorrelationData=request.CorrelationData),
+        )
         response = asker.receive("the response")
         expect((response.payload, response.properties.CorrelationData), (b"4", b"\x07"), "response")
 
@@ -57,7 +70,11 @@ def _():
             left = getattr(seen.properties, "MessageExpiryInterval", None)
             expect((seen.payload, seen.qos), (b"long", qos), "message of long life")
             assert 95 <= left <= 98, f"message expiry {left} after 2 s of 100"
-            expect(sleeper.receive("the message without expiry").payload, b"ever", "message without expiry")
+            expect(
+                sleeper.receive("the message without expiry").payload,
+                b"ever",
+                "message without expiry",
+            )
         sleeper.expect_nothing_more()
     sleeper.connect().disconnect(reason=0, SessionExpiryInterval=0)
 
@@ -69,13 +86,19 @@ def _():
         receiver.subscribe(f"{root}/a", 1, identifier=1)
         receiver.subscribe(f"{root}/b/+", 1, identifier=268_435_455)
         receiver.subscribe(f"{root}/c", 1)
-        for topic, wanted in ((f"{root}/a", [1]), (f"{root}/b/x", [268_435_455]), (f"{root}/c", None)):
+        for topic, wanted in (
+            (f"{root}/a", [1]),
+            (f"{root}/b/x", [268_435_455]),
+            (f"{root}/c", None),
+        ):
             sender.publish(topic, "x", 1)
             expect(identifiers(receiver.receive()), wanted, f"identifiers on {topic}")
 
 
-@promise("overlapping subscriptions: one copy, the highest QoS and every identifier",
-         deviation="a broker may send a copy for each subscription")
+@promise(
+    "overlapping subscriptions: one copy, the highest QoS and every identifier",
+    deviation="a broker may send a copy for each subscription",
+)
 def _():
     topic = unique("overlap") + "/a"
     with Peer("sender", V5) as sender, Peer("receiver", V5) as receiver:
@@ -84,7 +107,9 @@ def _():
         receiver.subscribe(unique("overlap") + "/#", 1, identifier=3)
         sender.publish(topic, "x", 2)
         copy = receiver.receive()
-        expect((copy.qos, sorted(identifiers(copy))), (2, [1, 2, 3]), "QoS and identifiers of the copy")
+        expect(
+            (copy.qos, sorted(identifiers(copy))), (2, [1, 2, 3]), "QoS and identifiers of the copy"
+        )
         receiver.expect_nothing_more()
 
 
@@ -99,7 +124,13 @@ def _():
         assert sender.connack.TopicAliasMaximum >= 1, "no topic alias is allowed"
         receiver.subscribe(unique("alias/#"), 1)
         alias = publish_properties(TopicAlias=1)
-        for topic, name in ((first, first), (first, ""), (first, ""), (second, second), (second, "")):
+        for topic, name in (
+            (first, first),
+            (first, ""),
+            (first, ""),
+            (second, second),
+            (second, ""),
+        ):
             sender.publish(name, "x", 1, props=alias)
             expect(receiver.receive().topic, topic, "topic")
 
@@ -123,7 +154,9 @@ def _():
         note("aliases of the broker", f"{used} of {len(topics)} messages came without their topic")
 
 
-@promise("reason codes: 0x10 when nobody subscribed, 0x11 when nothing was to unsubscribe, granted QoS")
+@promise(
+    "reason codes: 0x10 when nobody subscribed, 0x11 when nothing was to unsubscribe, granted QoS"
+)
 def _():
     topic = unique("lonely")
     with Peer("alone", V5) as alone:
@@ -158,8 +191,10 @@ def _():
         own.expect_nothing_more()
 
 
-@promise("the client's Receive Maximum is never exceeded",
-         deviation="mosquitto 2.0.11 sends its whole queue after the first acknowledgement")
+@promise(
+    "the client's Receive Maximum is never exceeded",
+    deviation="mosquitto 2.0.11 sends its whole queue after the first acknowledgement",
+)
 def _():
     topic = unique("window")
     with Peer("sender", V5) as sender, Peer("slow", V5, manual_ack=True, ReceiveMaximum=3) as slow:
@@ -168,7 +203,11 @@ def _():
             sender.publish(topic, b"%d" % number, 1)
         for turn in range(3):
             seen = [slow.receive() for _ in range(3)]
-            expect([m.payload for m in seen], [b"%d" % (3 * turn + n) for n in range(3)], "window of three")
+            expect(
+                [m.payload for m in seen],
+                [b"%d" % (3 * turn + n) for n in range(3)],
+                "window of three",
+            )
             # QoS 0 needs no place in the window: it shows that nothing else is under way.
             fence = unique(f"window-fence/{turn}")
             slow.subscribe(fence, 0)

@@ -8,7 +8,10 @@ MESSAGES = 20
 
 def exchange(publisher_version, subscriber_version, payloads):
     """Every QoS published against every QoS subscribed: content, order, count and delivered QoS."""
-    with Peer("sender", publisher_version) as sender, Peer("receiver", subscriber_version) as receiver:
+    with (
+        Peer("sender", publisher_version) as sender,
+        Peer("receiver", subscriber_version) as receiver,
+    ):
         for subscribed in (0, 1, 2):
             topic = unique(f"qos/{publisher_version}/{subscriber_version}/{subscribed}")
             expect(receiver.subscribe(topic, subscribed), subscribed, "granted QoS")

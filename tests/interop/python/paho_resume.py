@@ -29,8 +29,11 @@ for version in (V31, V311, V5):
             seen = [sleeper.receive("a queued message") for _ in wanted]
             # A broker may take a QoS 2 message as late as its PUBREL: the order is one per QoS.
             for qos in (1, 2):
-                expect([message.payload for message in seen if message.qos == qos],
-                       [payload for payload, its_qos in wanted if its_qos == qos], f"QoS {qos} messages")
+                expect(
+                    [message.payload for message in seen if message.qos == qos],
+                    [payload for payload, its_qos in wanted if its_qos == qos],
+                    f"QoS {qos} messages",
+                )
             sleeper.expect_nothing_more()
         end_session(f"sleeper-{version}", version)
 
@@ -49,7 +52,9 @@ for version in (V31, V311, V5):
             expect(again.session_present, False, "session present after the clean one")
         end_session(name, version)
 
-    @promise(f"what was not acknowledged comes again, in order and marked, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"what was not acknowledged comes again, in order and marked, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         topic = unique(f"owed/{version}")
         name = f"ower-{version}"
@@ -59,7 +64,9 @@ for version in (V31, V311, V5):
             for number in range(5):
                 sender.publish(topic, b"%d" % number, 1)
             first = [ower.receive() for _ in range(5)]
-            expect([seen.payload for seen in first], [b"%d" % n for n in range(5)], "first delivery")
+            expect(
+                [seen.payload for seen in first], [b"%d" % n for n in range(5)], "first delivery"
+            )
             expect({seen.dup for seen in first}, {False}, "DUP of the first delivery")
             ower.acknowledge(first[0])
             # The acknowledgement is on its way before the connection ends.
@@ -68,7 +75,11 @@ for version in (V31, V311, V5):
             sender.publish(topic, b"5", 1)
         with ower:
             again = [ower.receive() for _ in range(5)]
-            expect([seen.payload for seen in again], [b"%d" % n for n in range(1, 6)], "second delivery")
+            expect(
+                [seen.payload for seen in again],
+                [b"%d" % n for n in range(1, 6)],
+                "second delivery",
+            )
             expect([seen.dup for seen in again], [True] * 4 + [False], "DUP of the second delivery")
             expect([seen.mid for seen in again[:4]], [seen.mid for seen in first[1:]], "packet ids")
             for seen in again:
@@ -115,18 +126,21 @@ def drain(receiver):
 
 for version in (V311, V5):
 
-    @promise(f"a publisher cut amid 1,000 messages of QoS 2: each exactly once, in order, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"a publisher cut amid 1,000 of QoS 2: each exactly once, in order, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         expect(cut_publisher(version, 2), list(range(PIPELINED)), "messages")
 
-    @promise(f"a publisher cut amid 1,000 messages of QoS 1: each at least once, in order, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"a publisher cut amid 1,000 of QoS 1: each at least once, in order, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         first_copies = list(dict.fromkeys(cut_publisher(version, 1)))
         expect(first_copies, list(range(PIPELINED)), "first copies")
 
 
-
-@promise("a subscriber cut amid 1,000 messages of QoS 2: each exactly once, in order")
+@promise("a subscriber cut amid 1,000 of QoS 2: each exactly once, in order")
 def _():
     topic = unique("torn")
     receiver = Peer("torn", V5, persistent=True).connect()

@@ -8,10 +8,16 @@ TOPICS = 60
 
 for version in (V31, V311, V5):
 
-    @promise(f"set, received with the flag, replaced, deleted by an empty payload, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"set, received with the flag, replaced, deleted by an empty payload, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         topic = unique(f"retained/{version}")
-        with Peer("setter", version) as setter, Peer("live", version) as live, Peer("late", version) as late:
+        with (
+            Peer("setter", version) as setter,
+            Peer("live", version) as live,
+            Peer("late", version) as late,
+        ):
             live.subscribe(topic, 2)
             for qos, payload in ((0, b"first"), (1, b"second"), (2, b"third")):
                 setter.publish(topic, payload, qos, retain=True)
@@ -19,7 +25,9 @@ for version in (V31, V311, V5):
                 expect((seen.payload, seen.retain, seen.qos), (payload, False, qos), "live message")
                 late.subscribe(topic, 2)
                 seen = late.receive("the retained message")
-                expect((seen.payload, seen.retain, seen.qos), (payload, True, qos), "retained message")
+                expect(
+                    (seen.payload, seen.retain, seen.qos), (payload, True, qos), "retained message"
+                )
                 late.unsubscribe(topic)
             setter.publish(topic, b"", 1, retain=True)
             seen = live.receive("the deleting message")
@@ -38,7 +46,9 @@ def _():
         setter.await_acknowledged(TOPICS)
         late.subscribe(f"{root}/#", 1)
         messages = [late.receive("a retained message") for _ in wanted]
-        expect({message.topic: message.payload for message in messages}, wanted, "retained messages")
+        expect(
+            {message.topic: message.payload for message in messages}, wanted, "retained messages"
+        )
         expect({message.retain for message in messages}, {True}, "retain flags")
         late.expect_nothing_more()
         for topic in wanted:
@@ -99,14 +109,17 @@ def _():
 def _():
     topic = unique("properties")
     given = publish_properties(
-        UserProperty=[("b", "1"), ("a", "2")], ContentType="text/plain", MessageExpiryInterval=100)
+        UserProperty=[("b", "1"), ("a", "2")], ContentType="text/plain", MessageExpiryInterval=100
+    )
     with Peer("setter", V5) as setter, Peer("late", V5) as late:
         setter.publish(topic, b"x", 1, retain=True, props=given)
         late.subscribe(topic, 1)
         seen = late.receive().properties
         expect(seen.UserProperty, [("b", "1"), ("a", "2")], "user properties")
         expect(seen.ContentType, "text/plain", "content type")
-        assert 90 <= seen.MessageExpiryInterval <= 100, f"message expiry {seen.MessageExpiryInterval}"
+        assert 90 <= seen.MessageExpiryInterval <= 100, (
+            f"message expiry {seen.MessageExpiryInterval}"
+        )
         setter.publish(topic, b"", 1, retain=True)
 
 
@@ -114,8 +127,12 @@ def _():
 def _():
     gone, stays = unique("expiring/gone"), unique("expiring/stays")
     with Peer("setter", V5) as setter, Peer("late", V5) as late:
-        setter.publish(gone, b"x", 1, retain=True, props=publish_properties(MessageExpiryInterval=1))
-        setter.publish(stays, b"x", 1, retain=True, props=publish_properties(MessageExpiryInterval=100))
+        setter.publish(
+            gone, b"x", 1, retain=True, props=publish_properties(MessageExpiryInterval=1)
+        )
+        setter.publish(
+            stays, b"x", 1, retain=True, props=publish_properties(MessageExpiryInterval=100)
+        )
         let_pass(2.1)
         late.subscribe(gone, 1)
         late.expect_nothing_more()

@@ -8,18 +8,29 @@ MESSAGES = 300
 
 for version in (V311, V5):
 
-    @promise(f"each message reaches one of three members, and every member some, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"each message reaches one of three members, and every member some, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         topic = unique(f"work/{version}")
-        with Peer("sender", version) as sender, Peer("m1", version) as m1, Peer("m2", version) as m2, \
-                Peer("m3", version) as m3, Peer("plain", version) as plain:
+        with (
+            Peer("sender", version) as sender,
+            Peer("m1", version) as m1,
+            Peer("m2", version) as m2,
+            Peer("m3", version) as m3,
+            Peer("plain", version) as plain,
+        ):
             for member in (m1, m2, m3):
                 member.subscribe(f"$share/group/{topic}", 1)
             plain.subscribe(topic, 1)
             for number in range(MESSAGES):
                 sender.send(topic, b"%d" % number, 1)
             sender.await_acknowledged(MESSAGES)
-            expect([int(p) for p in plain.receive_payloads(MESSAGES)], list(range(MESSAGES)), "plain subscriber")
+            expect(
+                [int(p) for p in plain.receive_payloads(MESSAGES)],
+                list(range(MESSAGES)),
+                "plain subscriber",
+            )
             shares = [settled(member) for member in (m1, m2, m3)]
             expect(sorted(sum(shares, [])), list(range(MESSAGES)), "all members together")
             assert all(shares), f"sizes of the shares: {[len(share) for share in shares]}"
@@ -50,8 +61,9 @@ def _():
         expect(sorted(settled(m2)), sorted(2 * list(range(10))), "member of two")
 
 
-@promise("a shared subscription is given no retained message",
-         deviation="mosquitto 2.0.11 sends it")
+@promise(
+    "a shared subscription is given no retained message", deviation="mosquitto 2.0.11 sends it"
+)
 def _():
     topic = unique("retained")
     with Peer("sender", V5) as sender, Peer("member", V5) as member:
@@ -74,8 +86,10 @@ def _():
         m1.expect_nothing_more()
 
 
-@promise("what a member had not acknowledged when it left goes to another",
-         deviation="a broker may drop it with the session")
+@promise(
+    "what a member had not acknowledged when it left goes to another",
+    deviation="a broker may drop it with the session",
+)
 def _():
     topic = unique("inherited")
     leaver = Peer("leaver", V5, manual_ack=True).connect()

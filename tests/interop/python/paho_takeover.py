@@ -5,7 +5,9 @@ from support.report import check_promises, expect, promise, unique
 
 for version in (V31, V311, V5):
 
-    @promise(f"the first connection is closed, the second one serves, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"the first connection is closed, the second one serves, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         topic = unique(f"taken/{version}")
         first = Peer("taken", version).connect()
@@ -29,7 +31,9 @@ def _():
 
 for version in (V311, V5):
 
-    @promise(f"a persistent session goes on in the second connection, nothing lost, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"a persistent session goes on in the second connection, nothing lost, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         topic = unique(f"handed/{version}")
         name = f"handed-{version}"
@@ -48,12 +52,16 @@ for version in (V311, V5):
         with Peer(name, version):
             pass
 
-    @promise(f"a takeover publishes the will of the first connection, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"a takeover publishes the will of the first connection, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         topic = unique(f"will/{version}")
         with Peer("watcher", version) as watcher:
             watcher.subscribe(topic, 1)
-            first = Peer("willing", version, will={"topic": topic, "payload": "first", "qos": 1}).connect()
+            first = Peer(
+                "willing", version, will={"topic": topic, "payload": "first", "qos": 1}
+            ).connect()
             with Peer("willing", version):
                 first.await_disconnect()
                 expect(watcher.receive("the will").payload, b"first", "will")
@@ -70,6 +78,7 @@ def _():
         for number in range(30):
             sender.publish(topic, b"%d" % number, 1)
             seen.append(int(current.receive().payload))
+            current.settle()
             # A broker that deals its connections out puts the next one elsewhere.
             others.append(Peer(f"other-{number}", V5).connect())
             following = Peer("chain", V5, persistent=True).connect()

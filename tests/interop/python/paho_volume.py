@@ -26,18 +26,29 @@ for version in (V311, V5):
                 sender.await_acknowledged(len(payloads))
                 for payload in payloads:
                     seen = receiver.receive().payload
-                    expect((len(seen), digest(seen)), (LARGE_BYTES, digest(payload)), "length and digest")
+                    expect(
+                        (len(seen), digest(seen)),
+                        (LARGE_BYTES, digest(payload)),
+                        "length and digest",
+                    )
 
-    @promise(f"10,000 messages of QoS 1 without waiting: all, once, in order, MQTT {VERSION_NAMES[version]}")
+    @promise(
+        f"10,000 messages of QoS 1 without waiting: all, once, in order, MQTT {VERSION_NAMES[version]}"
+    )
     def _(version=version):
         topic = unique(f"burst/{version}")
         # A thousand unacknowledged at a time: below every broker's Receive Maximum that matters here.
-        with Peer("sender", version, in_flight=1000) as sender, Peer("receiver", version) as receiver:
+        with (
+            Peer("sender", version, in_flight=1000) as sender,
+            Peer("receiver", version) as receiver,
+        ):
             receiver.subscribe(topic, 1)
             for number in range(BURST):
                 sender.send(topic, b"%d" % number, 1)
             expect(set(sender.await_acknowledged(BURST)), {0}, "reason codes")
-            expect([int(p) for p in receiver.receive_payloads(BURST)], list(range(BURST)), "messages")
+            expect(
+                [int(p) for p in receiver.receive_payloads(BURST)], list(range(BURST)), "messages"
+            )
             receiver.expect_nothing_more()
 
 
@@ -45,7 +56,9 @@ def digest(payload):
     return hashlib.sha256(payload).hexdigest()
 
 
-@promise("five publishers to five subscribers: everybody gets everything, in each publisher's order")
+@promise(
+    "five publishers to five subscribers: everybody gets everything, in each publisher's order"
+)
 def _():
     root = unique("crowd")
     receivers = [Peer(f"receiver-{n}", (V311, V5)[n % 2]).connect() for n in range(CROWD)]
@@ -61,7 +74,9 @@ def _():
         messages = [receiver.receive() for _ in range(CROWD * EACH)]
         for who in range(CROWD):
             for qos in (0, 1, 2):
-                seen = [int(m.payload) for m in messages if m.topic == f"{root}/{who}" and m.qos == qos]
+                seen = [
+                    int(m.payload) for m in messages if m.topic == f"{root}/{who}" and m.qos == qos
+                ]
                 expect(seen, list(range(qos, EACH, 3)), f"messages of publisher {who}, QoS {qos}")
         receiver.expect_nothing_more()
     for peer in receivers + senders:

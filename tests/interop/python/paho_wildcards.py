@@ -30,7 +30,9 @@ for version in (V31, V311, V5):
                 for topic in TOPICS:
                     sender.send(topic.format(root), topic.encode(), 1)
                 sender.await_acknowledged(len(TOPICS))
-                seen = {receiver.receive(f"{pattern} and {topic}").payload.decode() for topic in wanted}
+                seen = {
+                    receiver.receive(f"{pattern} and {topic}").payload.decode() for topic in wanted
+                }
                 expect(seen, set(wanted), f"topics that match {pattern}")
                 receiver.expect_nothing_more()
                 receiver.unsubscribe(pattern.format(root))
@@ -44,8 +46,12 @@ def _():
     name = unique("dollar")
     leaf = unique("leaf")
     topic = f"${name}/{leaf}"
-    with Peer("sender", V5) as sender, Peer("all", V5) as everything, Peer("plus", V5) as plus, \
-            Peer("named", V5) as named:
+    with (
+        Peer("sender", V5) as sender,
+        Peer("all", V5) as everything,
+        Peer("plus", V5) as plus,
+        Peer("named", V5) as named,
+    ):
         everything.subscribe("#", 1)
         plus.subscribe(f"+/{leaf}", 1)
         named.subscribe(f"${name}/#", 1)
@@ -59,8 +65,10 @@ def _():
         plus.expect_nothing_more()
 
 
-@promise("overlapping filters of one client: one copy, the highest QoS, MQTT 3.1.1",
-         deviation="a broker may send a copy for each subscription")
+@promise(
+    "overlapping filters of one client: one copy, the highest QoS, MQTT 3.1.1",
+    deviation="a broker may send a copy for each subscription",
+)
 def _():
     root = unique("overlap")
     with Peer("sender", V311) as sender, Peer("receiver", V311) as receiver:

@@ -7,8 +7,13 @@ from support.report import check_promises, expect, promise, unique
 
 
 def will(topic, qos=1, retain=False, **values):
-    return {"topic": topic, "payload": "gone", "qos": qos, "retain": retain,
-            **({"properties": will_properties(**values)} if values else {})}
+    return {
+        "topic": topic,
+        "payload": "gone",
+        "qos": qos,
+        "retain": retain,
+        **({"properties": will_properties(**values)} if values else {}),
+    }
 
 
 for version in (V31, V311, V5):
@@ -62,16 +67,33 @@ def _():
 def _():
     topic = unique("will-properties")
     pairs = [("z", "1"), ("a", "2"), ("z", "1")]
-    given = will(topic, UserProperty=pairs, ContentType="text/plain", ResponseTopic="answer",
-                 CorrelationData=b"\x00\xff", PayloadFormatIndicator=1, MessageExpiryInterval=100)
+    given = will(
+        topic,
+        UserProperty=pairs,
+        ContentType="text/plain",
+        ResponseTopic="answer",
+        CorrelationData=b"\x00\xff",
+        PayloadFormatIndicator=1,
+        MessageExpiryInterval=100,
+    )
     with Peer("watcher", V5) as watcher:
         watcher.subscribe(topic, 1)
         Peer("mortal", V5, will=given).connect().cut()
         seen = watcher.receive("the will").properties
         expect(seen.UserProperty, pairs, "user properties")
-        expect((seen.ContentType, seen.ResponseTopic, seen.CorrelationData, seen.PayloadFormatIndicator),
-               ("text/plain", "answer", b"\x00\xff", 1), "properties")
-        assert 98 <= seen.MessageExpiryInterval <= 100, f"message expiry {seen.MessageExpiryInterval}"
+        expect(
+            (
+                seen.ContentType,
+                seen.ResponseTopic,
+                seen.CorrelationData,
+                seen.PayloadFormatIndicator,
+            ),
+            ("text/plain", "answer", b"\x00\xff", 1),
+            "properties",
+        )
+        assert 98 <= seen.MessageExpiryInterval <= 100, (
+            f"message expiry {seen.MessageExpiryInterval}"
+        )
 
 
 @promise("a will with a delay comes after it")
@@ -79,7 +101,9 @@ def _():
     topic = unique("delayed")
     with Peer("watcher", V5) as watcher:
         watcher.subscribe(topic, 1)
-        mortal = Peer("mortal", V5, persistent=True, will=will(topic, WillDelayInterval=1)).connect()
+        mortal = Peer(
+            "mortal", V5, persistent=True, will=will(topic, WillDelayInterval=1)
+        ).connect()
         started = time.monotonic()
         mortal.cut()
         expect(watcher.receive("the will").payload, b"gone", "will")
@@ -105,7 +129,9 @@ def _():
     topic = unique("cancelled")
     with Peer("watcher", V5) as watcher:
         watcher.subscribe(topic, 1)
-        mortal = Peer("mortal", V5, persistent=True, will=will(topic, WillDelayInterval=60)).connect()
+        mortal = Peer(
+            "mortal", V5, persistent=True, will=will(topic, WillDelayInterval=60)
+        ).connect()
         mortal.cut()
         with mortal:
             expect(mortal.session_present, True, "session present")

@@ -66,7 +66,9 @@ export class Peer {
       manualConnect: true,
       ...options
     })
-    this.#mqtt.on('message', (topic, payload, packet) => this.#messages.put({ ...packet, topic, payload }))
+    this.#mqtt.on('message', (topic, payload, packet) =>
+      this.#messages.put({ ...packet, topic, payload })
+    )
     this.#mqtt.on('connect', (packet) => this.#connacks.put(packet))
     this.#mqtt.on('disconnect', (packet) => this.#disconnects.put(packet))
     this.#mqtt.on('close', () => this.#closes.put(true))
@@ -152,9 +154,17 @@ export class Peer {
     return seen
   }
 
+  // Waits until the broker has read every acknowledgement of what was received so far.
+  async settle() {
+    await this.subscribe(unique('settle'))
+    await this.unsubscribe(unique('settle'))
+  }
+
   // Fails if a message came or comes before two round trips through the broker are over.
   async expectNothingMore() {
-    const topics = (await this.untilFence()).map(({ topic, payload }) => `${topic}: ${payload.toString().slice(0, 40)}`)
+    const topics = (await this.untilFence()).map(
+      ({ topic, payload }) => `${topic}: ${payload.toString().slice(0, 40)}`
+    )
     expect(topics, [], 'messages before the fence')
   }
 

@@ -56,7 +56,9 @@ export async function checkPromises() {
 // Fails with both values when they differ.
 export function expect(seen, wanted, what) {
   if (!isDeepStrictEqual(seen, wanted)) {
-    throw new Error(`${what}: wanted ${inspect(wanted, { depth: 4 })}, got ${inspect(seen, { depth: 4 })}`)
+    throw new Error(
+      `${what}: wanted ${inspect(wanted, { depth: 4 })}, got ${inspect(seen, { depth: 4 })}`
+    )
   }
 }
 

@@ -13,7 +13,11 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from support.paho import properties
 from support.report import HOST, PATIENCE_S, PORT, expect, unique
 
-V31, V311, V5 = aiomqtt.ProtocolVersion.V31, aiomqtt.ProtocolVersion.V311, aiomqtt.ProtocolVersion.V5
+V31, V311, V5 = (
+    aiomqtt.ProtocolVersion.V31,
+    aiomqtt.ProtocolVersion.V311,
+    aiomqtt.ProtocolVersion.V5,
+)
 VERSION_NAMES = {V31: "3.1", V311: "3.1.1", V5: "5"}
 
 # It warns of many publishes under way, which is what some tests are about.
@@ -32,8 +36,16 @@ class Peer(aiomqtt.Client):
         else:
             session = {"clean_session": not persistent}
         super().__init__(
-            HOST, PORT, identifier=unique(name), protocol=version, will=will, timeout=PATIENCE_S,
-            max_concurrent_outgoing_calls=concurrent, properties=properties(PacketTypes.CONNECT, **connect), **session)
+            HOST,
+            PORT,
+            identifier=unique(name),
+            protocol=version,
+            will=will,
+            timeout=PATIENCE_S,
+            max_concurrent_outgoing_calls=concurrent,
+            properties=properties(PacketTypes.CONNECT, **connect),
+            **session,
+        )
         self.version = version
 
     def _on_connect(self, client, userdata, flags, reason_code, properties=None):
@@ -71,7 +83,10 @@ class Peer(aiomqtt.Client):
     async def watch(self, topic_filter, qos=0, identifier=None, **options):
         """Subscribes; the granted reason code as a number."""
         if self.version == V5:
-            asked = properties(PacketTypes.SUBSCRIBE, **({"SubscriptionIdentifier": identifier} if identifier else {}))
+            asked = properties(
+                PacketTypes.SUBSCRIBE,
+                **({"SubscriptionIdentifier": identifier} if identifier else {}),
+            )
             chosen = SubscribeOptions(qos=qos, **options)
             reasons = await self.subscribe(topic_filter, options=chosen, properties=asked)
         else:
@@ -89,6 +104,11 @@ class Peer(aiomqtt.Client):
     async def payloads(self, count):
         return [(await self.receive(f"message {n + 1} of {count}")).payload for n in range(count)]
 
+    async def settle(self):
+        """Waits until the broker has read every acknowledgement of what was received so far."""
+        await self.watch(unique("settle"))
+        await self.unsubscribe(unique("settle"))
+
     async def expect_nothing_more(self):
         """Fails if a message came or comes before two round trips through the broker are over."""
         fence = unique("fence") + f"/{id(self)}"
@@ -96,7 +116,11 @@ class Peer(aiomqtt.Client):
         for round_trip in range(2):
             await self.publish(fence, f"{round_trip}", 1)
             message = await self.receive("the fence")
-            expect((message.topic.value, message.payload), (fence, b"%d" % round_trip), "nothing but the fence")
+            expect(
+                (message.topic.value, message.payload),
+                (fence, b"%d" % round_trip),
+                "nothing but the fence",
+            )
         await self.unsubscribe(fence)
 
 

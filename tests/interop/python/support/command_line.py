@@ -16,20 +16,45 @@ _BROKER = ("-h", HOST, "-p", str(PORT), "--nodelay")
 def publish(topic, *arguments, payload="", version=V311, qos=0, lines=None):
     """Runs mosquitto_pub to its end. With `lines`, publishes each as a message. What it said with -d."""
     content = ("-l",) if lines is not None else ("-m", payload) if payload else ("-n",)
-    command = ("mosquitto_pub", *_BROKER, "-V", version, "-t", topic, "-q", str(qos), "-d", *content, *arguments)
+    command = (
+        "mosquitto_pub",
+        *_BROKER,
+        "-V",
+        version,
+        "-t",
+        topic,
+        "-q",
+        str(qos),
+        "-d",
+        *content,
+        *arguments,
+    )
     given = None if lines is None else "".join(f"{line}\n" for line in lines)
     return finish(command, given)
 
 
 def request(topic, response_topic, payload, *arguments):
     """Runs mosquitto_rr to its end; the answer it printed."""
-    command = ("mosquitto_rr", *_BROKER, "-t", topic, "-e", response_topic, "-m", payload, "-W", str(PATIENCE_S))
+    command = (
+        "mosquitto_rr",
+        *_BROKER,
+        "-t",
+        topic,
+        "-e",
+        response_topic,
+        "-m",
+        payload,
+        "-W",
+        str(PATIENCE_S),
+    )
     return finish((*command, *arguments)).strip()
 
 
 def finish(command, given=None):
     """Runs a command to its end and returns what it printed; fails if it does."""
-    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=2 * PATIENCE_S)
+    done = subprocess.run(
+        command, input=given, capture_output=True, text=True, timeout=2 * PATIENCE_S
+    )
     expect(done.returncode, 0, f"{command[0]} said {done.stdout} {done.stderr} and its status")
     return done.stdout
 
@@ -45,9 +70,26 @@ class Subscriber:
         identity = ("-i", unique(name)) if name else ()
         # Into a pipe it would print by blocks, not by lines.
         self._process = subprocess.Popen(
-            ("stdbuf", "-oL", "mosquitto_sub", *_BROKER, "-V", version, "-q", str(qos), "-F", "%j", "-d",
-             *filters, *identity, *arguments),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            (
+                "stdbuf",
+                "-oL",
+                "mosquitto_sub",
+                *_BROKER,
+                "-V",
+                version,
+                "-q",
+                str(qos),
+                "-F",
+                "%j",
+                "-d",
+                *filters,
+                *identity,
+                *arguments,
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         threading.Thread(target=self._read, daemon=True).start()
         self.await_event("received SUBACK")
 

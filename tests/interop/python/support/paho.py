@@ -36,8 +36,16 @@ def will_properties(**values):
 class Peer:
     """A client of the broker. `connect` may be called again after a cut: same client, same session."""
 
-    def __init__(self, name, version=V311, persistent=False, manual_ack=False, will=None,
-                 in_flight=None, **connect):
+    def __init__(
+        self,
+        name,
+        version=V311,
+        persistent=False,
+        manual_ack=False,
+        will=None,
+        in_flight=None,
+        **connect,
+    ):
         """`connect` are properties of CONNECT; a persistent MQTT 5 session lasts 300 s by default.
 
         `in_flight` is how many QoS 1 and 2 messages are sent without waiting; paho's default is 20.
@@ -52,8 +60,13 @@ class Peer:
         self._unsubacks = queue.Queue()
         clean = {} if version == V5 else {"clean_session": not persistent}
         self._paho = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=unique(name) if name else "",
-            protocol=version, reconnect_on_failure=False, manual_ack=manual_ack, **clean)
+            mqtt.CallbackAPIVersion.VERSION2,
+            client_id=unique(name) if name else "",
+            protocol=version,
+            reconnect_on_failure=False,
+            manual_ack=manual_ack,
+            **clean,
+        )
         self._clean_start = not persistent
         self._manual_ack = manual_ack
         if version == V5 and persistent:
@@ -68,11 +81,15 @@ class Peer:
         self._paho.on_message = lambda _, __, message: self.messages.put(message)
         self._paho.on_subscribe = lambda _, __, mid, reasons, ___: self._subacks.put(reasons)
         self._paho.on_unsubscribe = lambda _, __, mid, reasons, ___: self._unsubacks.put(reasons)
-        self._paho.on_publish = lambda _, __, mid, reason, ___: self.acknowledged.put((mid, reason.value))
+        self._paho.on_publish = lambda _, __, mid, reason, ___: self.acknowledged.put(
+            (mid, reason.value)
+        )
 
     def connect(self):
         clean_start = {"clean_start": self._clean_start} if self.version == V5 else {}
-        self._paho.connect(HOST, PORT, keepalive=60, properties=self._connect_properties, **clean_start)
+        self._paho.connect(
+            HOST, PORT, keepalive=60, properties=self._connect_properties, **clean_start
+        )
         # One segment per packet would wait for the peer's acknowledgement otherwise.
         self._paho.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._paho.loop_start()
@@ -91,7 +108,10 @@ class Peer:
     def subscribe(self, topic_filter, qos=0, identifier=None, **options):
         """Subscribes and waits for the SUBACK; the granted reason code as a number."""
         if self.version == V5:
-            asked = properties(PacketTypes.SUBSCRIBE, **({"SubscriptionIdentifier": identifier} if identifier else {}))
+            asked = properties(
+                PacketTypes.SUBSCRIBE,
+                **({"SubscriptionIdentifier": identifier} if identifier else {}),
+            )
             chosen = mqtt.SubscribeOptions(qos=qos, **options)
             self._paho.subscribe(topic_filter, options=chosen, properties=asked)
         else:
@@ -118,7 +138,9 @@ class Peer:
 
     def await_acknowledged(self, count):
         """Waits until so many sent messages are acknowledged; their reason codes."""
-        return [take(self.acknowledged, f"acknowledgement {n + 1} of {count}")[1] for n in range(count)]
+        return [
+            take(self.acknowledged, f"acknowledgement {n + 1} of {count}")[1] for n in range(count)
+        ]
 
     def receive(self, what="a message"):
         return take(self.messages, what)
@@ -139,10 +161,21 @@ class Peer:
         for round_trip in range(2):
             self.publish(fence, f"{round_trip}", 1)
             message = self.receive("the fence")
-            expect((message.topic, message.payload), (fence, b"%d" % round_trip), "nothing but the fence")
+            expect(
+                (message.topic, message.payload),
+                (fence, b"%d" % round_trip),
+                "nothing but the fence",
+            )
             if self._manual_ack:
                 self.acknowledge(message)
         self.unsubscribe(fence)
+
+    def settle(self):
+        """Waits until the broker has read every acknowledgement of what was received so far."""
+        # Paho's thread hands a message out before it acknowledges it: the SUBSCRIBE may overtake
+        # the acknowledgement, what is sent after the SUBACK does not.
+        self.subscribe(unique("settle"))
+        self.unsubscribe(unique("settle"))
 
     def cut(self, reset=True):
         """Breaks the connection without a DISCONNECT: by a reset, or by a plain end of the stream."""

@@ -8,7 +8,8 @@ use rumqttc::v5::mqttbytes::v5::{
 use rumqttc::{AsyncClient, EventLoop, LastWill, MqttOptions, Packet, Publish, QoS, v5};
 
 use crate::PublishProperties;
-use crate::peer::{Message, Setup, Subscription, Version};
+use crate::inbox::ConnAck;
+use crate::setup::{Message, Setup, Subscription, Version};
 
 /// More than any message of the scripts; the client's own default is 10 kB.
 const PACKET_BYTES_MAX: u32 = 1_000_000;
@@ -17,10 +18,7 @@ const REQUESTS_MAX: usize = 100;
 
 /// What a poll of the client brought, as far as the scripts care.
 pub(crate) enum Notice {
-    Connected {
-        session_present: bool,
-        assigned_client_id: Option<String>,
-    },
+    Connected(ConnAck),
     Message(Message),
     Subscribed(Option<u8>),
     Unsubscribed(Vec<String>),
@@ -192,9 +190,10 @@ impl Connection {
 
 fn notice_v3(packet: Packet) -> Notice {
     match packet {
-        Packet::ConnAck(connack) => {
-            Notice::Connected { session_present: connack.session_present, assigned_client_id: None }
-        }
+        Packet::ConnAck(connack) => Notice::Connected(ConnAck {
+            session_present: connack.session_present,
+            assigned_client_id: None,
+        }),
         Packet::Publish(publish) => Notice::Message(Message {
             topic: publish.topic,
             payload: publish.payload.to_vec(),
@@ -219,10 +218,10 @@ fn notice_v3(packet: Packet) -> Notice {
 
 fn notice_v5(packet: Packet5) -> Notice {
     match packet {
-        Packet5::ConnAck(connack) => Notice::Connected {
+        Packet5::ConnAck(connack) => Notice::Connected(ConnAck {
             session_present: connack.session_present,
             assigned_client_id: connack.properties.and_then(|all| all.assigned_client_identifier),
-        },
+        }),
         Packet5::Publish(publish) => Notice::Message(Message {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
             payload: publish.payload.to_vec(),

@@ -1,175 +1,15 @@
 //! One client of the broker whose messages can be awaited one by one.
 
-use std::fmt;
-
-use rumqttc::v5::mqttbytes::v5::ConnectProperties;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::link::{self, Connection, Notice, Requests};
+use crate::PublishProperties;
+use crate::inbox::{self, ConnAck, Inboxes, Senders, take};
+use crate::link::{self, Connection, Requests};
 use crate::report::{Outcome, PATIENCE, expect, unique};
-use crate::{LastWillProperties, PublishProperties, RetainForwardRule};
 
-/// The versions that rumqttc speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// MQTT 3.1.1.
-    V3_1_1,
-    /// MQTT 5.
-    V5,
-}
-
-/// Both versions.
-pub const VERSIONS: [Version; 2] = [Version::V3_1_1, Version::V5];
-
-impl fmt::Display for Version {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(if *self == Self::V5 { "5" } else { "3.1.1" })
-    }
-}
-
-/// A message as it came.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// Topic; the client has put it in the place of an alias.
-    pub topic: String,
-    /// Payload.
-    pub payload: Vec<u8>,
-    /// QoS it was delivered with.
-    pub qos: u8,
-    /// RETAIN flag.
-    pub retain: bool,
-    /// DUP flag.
-    pub dup: bool,
-    /// Packet id, 0 for QoS 0.
-    pub packet_id: u16,
-    /// Properties, none before MQTT 5.
-    pub properties: PublishProperties,
-}
-
-impl Message {
-    /// The payload as text.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.payload).into_owned()
-    }
-}
-
-/// A will; its payload is "gone".
-#[derive(Clone, Default)]
-pub struct Will {
-    /// Topic.
-    pub topic: String,
-    /// QoS.
-    pub qos: u8,
-    /// RETAIN flag.
-    pub retain: bool,
-    /// Properties (MQTT 5).
-    pub properties: Option<LastWillProperties>,
-}
-
-/// What is asked for with one filter. The last four are of MQTT 5.
-#[derive(Default)]
-pub struct Subscription<'a> {
-    /// Topic filter.
-    pub filter: &'a str,
-    /// Maximum QoS.
-    pub qos: u8,
-    /// Subscription identifier.
-    pub identifier: Option<usize>,
-    /// No Local.
-    pub no_local: bool,
-    /// Retain As Published.
-    pub retain_as_published: bool,
-    /// Retain Handling.
-    pub retain_handling: RetainForwardRule,
-}
-
-/// How a client connects.
-#[derive(Clone)]
-pub struct Setup {
-    pub(crate) client_id: String,
-    pub(crate) version: Version,
-    pub(crate) persistent: bool,
-    pub(crate) manual_acks: bool,
-    pub(crate) in_flight: u16,
-    pub(crate) will: Option<Will>,
-    pub(crate) properties: ConnectProperties,
-}
-
-impl Setup {
-    /// A client with a clean session. No name is an empty client id.
-    pub fn new(name: &str, version: Version) -> Self {
-        Self {
-            client_id: if name.is_empty() { String::new() } else { unique(name) },
-            version,
-            persistent: false,
-            manual_acks: false,
-            in_flight: 100,
-            will: None,
-            properties: ConnectProperties::new(),
-        }
-    }
-
-    /// A client whose session outlives its connection, in MQTT 5 by 300 s.
-    pub fn persistent(name: &str, version: Version) -> Self {
-        Self { persistent: true, ..Self::new(name, version) }
-    }
-
-    /// The same with a will.
-    #[must_use]
-    pub fn with_will(self, will: Will) -> Self {
-        Self { will: Some(will), ..self }
-    }
-
-    /// The same, acknowledging messages by hand.
-    #[must_use]
-    pub fn with_manual_acks(self) -> Self {
-        Self { manual_acks: true, ..self }
-    }
-
-    /// The same, sending so many QoS 1 and 2 messages without waiting.
-    #[must_use]
-    pub fn with_in_flight(self, in_flight: u16) -> Self {
-        Self { in_flight, ..self }
-    }
-
-    /// The same with a Session Expiry Interval (MQTT 5).
-    #[must_use]
-    pub fn with_session_expiry(mut self, seconds: u32) -> Self {
-        self.properties.session_expiry_interval = Some(seconds);
-        self
-    }
-
-    /// The same with a Topic Alias Maximum (MQTT 5).
-    #[must_use]
-    pub fn with_topic_alias_maximum(mut self, maximum: u16) -> Self {
-        self.properties.topic_alias_max = Some(maximum);
-        self
-    }
-
-    /// Connects.
-    ///
-    /// # Errors
-    /// No CONNACK came, or it refused.
-    pub async fn connect(self) -> Outcome<Peer> {
-        let (requests, connection) = link::open(&self);
-        let (notices, inboxes) = channels();
-        let mut peer = Peer {
-            name: self.client_id,
-            session_present: false,
-            assigned_client_id: None,
-            manual_acks: self.manual_acks,
-            requests,
-            state: State::Apart(connection),
-            notices,
-            inboxes,
-        };
-        peer.connect().await?;
-        Ok(peer)
-    }
-}
+pub use crate::setup::{Message, Setup, Subscription, VERSIONS, Version, Will};
 
 /// A client with the connection it has, or had.
 pub struct Peer {
@@ -194,6 +34,29 @@ enum State {
     Moving,
 }
 
+impl Setup {
+    /// Connects.
+    ///
+    /// # Errors
+    /// No CONNACK came, or it refused.
+    pub async fn connect(self) -> Outcome<Peer> {
+        let (requests, connection) = link::open(&self);
+        let (notices, inboxes) = inbox::channels();
+        let mut peer = Peer {
+            name: self.client_id,
+            session_present: false,
+            assigned_client_id: None,
+            manual_acks: self.manual_acks,
+            requests,
+            state: State::Apart(connection),
+            notices,
+            inboxes,
+        };
+        peer.connect().await?;
+        Ok(peer)
+    }
+}
+
 impl Peer {
     /// Connects, again after a cut: same client, same session.
     ///
@@ -206,9 +69,9 @@ impl Peer {
         let (cut, told_to_cut) = oneshot::channel();
         let task = tokio::spawn(poll(connection, self.notices.clone(), told_to_cut));
         self.state = State::Polled { task, cut };
-        let (session_present, assigned) = take(&mut self.inboxes.connacks, "a CONNACK").await?;
-        self.session_present = session_present;
-        self.assigned_client_id = assigned;
+        let connack: ConnAck = take(&mut self.inboxes.connacks, "a CONNACK").await?;
+        self.session_present = connack.session_present;
+        self.assigned_client_id = connack.assigned_client_id;
         Ok(())
     }
 
@@ -356,6 +219,15 @@ impl Peer {
         Ok(seen)
     }
 
+    /// Waits until the broker has read every acknowledgement of what was received so far.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn settle(&mut self) -> Outcome {
+        self.subscribe(&unique("settle"), 0).await?;
+        self.unsubscribe(&unique("settle")).await.map(drop)
+    }
+
     /// Fails if a message came or comes before two round trips through the broker are over.
     ///
     /// # Errors
@@ -444,65 +316,4 @@ async fn joined(
     let ended =
         timeout(PATIENCE, task).await.map_err(|_| "the connection did not end".to_owned())?;
     ended.map_err(|error| format!("the client broke: {error}"))
-}
-
-async fn take<T>(inbox: &mut UnboundedReceiver<T>, what: &str) -> Outcome<T> {
-    let late = || format!("{what} did not come within {} s", PATIENCE.as_secs());
-    timeout(PATIENCE, inbox.recv()).await.ok().flatten().ok_or_else(late)
-}
-
-type Connack = (bool, Option<String>);
-
-#[derive(Clone)]
-struct Senders {
-    connacks: UnboundedSender<Connack>,
-    messages: UnboundedSender<Message>,
-    subacks: UnboundedSender<Option<u8>>,
-    unsubacks: UnboundedSender<Vec<String>>,
-    acknowledgements: UnboundedSender<String>,
-    pubrecs: UnboundedSender<String>,
-}
-
-struct Inboxes {
-    connacks: UnboundedReceiver<Connack>,
-    messages: UnboundedReceiver<Message>,
-    subacks: UnboundedReceiver<Option<u8>>,
-    unsubacks: UnboundedReceiver<Vec<String>>,
-    acknowledgements: UnboundedReceiver<String>,
-    pubrecs: UnboundedReceiver<String>,
-}
-
-fn channels() -> (Senders, Inboxes) {
-    let (connacks, connacks_in) = unbounded_channel();
-    let (messages, messages_in) = unbounded_channel();
-    let (subacks, subacks_in) = unbounded_channel();
-    let (unsubacks, unsubacks_in) = unbounded_channel();
-    let (acknowledgements, acknowledgements_in) = unbounded_channel();
-    let (pubrecs, pubrecs_in) = unbounded_channel();
-    let inboxes = Inboxes {
-        connacks: connacks_in,
-        messages: messages_in,
-        subacks: subacks_in,
-        unsubacks: unsubacks_in,
-        acknowledgements: acknowledgements_in,
-        pubrecs: pubrecs_in,
-    };
-    (Senders { connacks, messages, subacks, unsubacks, acknowledgements, pubrecs }, inboxes)
-}
-
-impl Senders {
-    /// Nobody listening is fine: the script has gone on without this client.
-    fn hand_out(&self, notice: Notice) {
-        let _ = match notice {
-            Notice::Connected { session_present, assigned_client_id } => {
-                self.connacks.send((session_present, assigned_client_id)).is_ok()
-            }
-            Notice::Message(message) => self.messages.send(message).is_ok(),
-            Notice::Subscribed(granted) => self.subacks.send(granted).is_ok(),
-            Notice::Unsubscribed(reasons) => self.unsubacks.send(reasons).is_ok(),
-            Notice::Acknowledged(reason) => self.acknowledgements.send(reason).is_ok(),
-            Notice::Received(reason) => self.pubrecs.send(reason).is_ok(),
-            Notice::Nothing => true,
-        };
-    }
 }

@@ -33,6 +33,7 @@ async fn chain(version: Version) -> Outcome {
         current = following;
         sender.publish(&topic, &number.to_string(), 1).await?;
         expect(current.texts(1).await?, vec![number.to_string()], "message")?;
+        current.settle().await?;
         other.disconnect().await?;
     }
     current.expect_nothing_more().await?;
