@@ -12,11 +12,14 @@
 //! A hand-over goes through the registrar, so that all grants for a client id reach its home in
 //! the order of their epochs, over one lane.
 
-use skein_protocol::packet::{Connect, Packet};
+use skein_protocol::{
+    ReasonCode,
+    packet::{Connect, Packet},
+};
 
 use super::{
     Connection, ConnectionId, HandOver, Message, Shard, ShardId, Stage, Turn,
-    connection::PendingConnect, registrar::Located,
+    connection::PendingConnect, registrar::Located, respond::Violation,
 };
 
 impl Shard {
@@ -123,6 +126,10 @@ impl Shard {
         let pending =
             Box::new(PendingConnect { connect: handed.connect, client_id: handed.client_id });
         connection.version = decode_connect(&pending.connect).version;
+        if self.is_shutting_down {
+            self.refuse_arrival(connection, &pending, handed.epoch, turn);
+            return;
+        }
         match handed.epoch {
             Some(epoch) => {
                 self.connections.insert(connection);
@@ -133,6 +140,24 @@ impl Shard {
                 self.connections.insert(connection);
                 self.locate(id, turn);
             }
+        }
+    }
+
+    /// Nobody comes in while the broker stops.
+    fn refuse_arrival(
+        &mut self,
+        connection: Connection,
+        pending: &PendingConnect,
+        epoch: Option<u64>,
+        turn: &mut Turn<'_>,
+    ) {
+        let (id, version) = (connection.id, connection.version);
+        self.connections.insert(connection);
+        let text = "the broker is shutting down";
+        let violation = Violation::new(ReasonCode::ServerUnavailable, text);
+        self.refuse_connect(id, version, &violation, turn);
+        if let Some(epoch) = epoch {
+            self.return_grant(&pending.client_id, epoch, turn);
         }
     }
 

@@ -34,7 +34,6 @@ impl Shard {
             turn.effects.resumes.push(id);
         }
         let Some(session) = connection.session() else { return };
-        self.ease(session, turn);
         self.refill(session, turn);
     }
 
