@@ -25,6 +25,10 @@ const SHARDS: [usize; 3] = [1, 2, 4];
 /// How long one suite may take; against a healthy broker it needs about three minutes.
 const SUITE_MAX: Duration = Duration::from_secs(8 * 60);
 
+/// The suites wait no longer than 0.3 s for an answer, and an interpreter that starts takes a core:
+/// they begin one after the other.
+const BETWEEN_STARTS: Duration = Duration::from_secs(1);
+
 /// The test that is wrong: its client knows 0x80 as the only refusal of a subscription, and the
 /// specification (3.9.3) allows 0x87, which says more.
 const WRONG: (&str, &str) = ("5.0", "test_subscribe_failure");
@@ -85,6 +89,7 @@ pub(crate) fn run(
                         let pass = pass(suite, format!("{} on {shards} shards", suite.version));
                         let log = logs.join(format!("paho-{}-{shards}.log", suite.version));
                         scope.spawn(move || pass.run_on_skein(shards, &log));
+                        thread::sleep(BETWEEN_STARTS);
                     }
                 }
             });

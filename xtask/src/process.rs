@@ -42,8 +42,18 @@ pub(crate) fn run(
             break Ended::Late;
         }
     };
-    lines.try_iter().for_each(|line| on_line(&line));
+    take_rest(&lines, on_line);
     Ok(ended)
+}
+
+/// Takes what was printed before the end and not read yet. What is printed by something that was
+/// left running is not waited for.
+fn take_rest(lines: &Receiver<String>, mut on_line: impl FnMut(&str)) {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let left = || deadline.saturating_duration_since(Instant::now());
+    while let Ok(line) = lines.recv_timeout(left()) {
+        on_line(&line);
+    }
 }
 
 fn lines_of(child: &mut Child) -> Receiver<String> {
@@ -134,6 +144,12 @@ mod tests {
     fn output_and_errors_are_handed_on() {
         let (ended, lines) = shell("echo out; echo err >&2", 60);
         assert_eq!((ended, lines), (Ended::Well, vec!["err".to_owned(), "out".to_owned()]));
+    }
+
+    #[test]
+    fn the_last_lines_are_not_lost() {
+        let (_, lines) = shell("sleep 0.1; seq 1 5000", 60);
+        assert_eq!(lines.len(), 5000);
     }
 
     #[test]
