@@ -1,6 +1,6 @@
 //! The shell around the pure core: sockets, buffers, lanes and the turn of each event loop.
 //!
-//! [`mesh`] joins the threads of a broker; an [`EventLoop`] runs one shard. What the shell knows
+//! [`mesh()`] joins the threads of a broker; an [`EventLoop`] runs one shard. What the shell knows
 //! of MQTT is where a packet ends.
 
 mod close;

@@ -69,7 +69,7 @@ impl RetainedHome {
     }
 
     /// The stamp of the next retained publish: the shard, and a number that rises. Two stamps of
-    /// one shard tell which message is newer; see [`is_newer`].
+    /// one shard tell which message is newer; see [`is_same_or_newer`].
     pub(super) fn next_stamp(&mut self, own: ShardId) -> u64 {
         self.stamps += 1;
         (own.index() as u64) << STAMP_BITS | self.stamps
