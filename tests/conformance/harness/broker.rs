@@ -1,0 +1,215 @@
+//! The real process: started on a port of the kernel's choice, watched through /proc, ended with
+//! the test.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::eventually;
+
+/// How long the process may take until it listens.
+const START_MAX: Duration = Duration::from_secs(10);
+/// Lines of the log that are kept to be shown beside a failure.
+const LOG_LINES_MAX: usize = 400;
+/// What memory may grow by while nobody is connected: what the allocator keeps for later, and the
+/// growth of tables.
+const MEMORY_GROWTH_BYTES_MAX: usize = 32 << 20;
+
+/// A broker process.
+pub(crate) struct Broker {
+    /// The broker itself, or the shell that ends it with this process.
+    child: Mutex<Child>,
+    pid: u32,
+    pub(crate) address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+    /// How many cases use it now.
+    pub(super) users: AtomicUsize,
+    /// What it held when nobody had connected yet.
+    at_start: Vitals,
+}
+
+/// What the kernel says of a process.
+#[derive(Clone, Copy, Debug)]
+struct Vitals {
+    descriptors: usize,
+    memory_bytes: usize,
+}
+
+impl Broker {
+    /// Starts a broker with these settings (TOML), for one test.
+    pub(crate) fn start(shards: usize, settings: &str) -> Self {
+        let config = write_config(settings);
+        let mut command = Command::new(binary());
+        command.args(serve_arguments(shards, &config)).stdin(Stdio::null());
+        let broker = Self::spawn(&mut command, None);
+        // It has been read when the broker listens.
+        let _ = fs::remove_file(config);
+        broker
+    }
+
+    /// Starts a broker with the default settings that ends with this process, whatever way that
+    /// ends: a shell waits for the end of its input, which nobody else holds.
+    pub(super) fn start_shared(shards: usize) -> Self {
+        let script = "\"$0\" \"$@\" & pid=$!; echo $pid; read _; kill -KILL $pid";
+        let config = write_config("");
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(binary()).args(serve_arguments(shards, &config));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let broker = Self::spawn(&mut command, Some(()));
+        let _ = fs::remove_file(config);
+        broker
+    }
+
+    fn spawn(command: &mut Command, behind_shell: Option<()>) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("skein can be started");
+        let pid = match behind_shell {
+            None => child.id(),
+            Some(()) => first_number(child.stdout.take().expect("it is piped")),
+        };
+        let log = Arc::new(Mutex::new(Vec::new()));
+        keep_log(child.stderr.take().expect("it is piped"), Arc::clone(&log));
+        let address = wait_for_address(&log);
+        let at_start = Vitals::of(pid);
+        let users = AtomicUsize::new(0);
+        Self { child: Mutex::new(child), pid, address, log, users, at_start }
+    }
+
+    /// Whether the process is there and has not become a zombie.
+    pub(crate) fn is_alive(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        !status.is_empty() && !status.contains("State:\tZ")
+    }
+
+    /// Sends a signal by its name, like `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid.to_string()]).status();
+        assert!(sent.expect("kill(1) is there").success());
+    }
+
+    /// Waits for the end of a broker of [`Broker::start`].
+    pub(crate) fn wait(&self) -> ExitStatus {
+        self.child.lock().expect("no test panics with it").wait().expect("it is our child")
+    }
+
+    /// The last lines of the log.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("no test panics with it").join("\n")
+    }
+
+    /// While nobody is connected, no descriptor is held that was not held at the start, and the
+    /// memory is back within its bound. Gives up the check when another case begins.
+    pub(super) fn assert_idle(&self) {
+        let is_busy = || self.users.load(Ordering::SeqCst) > 0;
+        let mut now = Vitals::of(self.pid);
+        let is_idle = eventually(Duration::from_secs(4), || {
+            now = Vitals::of(self.pid);
+            now.descriptors <= self.at_start.descriptors || is_busy()
+        });
+        assert!(is_idle, "descriptors leaked: {} at the start, {}", self.at_start, now);
+        if is_busy() {
+            return;
+        }
+        let bound = self.at_start.memory_bytes + MEMORY_GROWTH_BYTES_MAX;
+        assert!(now.memory_bytes <= bound, "memory leaked: {} at the start, {now}", self.at_start);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may have ended by itself, as its test wanted.
+        let child = self.child.get_mut().expect("no test panics with it");
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Vitals {
+    fn of(pid: u32) -> Self {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        Self { descriptors, memory_bytes: kib.unwrap_or(0) * 1024 }
+    }
+}
+
+impl std::fmt::Display for Vitals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} descriptors, {} KiB resident", self.descriptors, self.memory_bytes / 1024)
+    }
+}
+
+/// The binary under test: `SKEIN_BIN`, or the release build, made once.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("SKEIN_BIN") {
+        Some(path) => path.into(),
+        None => build_release(),
+    })
+}
+
+fn build_release() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let status = command.args(["build", "--quiet", "--release", "--bin", "skein"]).status();
+    assert!(status.expect("cargo can be started").success(), "the release build failed");
+    // This test is target/PROFILE/deps/conformance-…
+    let test = std::env::current_exe().expect("the kernel knows this binary");
+    let target = test.ancestors().nth(3).expect("it stands below the target directory");
+    target.join("release").join("skein")
+}
+
+fn serve_arguments(shards: usize, config: &Path) -> Vec<std::ffi::OsString> {
+    let shards = shards.to_string();
+    let fixed = ["serve", "--listen", "127.0.0.1:0", "--shards", &shards, "--config"];
+    let mut arguments: Vec<_> = fixed.iter().map(Into::into).collect();
+    arguments.push(config.into());
+    arguments
+}
+
+fn write_config(settings: &str) -> PathBuf {
+    let name = format!("skein-conformance-{}-{}.toml", std::process::id(), super::serial());
+    let path = std::env::temp_dir().join(name);
+    fs::write(&path, settings).expect("the temporary directory can be written to");
+    path
+}
+
+fn first_number(output: impl Read) -> u32 {
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line).expect("the shell writes to its pipe");
+    line.trim().parse().expect("the shell prints a process id")
+}
+
+/// Reads the log for as long as the broker lives, so that its pipe never fills.
+fn keep_log(output: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let mut log = log.lock().expect("no test panics with it");
+            if log.len() == LOG_LINES_MAX {
+                log.drain(..LOG_LINES_MAX / 2);
+            }
+            log.push(line);
+        }
+    });
+}
+
+/// The address is in the line that says that the broker listens.
+fn wait_for_address(log: &Mutex<Vec<String>>) -> SocketAddr {
+    let started = Instant::now();
+    loop {
+        let lines = log.lock().expect("no test panics with it").join("\n");
+        if let Some((_, rest)) = lines.split_once("listening on ") {
+            let end = rest.find([',', ' ', '\n']).unwrap_or(rest.len());
+            return rest[..end].parse().expect("the log names the address");
+        }
+        assert!(started.elapsed() < START_MAX, "skein does not listen; its log:\n{lines}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
