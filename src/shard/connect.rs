@@ -100,9 +100,8 @@ impl Shard {
             },
             Ok(_) => unreachable!("a packet of type CONNECT decodes to one"),
             Err(error) => {
-                self.metrics.protocol_errors += 1;
                 let version = version_to_answer_in(frame);
-                self.refuse_connect(id, version, &error.into(), turn);
+                self.refuse_malformed_connect(id, version, &error.into(), turn);
             }
         }
     }

@@ -133,7 +133,26 @@ impl Shard {
         self.write_or_bare(id, &ack(Some(&refusal.text)), &ack(None), turn);
     }
 
-    /// Refuses a CONNECT and closes. Before 5.0 there is no CONNACK for a malformed one.
+    /// Refuses a malformed CONNECT and closes. Before 5.0 there is no CONNACK for it
+    /// [MQTT-3.1.4-1 of 3.1.1], unless a version is asked for that is not spoken here.
+    pub(super) fn refuse_malformed_connect(
+        &mut self,
+        id: ConnectionId,
+        version: Version,
+        violation: &Violation,
+        turn: &mut Turn<'_>,
+    ) {
+        self.metrics.protocol_errors += 1;
+        let is_version_unknown = violation.reason == ReasonCode::UnsupportedProtocolVersion;
+        if version == Version::V5 || is_version_unknown {
+            self.refuse_connect(id, version, violation, turn);
+            return;
+        }
+        self.note_refusal(id, violation, turn);
+        self.close(id, turn);
+    }
+
+    /// Refuses a well-formed CONNECT and closes.
     pub(super) fn refuse_connect(
         &mut self,
         id: ConnectionId,
@@ -141,12 +160,8 @@ impl Shard {
         violation: &Violation,
         turn: &mut Turn<'_>,
     ) {
-        self.metrics.connections_refused += 1;
-        self.notice(NoticeLevel::Warning, "connect-refused", id, None, &violation.text, turn);
-        let is_broken =
-            matches!(violation.reason, ReasonCode::MalformedPacket | ReasonCode::ProtocolError);
-        let is_told = version == Version::V5 || !is_broken;
-        if let Some(connection) = self.connections.find_mut(id).filter(|_| is_told) {
+        self.note_refusal(id, violation, turn);
+        if let Some(connection) = self.connections.find_mut(id) {
             connection.version = version;
             let connack = |reason_string| {
                 let properties =
@@ -158,6 +173,11 @@ impl Shard {
             self.write_or_bare(id, &explained, &bare, turn);
         }
         self.close(id, turn);
+    }
+
+    fn note_refusal(&mut self, id: ConnectionId, violation: &Violation, turn: &mut Turn<'_>) {
+        self.metrics.connections_refused += 1;
+        self.notice(NoticeLevel::Warning, "connect-refused", id, None, &violation.text, turn);
     }
 
     /// Says why to a 5.0 client, then closes; its session lives on by its expiry and its will is
