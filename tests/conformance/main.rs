@@ -9,7 +9,7 @@
 
 // mod acks;
 // mod compliance;
-// mod connect;
+mod connect;
 // mod connect_v5;
 mod framing;
 mod harness;

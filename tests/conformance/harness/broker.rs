@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::eventually;
+use skein_protocol::Version;
+
+use super::{Peer, connect, eventually};
 
 /// How long the process may take until it listens.
 const START_MAX: Duration = Duration::from_secs(10);
@@ -20,6 +22,9 @@ const LOG_LINES_MAX: usize = 400;
 /// What memory may grow by while nobody is connected: what the allocator keeps for later, and the
 /// growth of tables.
 const MEMORY_GROWTH_BYTES_MAX: usize = 32 << 20;
+
+/// Connections that wake every shard of a broker with as many shards or fewer.
+const AWAKENING_PEERS: usize = 8;
 
 /// A broker process.
 pub(crate) struct Broker {
@@ -35,7 +40,7 @@ pub(crate) struct Broker {
 }
 
 /// What the kernel says of a process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Vitals {
     descriptors: usize,
     memory_bytes: usize,
@@ -46,8 +51,8 @@ impl Broker {
     pub(crate) fn start(shards: usize, settings: &str) -> Self {
         let config = write_config(settings);
         let mut command = Command::new(binary());
-        command.args(serve_arguments(shards, &config)).stdin(Stdio::null());
-        let broker = Self::spawn(&mut command, None);
+        command.args(serve_arguments(shards, &config)).stdin(Stdio::null()).stdout(Stdio::null());
+        let broker = Self::spawn(&mut command, false);
         // It has been read when the broker listens.
         let _ = fs::remove_file(config);
         broker
@@ -61,23 +66,30 @@ impl Broker {
         let mut command = Command::new("sh");
         command.args(["-c", script]).arg(binary()).args(serve_arguments(shards, &config));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let broker = Self::spawn(&mut command, Some(()));
+        let broker = Self::spawn(&mut command, true);
         let _ = fs::remove_file(config);
         broker
     }
 
-    fn spawn(command: &mut Command, behind_shell: Option<()>) -> Self {
+    fn spawn(command: &mut Command, is_behind_shell: bool) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("skein can be started");
-        let pid = match behind_shell {
-            None => child.id(),
-            Some(()) => first_number(child.stdout.take().expect("it is piped")),
+        let pid = match is_behind_shell {
+            true => first_number(child.stdout.take().expect("it is piped")),
+            false => child.id(),
         };
-        let log = Arc::new(Mutex::new(Vec::new()));
-        keep_log(child.stderr.take().expect("it is piped"), Arc::clone(&log));
-        let address = wait_for_address(&log);
-        let at_start = Vitals::of(pid);
-        let users = AtomicUsize::new(0);
-        Self { child: Mutex::new(child), pid, address, log, users, at_start }
+        let stderr = child.stderr.take().expect("it is piped");
+        let mut broker = Self {
+            child: Mutex::new(child),
+            pid,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            log: Arc::default(),
+            users: AtomicUsize::new(0),
+            at_start: Vitals::default(),
+        };
+        keep_log(stderr, Arc::clone(&broker.log));
+        broker.address = wait_for_address(&broker.log);
+        broker.at_start = Vitals::of_all_awake(pid, broker.address);
+        broker
     }
 
     /// Whether the process is there and has not become a zombie.
@@ -130,6 +142,17 @@ impl Drop for Broker {
 }
 
 impl Vitals {
+    /// Once every shard has answered: dealt out evenly, each has had one of these connections.
+    fn of_all_awake(pid: u32, address: SocketAddr) -> Self {
+        let mut peers: Vec<Peer> = (0..AWAKENING_PEERS).map(|_| Peer::open(address, Version::V5)).collect();
+        for (index, peer) in peers.iter_mut().enumerate() {
+            peer.send(&connect(Version::V5, &format!("awake-{index}")));
+            peer.receive().any_connack();
+        }
+        let vitals = Self::of(pid);
+        Self { descriptors: vitals.descriptors - peers.len(), ..vitals }
+    }
+
     fn of(pid: u32) -> Self {
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
