@@ -1,6 +1,15 @@
 // Sessions that outlive their connection: what was queued, what was owed, when they end (MQTT.js).
 
-import { Peer, V31, V311, V5, VERSION_NAMES, connected, endSession } from './support/peer.mjs'
+import {
+  Peer,
+  V31,
+  V311,
+  V5,
+  VERSION_NAMES,
+  awaitNoSubscriber,
+  connected,
+  endSession
+} from './support/peer.mjs'
 import { checkPromises, expect, promise, range, unique } from './support/report.mjs'
 
 const QUEUED = range(200).map(String)
@@ -125,6 +134,7 @@ promise('DISCONNECT can end a session by its expiry', async () => {
   const leaver = await new Peer('leaver', { version: V5, persistent: true }).connect()
   await leaver.subscribe(unique('leaver'), 1)
   await leaver.disconnect({ properties: { sessionExpiryInterval: 0 } })
+  await awaitNoSubscriber(unique('leaver'))
   await connected([new Peer('leaver', { version: V5, persistent: true })], (later) => {
     expect(later.sessionPresent, false, 'session present')
   })

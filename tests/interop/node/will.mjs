@@ -1,6 +1,14 @@
 // The will: published when a connection breaks, and only then (MQTT.js).
 
-import { Peer, V31, V311, V5, VERSION_NAMES, connected } from './support/peer.mjs'
+import {
+  Peer,
+  V31,
+  V311,
+  V5,
+  VERSION_NAMES,
+  awaitNoSubscriber,
+  connected
+} from './support/peer.mjs'
 import { checkPromises, expect, expectThat, promise, unique } from './support/report.mjs'
 
 const will = (topic, qos = 1, options = {}) => ({
@@ -40,9 +48,11 @@ for (const version of [V31, V311, V5]) {
     const topic = unique(`no-will/${version}`)
     await connected([new Peer('watcher', { version })], async (watcher) => {
       await watcher.subscribe(topic, 1)
-      await (await mortal(version, will(topic))).disconnect()
-      // Once the same client is accepted again, its former connection is dealt with.
-      await connected([new Peer('mortal', { version })], () => watcher.expectNothingMore())
+      const client = await mortal(version, will(topic))
+      await client.subscribe(`${topic}/alive`)
+      await client.disconnect()
+      await awaitNoSubscriber(`${topic}/alive`)
+      await watcher.expectNothingMore()
     })
   })
 }

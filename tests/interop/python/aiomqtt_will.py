@@ -3,7 +3,7 @@
 import time
 
 from aiomqtt import Will
-from support.aio import V31, V311, V5, VERSION_NAMES, Peer, connected
+from support.aio import V31, V311, V5, VERSION_NAMES, Peer, await_no_subscriber, connected
 from support.paho import will_properties
 from support.report import check_promises, expect, promise, unique
 
@@ -20,10 +20,10 @@ for version in (V31, V311, V5):
                 seen = await watcher.receive(f"the will, QoS {qos}")
                 expect((seen.payload, seen.qos, seen.retain), (b"gone", qos, False), "will")
             mortal = await Peer("mortal", version, will=Will(topic, "gone", 1)).connect()
+            await mortal.watch(f"{topic}/alive")
             await mortal.disconnect()
-            # Once the same client is accepted again, its former connection is dealt with.
-            async with connected(Peer("mortal", version)):
-                await watcher.expect_nothing_more()
+            await await_no_subscriber(f"{topic}/alive")
+            await watcher.expect_nothing_more()
 
 
 @promise("a retained will is there for who comes later")

@@ -38,12 +38,11 @@ def _():
     with Subscriber(
         f"{root}/+", qos=1, arguments=("--remove-retained", "-T", unique("fence") + "/#")
     ) as cleaner:
-        # Its deleting messages come back to it, one for each, while the others still come.
+        # Its deleting messages come back to it, one for each, the first before the last retained one.
         seen = [cleaner.receive("a retained or a deleting message") for _ in range(2 * TOPICS)]
-        topics = sorted(f"{root}/{number}" for number in range(TOPICS))
-        for name, length in (("retained", 1), ("deleting", 0)):
-            of_it = [message["topic"] for message in seen if message["payloadlen"] == length]
-            expect(sorted(of_it), topics, f"{name} messages")
+        for what, length in (("retained", 1), ("deleted", 0)):
+            topics = sorted(message["topic"] for message in seen if message["payloadlen"] == length)
+            expect(topics, sorted(f"{root}/{n}" for n in range(TOPICS)), f"{what} topics")
     with Subscriber(f"{root}/+", qos=1) as late:
         late.expect_nothing_more()
 

@@ -1,6 +1,15 @@
 """The will: published when mosquitto_sub is killed, not when it leaves (Mosquitto's command line)."""
 
-from support.command_line import V31, V311, V5, VERSION_NAMES, Subscriber, properties, publish
+from support.command_line import (
+    V31,
+    V311,
+    V5,
+    VERSION_NAMES,
+    Subscriber,
+    await_no_subscriber,
+    properties,
+    publish,
+)
 from support.report import check_promises, expect, promise, unique
 
 
@@ -28,8 +37,7 @@ for version in (V31, V311, V5):
             leaver = mortal(topic, version)
             publish(unique("leave"), payload="leave", version=version, qos=1)
             leaver.await_end()
-            # Once the same client is accepted again, its former connection is dealt with.
-            mortal(unique("other"), version).kill()
+            await_no_subscriber(unique("leave"))
             watcher.expect_nothing_more()
 
 

@@ -1,6 +1,6 @@
 """Sessions that outlive their connection: what was queued, what was owed, when they end (paho)."""
 
-from support.paho import V31, V311, V5, VERSION_NAMES, Peer
+from support.paho import V31, V311, V5, VERSION_NAMES, Peer, await_no_subscriber
 from support.report import check_promises, expect, promise, unique
 
 QUEUED = 200
@@ -80,7 +80,8 @@ for version in (V31, V311, V5):
                 [b"%d" % n for n in range(1, 6)],
                 "second delivery",
             )
-            expect([seen.dup for seen in again], [True] * 4 + [False], "DUP of the second delivery")
+            # The fifth may have been sent into the connection before the broker saw it end.
+            expect([seen.dup for seen in again[:4]], [True] * 4, "DUP of the second delivery")
             expect([seen.mid for seen in again[:4]], [seen.mid for seen in first[1:]], "packet ids")
             for seen in again:
                 ower.acknowledge(seen)
@@ -172,6 +173,7 @@ def _():
     leaver = Peer("leaver", V5, persistent=True).connect()
     leaver.subscribe(unique("leaver"), 1)
     leaver.disconnect(reason=0, SessionExpiryInterval=0)
+    await_no_subscriber(unique("leaver"))
     with leaver:
         expect(leaver.session_present, False, "session present")
 

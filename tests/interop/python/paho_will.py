@@ -2,7 +2,7 @@
 
 import time
 
-from support.paho import V31, V311, V5, VERSION_NAMES, Peer, will_properties
+from support.paho import V31, V311, V5, VERSION_NAMES, Peer, await_no_subscriber, will_properties
 from support.report import check_promises, expect, promise, unique
 
 
@@ -35,10 +35,10 @@ for version in (V31, V311, V5):
         topic = unique(f"no-will/{version}")
         with Peer("watcher", version) as watcher:
             watcher.subscribe(topic, 1)
-            Peer("mortal", version, will=will(topic)).connect().disconnect()
-            # Once the same client is accepted again, its former connection is dealt with.
-            with Peer("mortal", version):
-                watcher.expect_nothing_more()
+            with Peer("mortal", version, will=will(topic)) as mortal:
+                mortal.subscribe(f"{topic}/alive")
+            await_no_subscriber(f"{topic}/alive")
+            watcher.expect_nothing_more()
 
 
 @promise("a retained will is there for who comes later")

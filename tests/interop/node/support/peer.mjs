@@ -1,7 +1,7 @@
 // One MQTT.js client whose messages can be awaited one by one.
 
 import { createRequire } from 'node:module'
-import { HOST, PATIENCE_MS, PORT, expect, unique } from './report.mjs'
+import { HOST, PATIENCE_MS, PORT, expect, expectThat, unique } from './report.mjs'
 
 // The modules are installed outside the sources; this is where.
 const mqtt = createRequire(`${process.env.INTEROP_MODULES}/`)('mqtt')
@@ -204,6 +204,16 @@ export async function connected(peers, use) {
   } finally {
     await Promise.all(peers.map((peer) => peer.disconnect()))
   }
+}
+
+// Waits until nobody subscribes a topic: the sessions that did have ended.
+export function awaitNoSubscriber(topic) {
+  const deadline = performance.now() + PATIENCE_MS
+  return connected([new Peer('prober', { version: V5 })], async (prober) => {
+    while ((await prober.publishReason(topic, '?', 1)) !== 0x10) {
+      expectThat(performance.now() < deadline, `somebody still subscribes ${topic}`)
+    }
+  })
 }
 
 // Ends a session and leaves nothing behind in a broker that goes on running.

@@ -53,6 +53,11 @@ class Peer(aiomqtt.Client):
         self.session_present, self.connack = flags.session_present, properties
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
+    def _on_publish(self, client, userdata, mid, reason_code, properties):
+        # The library keeps it to itself.
+        self.last_reason = reason_code.value
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
     async def connect(self):
         await self.__aenter__()
         # The library has no connection until now.
@@ -122,6 +127,14 @@ class Peer(aiomqtt.Client):
                 "nothing but the fence",
             )
         await self.unsubscribe(fence)
+
+
+async def await_no_subscriber(topic):
+    """Waits until nobody subscribes a topic: the sessions that did have ended."""
+    async with asyncio.timeout(PATIENCE_S), connected(Peer("prober", V5)) as (prober,):
+        prober.last_reason = None
+        while prober.last_reason != 0x10:
+            await prober.publish(topic, "?", 1)
 
 
 @contextlib.asynccontextmanager

@@ -4,6 +4,7 @@ import json
 import queue
 import subprocess
 import threading
+import time
 
 from support.report import HOST, PATIENCE_S, PORT, expect, unique
 
@@ -31,6 +32,13 @@ def publish(topic, *arguments, payload="", version=V311, qos=0, lines=None):
     )
     given = None if lines is None else "".join(f"{line}\n" for line in lines)
     return finish(command, given)
+
+
+def await_no_subscriber(topic):
+    """Waits until nobody subscribes a topic: the sessions that did have ended."""
+    deadline = time.monotonic() + PATIENCE_S
+    while "RC:16" not in publish(topic, payload="?", version=V5, qos=1):
+        assert time.monotonic() < deadline, f"somebody still subscribes {topic}"
 
 
 def request(topic, response_topic, payload, *arguments):

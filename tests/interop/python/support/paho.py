@@ -4,6 +4,7 @@ import queue
 import socket
 import struct
 import threading
+import time
 
 from paho.mqtt import client as mqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -204,6 +205,18 @@ class Peer:
         if threading.current_thread() is not self._paho._thread:
             self._paho.loop_stop()
         return reason
+
+
+def await_no_subscriber(topic):
+    """Waits until nobody subscribes a topic: the sessions that did have ended.
+
+    A client that sent its DISCONNECT cannot know when the broker reads it; a second connection of
+    the same client may even be served before.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    with Peer("prober", V5) as prober:
+        while prober.publish(topic, "?", 1) != 0x10:
+            assert time.monotonic() < deadline, f"somebody still subscribes {topic}"
 
 
 def take(waiting, what):

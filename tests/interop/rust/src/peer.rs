@@ -1,5 +1,7 @@
 //! One client of the broker whose messages can be awaited one by one.
 
+use std::time::Instant;
+
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -7,7 +9,7 @@ use tokio::time::timeout;
 use crate::PublishProperties;
 use crate::inbox::{self, ConnAck, Inboxes, Senders, take};
 use crate::link::{self, Connection, Requests};
-use crate::report::{Outcome, PATIENCE, expect, unique};
+use crate::report::{Outcome, PATIENCE, expect, expect_that, unique};
 
 pub use crate::setup::{Message, Setup, Subscription, VERSIONS, Version, Will};
 
@@ -279,6 +281,19 @@ impl Peer {
         self.state = State::Apart(connection);
         Ok(why.unwrap_or_default())
     }
+}
+
+/// Waits until nobody subscribes a topic: the sessions that did have ended.
+///
+/// # Errors
+/// Somebody still does.
+pub async fn await_no_subscriber(topic: &str) -> Outcome {
+    let deadline = Instant::now() + PATIENCE;
+    let mut prober = Setup::new("prober", Version::V5).connect().await?;
+    while prober.publish(topic, "?", 1).await? != "NoMatchingSubscribers" {
+        expect_that(Instant::now() < deadline, || format!("somebody still subscribes {topic}"))?;
+    }
+    prober.disconnect().await
 }
 
 /// Ends a session and leaves nothing behind in a broker that goes on running.

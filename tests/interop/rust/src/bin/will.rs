@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use skein_interop::LastWillProperties;
-use skein_interop::peer::{Setup, VERSIONS, Version, Will};
+use skein_interop::peer::{Setup, VERSIONS, Version, Will, await_no_subscriber};
 use skein_interop::report::{Outcome, Report, expect, expect_that, unique};
 
 #[tokio::main(flavor = "current_thread")]
@@ -33,11 +33,12 @@ async fn cut_and_disconnect(version: Version) -> Outcome {
         expect((seen.text(), seen.qos, seen.retain), ("gone".to_owned(), qos, false), "will")?;
     }
     let will = Will { topic, qos: 1, ..Will::default() };
-    Setup::new("mortal", version).with_will(will).connect().await?.disconnect().await?;
-    // Once the same client is accepted again, its former connection is dealt with.
-    let mut again = Setup::new("mortal", version).connect().await?;
-    watcher.expect_nothing_more().await?;
-    again.disconnect().await
+    let alive = unique(&format!("alive/{version}"));
+    let mut mortal = Setup::new("mortal", version).with_will(will).connect().await?;
+    mortal.subscribe(&alive, 0).await?;
+    mortal.disconnect().await?;
+    await_no_subscriber(&alive).await?;
+    watcher.expect_nothing_more().await
 }
 
 async fn retained(version: Version) -> Outcome {
