@@ -136,9 +136,7 @@ impl Shard {
             let text = "[MQTT-4.12.0-1] no such authentication method";
             return refuse(ReasonCode::BadAuthenticationMethod, text);
         }
-        if connect.properties.user_properties.iter().count() > limits.user_properties_max {
-            return refuse(ReasonCode::QuotaExceeded, "more than user_properties_max");
-        }
+        self.check_user_properties(connect.properties.user_properties)?;
         connect.will.as_ref().map_or(Ok(()), |will| self.admit_will(will))
     }
 

@@ -64,13 +64,7 @@ impl Shard {
         if properties.subscription_identifiers.iter().next().is_some() {
             return Err(Error::SubscriptionIdentifierFromClient.into());
         }
-        let user_properties = &properties.user_properties;
-        if !user_properties.is_empty()
-            && user_properties.iter().count() > limits.user_properties_max
-        {
-            return Err(Violation::new(ReasonCode::QuotaExceeded, "more than user_properties_max"));
-        }
-        Ok(())
+        self.check_user_properties(properties.user_properties)
     }
 
     fn on_publish_to(

@@ -1,7 +1,7 @@
 //! Answers: packets into an outbox, refusals with a reason, and lines for the log.
 
 use skein_protocol::{
-    Error, ReasonCode, Version,
+    Error, ReasonCode, UserProperties, Version,
     packet::{
         Ack, AckProperties, ConnAck, ConnAckProperties, Disconnect, DisconnectProperties, Packet,
     },
@@ -71,6 +71,15 @@ impl Connection {
 }
 
 impl Shard {
+    /// A packet may carry so many user properties (CVE-2021-41039 was their number).
+    #[inline]
+    pub(super) fn check_user_properties(&self, pairs: UserProperties<'_>) -> Result<(), Violation> {
+        if pairs.is_empty() || pairs.iter().count() <= self.settings.limits.user_properties_max {
+            return Ok(());
+        }
+        Err(Violation::new(ReasonCode::QuotaExceeded, "more than user_properties_max"))
+    }
+
     /// Appends a packet to a connection's outbox.
     pub(super) fn write(&mut self, id: ConnectionId, packet: &Packet<'_>, turn: &mut Turn<'_>) {
         let Some(connection) = self.connections.find_mut(id) else { return };

@@ -63,9 +63,7 @@ impl Shard {
             let reason = ReasonCode::SubscriptionIdentifiersNotSupported;
             return Err(Violation::new(reason, "subscription identifiers are not available"));
         }
-        if subscribe.user_properties.iter().count() > limits.user_properties_max {
-            return Err(Violation::new(ReasonCode::QuotaExceeded, "more than user_properties_max"));
-        }
+        self.check_user_properties(subscribe.user_properties)?;
         for (filter, options) in &subscribe.filters {
             if options.no_local && filter.share().is_some() {
                 return Err(Error::NoLocalOnShared.into());

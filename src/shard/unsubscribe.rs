@@ -19,9 +19,7 @@ impl Shard {
         unsubscribe: &Unsubscribe<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
-        if unsubscribe.user_properties.iter().count() > self.settings.limits.user_properties_max {
-            return Err(Violation::new(ReasonCode::QuotaExceeded, "more than user_properties_max"));
-        }
+        self.check_user_properties(unsubscribe.user_properties)?;
         let mut unsuback = UnsubAck {
             packet_id: unsubscribe.packet_id,
             reasons: Default::default(),

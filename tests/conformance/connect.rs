@@ -239,10 +239,7 @@ fn b29_will_on_a_topic_of_the_broker_or_a_denied_one_is_refused() {
         for topic in ["$SYS/broker/uptime", "$CONTROL/x", "denied/x"] {
             let mut peer = denied.open(version);
             let retained = Will { retain: true, ..will(topic, b"forged") };
-            peer.send(&Connect {
-                will: Some(retained),
-                ..connect(version, &denied.name("peer"))
-            });
+            peer.send(&Connect { will: Some(retained), ..connect(version, &denied.name("peer")) });
             peer.expect_refused(0x87, 0x05);
         }
         watcher.expect_silence(Duration::from_millis(50));
@@ -407,10 +404,8 @@ fn b33_data_behind_a_refused_connect_is_never_processed() {
         let client_id = case.name("peer");
         let refused =
             Connect { will: Some(will("$SYS/will", b"x")), ..connect(version, &client_id) };
-        let message = Publish {
-            retain: true,
-            ..publish_as(QoS::AtLeastOnce, 1, &topic, b"from a stranger")
-        };
+        let message =
+            Publish { retain: true, ..publish_as(QoS::AtLeastOnce, 1, &topic, b"from a stranger") };
         let mut peer = case.open(version);
         peer.send(&[bytes(&refused, version), bytes(&message, version)].concat());
         peer.expect_refused(0x87, 0x05);
@@ -429,10 +424,7 @@ fn b33_anonymous_clients_are_refused_where_they_are_not_wanted() {
     for version in [Version::V3_1_1, Version::V5] {
         let mut peer = Peer::open(broker.address, version);
         let message = publish_as(QoS::AtLeastOnce, 1, "topic", b"from a stranger");
-        peer.send(&[
-            bytes(&connect(version, "peer"), version),
-            bytes(&message, version),
-        ].concat());
+        peer.send(&[bytes(&connect(version, "peer"), version), bytes(&message, version)].concat());
         peer.expect_refused(0x86, 0x04);
     }
     assert!(broker.is_alive());

@@ -144,7 +144,8 @@ impl Drop for Broker {
 impl Vitals {
     /// Once every shard has answered: dealt out evenly, each has had one of these connections.
     fn of_all_awake(pid: u32, address: SocketAddr) -> Self {
-        let mut peers: Vec<Peer> = (0..AWAKENING_PEERS).map(|_| Peer::open(address, Version::V5)).collect();
+        let mut peers: Vec<Peer> =
+            (0..AWAKENING_PEERS).map(|_| Peer::open(address, Version::V5)).collect();
         for (index, peer) in peers.iter_mut().enumerate() {
             peer.send(&connect(Version::V5, &format!("awake-{index}")));
             peer.receive().any_connack();

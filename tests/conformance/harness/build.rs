@@ -107,20 +107,12 @@ pub(crate) fn publish<'a>(topic: &'a str, payload: &'a [u8]) -> Publish<'a> {
 }
 
 /// PUBLISH of QoS 1 or 2.
-pub(crate) fn publish_as<'a>(
-    qos: QoS,
-    id: u16,
-    topic: &'a str,
-    payload: &'a [u8],
-) -> Publish<'a> {
+pub(crate) fn publish_as<'a>(qos: QoS, id: u16, topic: &'a str, payload: &'a [u8]) -> Publish<'a> {
     Publish { qos, packet_id: PacketId::new(id), ..publish(topic, payload) }
 }
 
 /// SUBSCRIBE without identifier.
-pub(crate) fn subscribe<'a>(
-    id: u16,
-    filters: &[(&'a str, SubscriptionOptions)],
-) -> Subscribe<'a> {
+pub(crate) fn subscribe<'a>(id: u16, filters: &[(&'a str, SubscriptionOptions)]) -> Subscribe<'a> {
     let valid = |text| TopicFilter::new(text).expect("a topic filter");
     Subscribe {
         packet_id: packet_id(id),
@@ -247,6 +239,9 @@ impl RawConnect {
 impl Bytes for RawConnect {
     fn put(&self, _version: Version, out: &mut Vec<u8>) {
         let start = [&sized(&self.name)[..], &[self.level, self.flags, 0, 0]].concat();
-        out.extend(raw(self.header, &[start, self.properties.clone(), self.payload.clone()].concat()));
+        out.extend(raw(
+            self.header,
+            &[start, self.properties.clone(), self.payload.clone()].concat(),
+        ));
     }
 }

@@ -60,11 +60,7 @@ impl Case {
         let properties =
             ConnectProperties { session_expiry_s: Some(60), ..ConnectProperties::default() };
         let client_id = self.name(client);
-        self.connect_as(&Connect {
-            clean_start: false,
-            properties,
-            ..connect(version, &client_id)
-        })
+        self.connect_as(&Connect { clean_start: false, properties, ..connect(version, &client_id) })
     }
 
     /// A client that says this CONNECT and is accepted; and the Session Present flag.
