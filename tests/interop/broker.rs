@@ -136,10 +136,11 @@ impl LazyBroker {
             .map_err(told)?;
         let deadline = Instant::now() + START_MAX;
         while TcpStream::connect(address).is_err() {
-            let ended = process.try_wait().is_ok_and(|status| status.is_some());
-            if ended || Instant::now() > deadline {
+            let ended = process.try_wait().map_err(told)?;
+            if ended.is_some() || Instant::now() > deadline {
                 let _ = process.kill();
-                return Err(format!("the broker does not listen: {}", self.log_tail()));
+                let how = ended.map_or_else(|| "runs".to_owned(), |status| status.to_string());
+                return Err(format!("the broker does not listen ({how}): {}", self.log_tail()));
             }
             std::thread::sleep(POLL_INTERVAL);
         }

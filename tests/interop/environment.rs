@@ -101,7 +101,11 @@ fn prepare(
     for pin in pins {
         fs::copy(pin, copy_path(&partial, pin)).map_err(told)?;
     }
-    install(&partial)?;
+    if let Err(reason) = install(&partial) {
+        // Half an environment is of no use to anybody; the reason matters more than the rest.
+        let _ = fs::remove_dir_all(&partial);
+        return Err(reason);
+    }
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(told)?;
     }
