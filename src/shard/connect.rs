@@ -94,10 +94,15 @@ impl Shard {
             return;
         }
         match Packet::decode(frame, Version::V5) {
-            Ok(Packet::Connect(connect)) => match self.admit(&connect) {
-                Ok(()) => self.place(id, frame, &connect, turn),
-                Err(violation) => self.refuse_connect(id, connect.version, &violation, turn),
-            },
+            Ok(Packet::Connect(connect)) => {
+                if let Some(connection) = self.connections.find_mut(id) {
+                    connection.take_terms(&connect);
+                }
+                match self.admit(&connect) {
+                    Ok(()) => self.place(id, frame, &connect, turn),
+                    Err(violation) => self.refuse_connect(id, connect.version, &violation, turn),
+                }
+            }
             Ok(_) => unreachable!("a packet of type CONNECT decodes to one"),
             Err(error) => {
                 let version = version_to_answer_in(frame);
@@ -181,9 +186,16 @@ impl Shard {
         } else {
             connect.client_id.into()
         };
-        let pending = PendingConnect { connect: whole_packet(frame), client_id };
+        let connack = self.connack(&client_id, connect, true);
+        let connack_bytes = Packet::ConnAck(connack).encoded_len(connect.version);
         let Some(connection) = self.connections.find_mut(id) else { return };
-        connection.version = connect.version;
+        if connack_bytes > connection.packet_bytes_max {
+            let text = "[MQTT-3.1.2-24] the CONNACK is longer than the Maximum Packet Size";
+            let violation = Violation::new(ReasonCode::PacketTooLarge, text);
+            self.refuse_connect(id, connect.version, &violation, turn);
+            return;
+        }
+        let pending = PendingConnect { connect: whole_packet(frame), client_id };
         connection.stage = Stage::AwaitingGrant(Box::new(pending));
         self.locate(id, turn);
     }

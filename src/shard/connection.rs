@@ -1,6 +1,6 @@
 //! One network connection as the core sees it: no socket, only what MQTT says of it.
 
-use skein_protocol::Version;
+use skein_protocol::{Connect, Version};
 
 use super::ConnectionId;
 use crate::{
@@ -106,6 +106,15 @@ impl Connection {
             outgoing_aliases: None,
             pauses: None,
         }
+    }
+
+    /// What the client takes, which holds for a refusal too.
+    pub(super) fn take_terms(&mut self, connect: &Connect<'_>) {
+        let properties = &connect.properties;
+        self.version = connect.version;
+        self.problem_information = properties.request_problem_information.unwrap_or(true);
+        self.packet_bytes_max =
+            properties.maximum_packet_size.map_or(usize::MAX, |size| size.get() as usize);
     }
 
     pub(super) fn session(&self) -> Option<SessionKey> {

@@ -36,7 +36,8 @@ impl Shard {
         let is_resumed = resumed.is_some();
         self.metrics.connections_accepted += 1;
         self.metrics.sessions_resumed += u64::from(is_resumed);
-        self.send_connack(id, client_id, connect, is_resumed, turn);
+        let connack = self.connack(client_id, connect, is_resumed);
+        self.write(id, &Packet::ConnAck(connack), turn);
         let text = connected_text(connect, is_resumed);
         self.notice_of(NoticeLevel::Info, "connected", id, &text, turn);
         self.set_shares_online(session, true);
@@ -103,11 +104,7 @@ impl Shard {
         let hasher = self.placement.clone();
         let Some(connection) = self.connections.find_mut(id) else { return };
         connection.stage = Stage::Live(key);
-        connection.version = connect.version;
-        connection.problem_information =
-            connect.properties.request_problem_information.unwrap_or(true);
-        connection.packet_bytes_max =
-            connect.properties.maximum_packet_size.map_or(usize::MAX, |size| size.get() as usize);
+        connection.take_terms(connect);
         connection.outgoing_aliases =
             (aliases_max > 0).then(|| Box::new(OutgoingAliases::new(aliases_max, hasher)));
         connection.heard_at = turn.now;
@@ -139,16 +136,14 @@ impl Shard {
         if is_bound && (asked == 0 || asked > most) { most } else { asked }
     }
 
-    fn send_connack(
-        &mut self,
-        id: ConnectionId,
-        client_id: &str,
+    /// The CONNACK that accepts.
+    pub(super) fn connack<'a>(
+        &self,
+        client_id: &'a str,
         connect: &Connect<'_>,
         session_present: bool,
-        turn: &mut Turn<'_>,
-    ) {
-        let settings = Rc::clone(&self.settings);
-        let limits = &settings.limits;
+    ) -> ConnAck<'a> {
+        let limits = &self.settings.limits;
         let unavailable = |is_available: bool| (!is_available).then_some(false);
         let keep_alive_s = self.keep_alive_s(connect);
         let expiry_s = granted_expiry_s(connect, limits);
@@ -174,8 +169,7 @@ impl Shard {
         };
         // A 3.1 CONNACK has no session-present flag [MQTT 3.1, 3.2].
         let session_present = session_present && connect.version != Version::V3_1;
-        let connack = ConnAck { session_present, reason: ReasonCode::Success, properties };
-        self.write(id, &Packet::ConnAck(connack), turn);
+        ConnAck { session_present, reason: ReasonCode::Success, properties }
     }
 }
 
