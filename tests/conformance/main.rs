@@ -10,7 +10,7 @@
 // mod acks;
 // mod compliance;
 mod connect;
-// mod connect_v5;
+mod connect_v5;
 mod framing;
 mod harness;
 // mod publish;

@@ -104,6 +104,11 @@ impl Broker {
         assert!(sent.expect("kill(1) is there").success());
     }
 
+    /// What the kernel says it has in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        Vitals::of(self.pid).memory_bytes
+    }
+
     /// Waits for the end of a broker of [`Broker::start`].
     pub(crate) fn wait(&self) -> ExitStatus {
         self.child.lock().expect("no test panics with it").wait().expect("it is our child")
