@@ -88,7 +88,9 @@ impl Shard {
                     self.acknowledge(id, AckKind::Rec, packet_id, success, turn);
                     return Ok(());
                 }
-                Err(ArrivalError::PacketIdInUse) => return Err(Error::PacketIdInUse.into()),
+                Err(ArrivalError::PacketIdInUse) => {
+                    return self.refuse_packet_id(id, session, publish, packet_id, turn);
+                }
                 Err(ArrivalError::ReceiveMaximumExceeded) => {
                     return Err(Error::ReceiveMaximumExceeded.into());
                 }
@@ -98,6 +100,25 @@ impl Shard {
             Some(refusal) => self.refuse_publish(id, session, publish, &refusal, turn),
             None => self.accept_publish(id, session, topic, publish, turn),
         }
+        Ok(())
+    }
+
+    /// The id belongs to an exchange of the other QoS, which goes on. Only MQTT 5 can be told so,
+    /// and only in an acknowledgement: a DISCONNECT has no such reason [MQTT-3.14.2-1].
+    fn refuse_packet_id(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        publish: &Publish<'_>,
+        packet_id: PacketId,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        let refusal = Violation::from(Error::PacketIdInUse);
+        if self.sessions.at(session).version != Version::V5 {
+            return Err(refusal);
+        }
+        self.metrics.publishes_refused += 1;
+        self.acknowledge_refusal(id, answer_to(publish.qos), packet_id, &refusal, turn);
         Ok(())
     }
 
@@ -145,10 +166,7 @@ impl Shard {
         self.notice_of(super::NoticeLevel::Warning, "publish-refused", id, &refusal.text, turn);
         let Some(packet_id) = publish.packet_id else { return };
         let is_v5 = self.sessions.at(session).version == Version::V5;
-        let kind = match publish.qos {
-            QoS::ExactlyOnce => AckKind::Rec,
-            QoS::AtLeastOnce | QoS::AtMostOnce => AckKind::Ack,
-        };
+        let kind = answer_to(publish.qos);
         if is_v5 || kind == AckKind::Ack {
             self.sessions.at_mut(session).receiver.acknowledged(packet_id);
         }
@@ -303,5 +321,13 @@ impl Shard {
                 self.retain(&outgoing);
             }
         });
+    }
+}
+
+/// The first answer to a PUBLISH of QoS 1 or 2.
+fn answer_to(qos: QoS) -> AckKind {
+    match qos {
+        QoS::ExactlyOnce => AckKind::Rec,
+        QoS::AtLeastOnce | QoS::AtMostOnce => AckKind::Ack,
     }
 }
