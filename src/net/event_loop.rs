@@ -64,6 +64,8 @@ pub struct EventLoop {
     start: Instant,
     /// Whether commands or parcels were left over.
     pub(super) lanes_left: bool,
+    /// For a look at the sockets in the middle of a turn.
+    pub(super) late_events: Events,
     /// Once told to shut down: when to stop waiting for the connections to end.
     pub(super) ends_at: Option<Time>,
     pub(super) shutdown_ms_max: u64,
@@ -87,6 +89,7 @@ impl EventLoop {
             doorbell: place.doorbell,
             start: beginning.start,
             lanes_left: false,
+            late_events: Events::with_capacity(READINESS_PER_TURN),
             ends_at: None,
             shutdown_ms_max: settings.limits.shutdown_ms_max,
         }
@@ -105,9 +108,9 @@ impl EventLoop {
     fn turn(&mut self, events: &mut Events) {
         self.wait(events);
         self.core.now = self.clock();
+        self.note_readiness(events);
         self.take_commands();
         self.take_parcels();
-        self.note_readiness(events);
         self.read_ready();
         if self.core.shard.next_deadline().is_some_and(|deadline| deadline <= self.core.now) {
             self.core.handle(Event::Tick);
@@ -168,7 +171,7 @@ impl EventLoop {
         Time::from_millis(u64::try_from(ms).expect("the process is younger than 500 million years"))
     }
 
-    fn note_readiness(&mut self, events: &Events) {
+    pub(super) fn note_readiness(&mut self, events: &Events) {
         for readiness in events {
             let Some(connection) = self.connections.find_token(readiness.token()) else { continue };
             let writes_again = connection.note(readiness);

@@ -4,6 +4,9 @@
 //! overtaken by none and overtakes none. Its socket leaves this shard's poll when the lane takes
 //! it and enters the other's when it is taken out.
 
+use std::time::Duration;
+
+use mio::Events;
 use mio::net::TcpStream;
 
 use super::connection::token_of;
@@ -19,6 +22,14 @@ const COMMANDS_PER_TURN: usize = 256;
 /// Bytes taken from one neighbour per turn, and one parcel more. What is left waits until the
 /// outboxes that these filled have been flushed.
 const BYTES_PER_TURN: usize = 256 * 1024;
+
+/// How often a socket's budget is read before a session is taken over.
+const CATCH_UP_ROUNDS: usize = 4;
+
+/// Whether this parcel may let a connection take a session over.
+fn brings_a_client(parcel: &Parcel) -> bool {
+    matches!(parcel, Parcel::HandOver(_) | Parcel::Message(Message::Granted { .. }))
+}
 
 impl EventLoop {
     /// Takes what the acceptor has sent, up to a bound.
@@ -57,12 +68,29 @@ impl EventLoop {
         while bytes < BYTES_PER_TURN {
             let Some(parcel) = self.neighbours[index].incoming.pop() else { break };
             bytes += parcel.bytes();
+            if brings_a_client(&parcel) {
+                self.catch_up();
+            }
             match parcel {
                 Parcel::Message(message) => self.core.handle(Event::Message { from, message }),
                 Parcel::HandOver(moving) => self.arrive(from, *moving),
             }
         }
         bytes
+    }
+
+    /// Reads what has come by now, before a connection takes a session over: the DISCONNECT of
+    /// the client's last connection may be among it, and its will must not be published then
+    /// [MQTT-3.1.2-10].
+    fn catch_up(&mut self) {
+        let mut events = std::mem::replace(&mut self.late_events, Events::with_capacity(0));
+        if self.poll.poll(&mut events, Some(Duration::ZERO)).is_ok() {
+            self.note_readiness(&events);
+        }
+        self.late_events = events;
+        for _ in 0..CATCH_UP_ROUNDS {
+            self.read_ready();
+        }
     }
 
     /// Puts into each neighbour's lane what waits for it, as far as it fits, and wakes the

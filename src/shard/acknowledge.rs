@@ -81,7 +81,9 @@ impl Shard {
         self.refill(key, turn);
     }
 
-    /// The client lets go of an id. Owed or not, PUBCOMP answers it [MQTT-4.3.3-11].
+    /// The client lets go of an id. Owed or not, PUBCOMP answers it [MQTT-4.3.3-11]. On a resumed
+    /// session an unknown id is no error (MQTT 5, 3.7.2.1): the last PUBCOMP was lost with the
+    /// connection, and a client that is told of an error takes its publish for failed.
     fn on_pubrel(
         &mut self,
         id: ConnectionId,
@@ -90,8 +92,12 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let was_held = self.sessions.at_mut(key).receiver.on_pubrel(packet_id);
-        let reason =
-            if was_held { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let recovers = self.connections.find(id).is_some_and(|connection| connection.is_resumed);
+        let reason = if was_held || recovers {
+            ReasonCode::Success
+        } else {
+            ReasonCode::PacketIdentifierNotFound
+        };
         self.acknowledge(id, AckKind::Comp, packet_id, reason, turn);
     }
 

@@ -65,6 +65,9 @@ pub(super) struct Connection {
     pub(super) version: Version,
     /// Whether reason strings may be sent outside CONNACK and DISCONNECT [MQTT-3.1.2-29].
     pub(super) problem_information: bool,
+    /// Whether CONNACK said that the session is present: the client may resend what it has not
+    /// heard the end of.
+    pub(super) is_resumed: bool,
     /// Bytes that wait to be written.
     pub(super) outbox: Outbox,
     /// Bytes of the outbox that the memory account knows of.
@@ -96,6 +99,7 @@ impl Connection {
             stage: Stage::AwaitingConnect,
             version: Version::V3_1_1,
             problem_information: true,
+            is_resumed: false,
             outbox: Outbox::default(),
             charged: 0,
             packet_bytes_max: usize::MAX,

@@ -34,6 +34,9 @@ impl Shard {
         let session = resumed.unwrap_or_else(|| self.new_session(id, client_id, connect, epoch));
         self.attach(id, session, connect, epoch, turn);
         let is_resumed = resumed.is_some();
+        if let Some(connection) = self.connections.find_mut(id) {
+            connection.is_resumed = is_resumed;
+        }
         self.metrics.connections_accepted += 1;
         self.metrics.sessions_resumed += u64::from(is_resumed);
         let connack = self.connack(client_id, connect, is_resumed);

@@ -3,8 +3,8 @@
 use skein_protocol::{PacketType, Publish, QoS, Version};
 
 use crate::harness::{
-    block, bytes, each_shard_count, each_version, no_properties, publish, publish_as, pubrel,
-    raw, sized,
+    block, bytes, each_shard_count, each_version, no_properties, publish, publish_as, pubrel, raw,
+    sized,
 };
 
 /// A PUBLISH whose header and body may be wrong, in the shape of the version.
