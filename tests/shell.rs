@@ -69,6 +69,21 @@ impl Client {
         client
     }
 
+    fn connect_with_will(broker: &Broker, client_id: &str) -> Self {
+        let mut client = Self::open(broker);
+        let Packet::Connect(mut packet) = connect(client_id) else { unreachable!("a CONNECT") };
+        packet.will = Some(Will {
+            topic: TopicName::new("will").expect("a topic"),
+            payload: b"gone",
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: WillProperties::default(),
+        });
+        client.send(&bytes(&Packet::Connect(packet)));
+        assert_eq!(client.next_kind(), "CONNACK");
+        client
+    }
+
     fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the broker reads");
     }
@@ -272,21 +287,27 @@ fn a_reset_is_noticed_and_the_will_is_published() {
     let broker = Broker::start(2);
     let mut subscriber = Client::connect(&broker, "subscriber");
     subscriber.subscribe("will");
-    let mut client = Client::open(&broker);
-    let Packet::Connect(mut packet) = connect("mortal") else { unreachable!("it is a CONNECT") };
-    packet.will = Some(Will {
-        topic: TopicName::new("will").expect("a topic"),
-        payload: b"gone",
-        qos: QoS::AtMostOnce,
-        retain: false,
-        properties: WillProperties::default(),
-    });
-    client.send(&bytes(&Packet::Connect(packet)));
-    assert_eq!(client.next_kind(), "CONNACK");
+    let client = Client::connect_with_will(&broker, "mortal");
     let socket = socket2::Socket::from(client.stream);
     socket.set_linger(Some(Duration::ZERO)).expect("a socket option");
     drop(socket);
     assert_eq!(subscriber.next_payload(), b"gone");
+}
+
+/// [MQTT-3.1.2-10] The DISCONNECT may still lie in the old socket when the client's next
+/// connection comes to the session's shard over a lane. Without a look at the sockets first, this
+/// published some wills in each thousand returns.
+#[test]
+fn no_will_is_published_after_a_disconnect_however_soon_the_client_returns() {
+    let broker = Broker::start(4);
+    let mut subscriber = Client::connect(&broker, "subscriber");
+    subscriber.subscribe("will");
+    for _ in 0..3_000 {
+        let mut client = Client::connect_with_will(&broker, "hasty");
+        client.send(&bytes(&goodbye()));
+    }
+    subscriber.send(&bytes(&publish("will", b"the end")));
+    assert_eq!(subscriber.next_payload(), b"the end");
 }
 
 #[test]
