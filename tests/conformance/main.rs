@@ -15,5 +15,5 @@ mod framing;
 mod harness;
 mod publish;
 mod publish_v5;
-// mod subscribe;
+mod subscribe;
 // mod two_party;
