@@ -237,12 +237,13 @@ fn d20_a_million_filters_by_one_client_end_at_its_cap() {
     let started = Instant::now();
     assert_eq!(subscribe_to_many(&case, 50), 10_000);
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    // The allocator's caches vary by tens of MiB; 300,000 leaked filters would be more.
     let before = case.broker.memory_bytes();
-    for _ in 0..3 {
+    for _ in 0..30 {
         assert_eq!(subscribe_to_many(&case, 1), 10_000);
     }
     let grown = case.broker.memory_bytes().saturating_sub(before);
-    assert!(grown < 32 << 20, "{} KiB more for the same again", grown / 1024);
+    assert!(grown < 48 << 20, "{} KiB more for the same again", grown / 1024);
 }
 
 /// Asks for 20,000 filters per packet; how many are granted.
