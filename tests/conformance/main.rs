@@ -7,7 +7,7 @@
 //!
 //! `SKEIN_BIN` names the binary under test; without it the release build is made once.
 
-// mod acks;
+mod acks;
 // mod compliance;
 mod connect;
 mod connect_v5;
@@ -16,4 +16,4 @@ mod harness;
 mod publish;
 mod publish_v5;
 mod subscribe;
-// mod two_party;
+mod two_party;

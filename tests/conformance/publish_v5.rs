@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use skein_protocol::{PacketType, Publish, PublishProperties, QoS, Version};
 
-use crate::harness::{Case, each_shard_count, publish, publish_as, pubrel, raw_publish, sized};
+use crate::harness::{Case, each_shard_count_v5, publish, publish_as, pubrel, raw_publish, sized};
 
 /// A PUBLISH with these properties closes the connection with this reason.
 fn assert_closed(properties: &[u8], reason: u8) {
@@ -157,10 +157,7 @@ fn c25_more_open_messages_than_the_receive_maximum_close() {
 /// clock of the machine changes nothing.)
 #[test]
 fn c28_expired_messages_are_not_delivered_and_others_lose_their_time() {
-    each_shard_count(|case, version| {
-        if version != Version::V5 {
-            return;
-        }
+    each_shard_count_v5(|case| {
         let topic = case.name("topic");
         let (mut sleeper, _) = case.resume(Version::V5, "sleeper");
         sleeper.subscribe(&topic, QoS::AtLeastOnce);

@@ -118,6 +118,11 @@ pub(crate) fn each_shard_count(test: impl Fn(&Case, Version) + Sync) {
     at_once(runs, |(shards, version)| test(&Case::with_shards(shards), version));
 }
 
+/// The same for what only MQTT 5.0 has.
+pub(crate) fn each_shard_count_v5(test: impl Fn(&Case) + Sync) {
+    at_once([1, 2, 4], |shards| test(&Case::with_shards(shards)));
+}
+
 fn at_once<T: Send>(runs: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
     thread::scope(|scope| {
         for each in runs {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use broker::Broker;
 pub(crate) use build::*;
-pub(crate) use case::{Case, each_shard_count, each_version};
-pub(crate) use peer::{Heard, PATIENCE, Peer, Received};
+pub(crate) use case::{Case, each_shard_count, each_shard_count_v5, each_version};
+pub(crate) use peer::{Heard, PATIENCE, Peer};
 
 /// A number that no other call in this process gets.
 pub(crate) fn serial() -> u64 {
