@@ -161,7 +161,7 @@ fn c28_expired_messages_are_not_delivered_and_others_lose_their_time() {
         let topic = case.name("topic");
         let (mut sleeper, _) = case.resume(Version::V5, "sleeper");
         sleeper.subscribe(&topic, QoS::AtLeastOnce);
-        sleeper.cut();
+        sleeper.leave();
         let mut peer = case.connect(Version::V5, "peer");
         for (payload, seconds) in
             [("at once", 0), ("soon", 1), ("later", 60), ("never", u32::MAX), ("last", 9)]

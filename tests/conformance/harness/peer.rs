@@ -10,7 +10,9 @@ use skein_protocol::{
     Version,
 };
 
-use super::{Bytes, options, ping, puback, pubcomp, publish, pubrec, pubrel, subscribe};
+use super::{
+    Bytes, disconnect, options, ping, puback, pubcomp, publish, pubrec, pubrel, subscribe,
+};
 
 /// How long an expected packet may take: far more than it needs on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
@@ -64,6 +66,18 @@ impl Peer {
     pub(crate) fn finish(&mut self) {
         // If the broker has closed, there is nothing left to shut.
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Says DISCONNECT, and waits until the broker knows.
+    pub(crate) fn leave(mut self) {
+        self.send(&disconnect());
+        loop {
+            match self.hear(PATIENCE) {
+                Heard::Packet(_) => {}
+                Heard::Closed => return,
+                Heard::Silence => panic!("the broker was to close, but did not"),
+            }
+        }
     }
 
     /// Cuts the connection without a DISCONNECT: the broker sees the end of the stream, or a reset
