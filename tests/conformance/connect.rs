@@ -9,7 +9,7 @@ use skein_protocol::{
 
 use crate::harness::{
     Broker, Case, Heard, PATIENCE, Peer, RawConnect, block, bytes, connect, disconnect,
-    each_version, ping, puback, publish_as, sized, will,
+    each_version, persistent, ping, puback, publish_as, sized, will,
 };
 
 const FLAG_WILL: u8 = 0x04;
@@ -297,10 +297,8 @@ fn race(case: &Case, client: &str, rounds: usize) {
     live.subscribe(&topic, QoS::AtLeastOnce);
     for round in 0..rounds {
         let payload = round.to_string();
-        let properties =
-            ConnectProperties { session_expiry_s: Some(60), ..ConnectProperties::default() };
         let client_id = case.name(client);
-        let again = Connect { clean_start: false, properties, ..connect(Version::V5, &client_id) };
+        let again = persistent(Version::V5, &client_id, 60);
         let mut pair = [case.open(Version::V5), case.open(Version::V5)];
         for peer in &mut pair {
             peer.send(&again);

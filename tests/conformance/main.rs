@@ -16,4 +16,5 @@ mod harness;
 mod publish;
 mod publish_v5;
 mod subscribe;
+mod traps;
 mod two_party;

@@ -87,6 +87,14 @@ pub(crate) fn connect(version: Version, client_id: &str) -> Connect<'_> {
     }
 }
 
+/// CONNECT for a session that goes on, and outlives the connection by this many seconds; in MQTT
+/// 3.1.1 by as long as the settings say.
+pub(crate) fn persistent(version: Version, client_id: &str, expiry_s: u32) -> Connect<'_> {
+    let properties =
+        ConnectProperties { session_expiry_s: Some(expiry_s), ..ConnectProperties::default() };
+    Connect { clean_start: false, properties, ..connect(version, client_id) }
+}
+
 /// A will of QoS 1, not retained, without delay.
 pub(crate) fn will<'a>(topic: &'a str, payload: &'a [u8]) -> Will<'a> {
     let (topic, qos) = (TopicName::new(topic).expect("a topic"), QoS::AtLeastOnce);

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use skein_protocol::{Connect, ConnectProperties, QoS, Version};
+use skein_protocol::{Connect, QoS, Version};
 
-use super::{Broker, Peer, connect, serial};
+use super::{Broker, Peer, connect, persistent, serial};
 
 /// A broker to test against, with names that no other test uses.
 pub(crate) struct Case {
@@ -57,10 +57,7 @@ impl Case {
     /// A client with a session that outlives its connection by a minute or more; and whether the
     /// broker had it already.
     pub(crate) fn resume(&self, version: Version, client: &str) -> (Peer, bool) {
-        let properties =
-            ConnectProperties { session_expiry_s: Some(60), ..ConnectProperties::default() };
-        let client_id = self.name(client);
-        self.connect_as(&Connect { clean_start: false, properties, ..connect(version, &client_id) })
+        self.connect_as(&persistent(version, &self.name(client), 60))
     }
 
     /// A client that says this CONNECT and is accepted; and the Session Present flag.
