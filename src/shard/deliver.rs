@@ -186,7 +186,9 @@ impl Shard {
         let Some(connection) = self.connections.find_mut(id) else { return };
         let limits = &self.settings.limits;
         let waiting = connection.outbox.len();
-        if session.is_slow() || waiting >= limits.outbox_bytes_max {
+        // Who is slow has asked for its retained messages all the same; a step is bounded.
+        let is_behind = session.is_slow() || waiting >= limits.outbox_bytes_max;
+        if is_behind && !terms.is_replay {
             self.drop_message(key, outgoing.message.topic, DropReason::SlowConsumer, turn);
             return;
         }

@@ -231,10 +231,14 @@ impl Shard {
                 Timer::MemoryPauseEnds => self.on_memory_pause_over(turn),
             }
         }
+        self.pump_unfinished(turn);
     }
 
-    /// When [`Event::Tick`] is wanted next.
+    /// When [`Event::Tick`] is wanted next: the start of all time means at once, after other work.
     pub fn next_deadline(&self) -> Option<Time> {
+        if self.replays.is_unfinished() {
+            return Some(Time::default());
+        }
         self.timers.next()
     }
 

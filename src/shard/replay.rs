@@ -1,7 +1,7 @@
 //! Retained messages go to a new subscription: home by home, step by step, as the subscriber's
 //! own window and socket take them. A step is asked for only when the one before has left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Message, RetainedReply, Shard, ShardId, Turn,
@@ -10,11 +10,17 @@ use super::{
 };
 use crate::session::{FilterId, SessionKey};
 
-/// Names one replay; the serial is never used again in one shard, so a late reply finds nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Steps that one session's replays may take in one turn. Only where the home is the asking shard
+/// itself, and the only one, does a reply come at once.
+const STEPS_PER_TURN: usize = 16;
+
+/// Names one question of one replay; the last number is never used again in one shard, so a late
+/// reply finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayId {
     session: SessionKey,
     serial: u64,
+    question: u64,
 }
 
 #[derive(Debug)]
@@ -25,30 +31,47 @@ struct Replay {
     homes_done: usize,
     /// The last topic that came from the home that is asked now.
     after: Option<Box<str>>,
-    /// Present while a reply is on its way: retained publishes that reached the session live
-    /// meanwhile. The reply may hold an older message of such a topic.
-    asked: Option<Vec<(Box<str>, u64)>>,
+    asked: Option<Asked>,
 }
 
-/// The replays of one shard's sessions.
+/// A reply is on its way.
+#[derive(Debug)]
+struct Asked {
+    question: u64,
+    /// Retained publishes that reached the session live meanwhile. The reply may hold an older
+    /// message of such a topic.
+    seen: Vec<(Box<str>, u64)>,
+}
+
+/// The replays of one shard's sessions. The first one of a session runs; the others wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Replays {
-    replays: BTreeMap<ReplayId, Replay>,
+    replays: BTreeMap<(SessionKey, u64), Replay>,
+    /// The serials of those that were not begun, so that asking again adds no other: there are
+    /// never more of one session than its filters, and the one that runs.
+    fresh: BTreeMap<(SessionKey, FilterId), u64>,
+    /// Sessions whose replays go on with the next tick.
+    unfinished: BTreeSet<SessionKey>,
+    is_pumping: bool,
     serials: u64,
+    questions: u64,
 }
 
 impl Replays {
     pub(super) fn begin(&mut self, session: SessionKey, filter: FilterId, pattern: Box<str>) {
+        if self.fresh.contains_key(&(session, filter)) {
+            return;
+        }
         self.serials += 1;
-        let id = ReplayId { session, serial: self.serials };
-        self.replays
-            .insert(id, Replay { filter, pattern, homes_done: 0, after: None, asked: None });
+        self.fresh.insert((session, filter), self.serials);
+        let replay = Replay { filter, pattern, homes_done: 0, after: None, asked: None };
+        self.replays.insert((session, self.serials), replay);
     }
 
-    fn of(&mut self, session: SessionKey) -> impl Iterator<Item = (&ReplayId, &mut Replay)> {
-        let first = ReplayId { session, serial: 0 };
-        let last = ReplayId { session, serial: u64::MAX };
-        self.replays.range_mut(first..=last)
+    /// The one that runs.
+    fn first(&mut self, session: SessionKey) -> Option<(u64, &mut Replay)> {
+        let all = (session, 0)..=(session, u64::MAX);
+        self.replays.range_mut(all).next().map(|((_, serial), replay)| (*serial, replay))
     }
 
     /// A retained publish reaches a session live.
@@ -57,63 +80,104 @@ impl Replays {
         if self.replays.is_empty() {
             return;
         }
-        for (_, replay) in self.of(session) {
-            if let Some(seen) = &mut replay.asked {
-                seen.push((topic.into(), stamp));
-            }
+        if let Some((_, Replay { asked: Some(asked), .. })) = self.first(session) {
+            asked.seen.push((topic.into(), stamp));
         }
     }
 
     /// The session's connection is lost: a reply on its way is worth nothing, and is asked for
     /// again on the next connection.
     pub(super) fn pause(&mut self, session: SessionKey) {
-        let paused: Vec<ReplayId> = self.of(session).map(|(id, _)| *id).collect();
-        for id in paused {
-            let Some(mut replay) = self.replays.remove(&id) else { continue };
+        if let Some((_, replay)) = self.first(session) {
             replay.asked = None;
-            self.serials += 1;
-            self.replays.insert(ReplayId { session, serial: self.serials }, replay);
         }
     }
 
     pub(super) fn forget(&mut self, session: SessionKey) {
-        self.forget_where(session, |_| true);
+        while let Some((serial, replay)) = self.first(session) {
+            let filter = replay.filter;
+            self.remove(session, serial, filter);
+        }
+        self.unfinished.remove(&session);
     }
 
     pub(super) fn forget_filter(&mut self, session: SessionKey, filter: FilterId) {
-        self.forget_where(session, |replay| replay.filter == filter);
+        if let Some(serial) = self.fresh.get(&(session, filter)).copied() {
+            self.remove(session, serial, filter);
+        }
+        if let Some((serial, replay)) = self.first(session)
+            && replay.filter == filter
+        {
+            self.remove(session, serial, filter);
+        }
     }
 
-    fn forget_where(&mut self, session: SessionKey, is_over: impl Fn(&Replay) -> bool) {
-        let over: Vec<ReplayId> =
-            self.of(session).filter(|(_, replay)| is_over(replay)).map(|(id, _)| *id).collect();
-        for id in over {
-            self.replays.remove(&id);
+    fn remove(&mut self, session: SessionKey, serial: u64, filter: FilterId) {
+        self.replays.remove(&(session, serial));
+        if self.fresh.get(&(session, filter)) == Some(&serial) {
+            self.fresh.remove(&(session, filter));
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.replays.len()
     }
+
+    /// Whether a session's replays go on with the next tick.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
 }
 
 impl Shard {
-    /// Asks for the next step, if the session has taken the last one.
+    /// Asks for the next steps, as far as the session takes them.
     pub(super) fn pump_replays(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
-        while self.takes_replay(key) {
-            let Some((&request, replay)) = self.replays.of(key).next() else { return };
+        // Our own answer comes while the question is asked: the loop below goes on with it.
+        if self.replays.is_pumping {
+            return;
+        }
+        self.replays.is_pumping = true;
+        let mut steps = 0;
+        while steps < STEPS_PER_TURN && self.takes_replay(key) && self.ask_next(key, turn) {
+            steps += 1;
+        }
+        self.replays.is_pumping = false;
+        if steps == STEPS_PER_TURN {
+            self.replays.unfinished.insert(key);
+        }
+    }
+
+    /// What was put off for the sake of other work.
+    pub(super) fn pump_unfinished(&mut self, turn: &mut Turn<'_>) {
+        for key in std::mem::take(&mut self.replays.unfinished) {
+            self.pump_replays(key, turn);
+        }
+    }
+
+    /// Asks for the next step. False if a reply is on its way, or nothing is left.
+    fn ask_next(&mut self, key: SessionKey, turn: &mut Turn<'_>) -> bool {
+        while let Some((serial, replay)) = self.replays.first(key) {
             if replay.asked.is_some() {
-                return;
+                return false;
             }
-            let Some(home) = self.next_home(request) else {
-                self.replays.replays.remove(&request);
+            let (filter, pattern, after) =
+                (replay.filter, replay.pattern.clone(), replay.after.clone());
+            let homes_done = replay.homes_done;
+            let Some(home) = self.next_home(&pattern, homes_done) else {
+                self.replays.remove(key, serial, filter);
                 continue;
             };
-            let Some(replay) = self.replays.replays.get_mut(&request) else { return };
-            replay.asked = Some(Vec::new());
-            let (pattern, after) = (replay.pattern.clone(), replay.after.clone());
+            self.replays.fresh.remove(&(key, filter));
+            self.replays.questions += 1;
+            let question = self.replays.questions;
+            if let Some((_, replay)) = self.replays.first(key) {
+                replay.asked = Some(Asked { question, seen: Vec::new() });
+            }
+            let request = ReplayId { session: key, serial, question };
             self.tell(home, Message::RetainedQuery { request, pattern, after }, turn);
+            return true;
         }
+        false
     }
 
     /// Whether the session waits for nothing and has room.
@@ -124,11 +188,10 @@ impl Shard {
     }
 
     /// The home to be asked now: each in turn, or the only one of a filter without wildcards.
-    fn next_home(&self, request: ReplayId) -> Option<ShardId> {
-        let replay = self.replays.replays.get(&request)?;
-        let has_wildcard = replay.pattern.split('/').any(|level| level == "+" || level == "#");
-        match replay.homes_done {
-            0 if !has_wildcard => Some(self.home_of(&replay.pattern)),
+    fn next_home(&self, pattern: &str, homes_done: usize) -> Option<ShardId> {
+        let has_wildcard = pattern.split('/').any(|level| level == "+" || level == "#");
+        match homes_done {
+            0 if !has_wildcard => Some(self.home_of(pattern)),
             done if has_wildcard && done < self.shards => Some(ShardId::new(done)),
             _ => None,
         }
@@ -136,12 +199,13 @@ impl Shard {
 
     /// One step has come.
     pub(super) fn on_retained_reply(&mut self, reply: RetainedReply, turn: &mut Turn<'_>) {
-        let Some(replay) = self.replays.replays.get_mut(&reply.request) else {
+        let ReplayId { session: key, serial, question } = reply.request;
+        let replay = self.replays.replays.get_mut(&(key, serial));
+        let asked = |replay: &mut Replay| replay.asked.take_if(|asked| asked.question == question);
+        let Some((replay, asked)) = replay.and_then(|r| asked(r).map(|asked| (r, asked))) else {
             self.metrics.late_replies += 1;
             return;
         };
-        let key = reply.request.session;
-        let seen = replay.asked.take().unwrap_or_default();
         let filter = replay.filter;
         match reply.resume_after {
             Some(topic) => replay.after = Some(topic),
@@ -150,7 +214,7 @@ impl Shard {
                 replay.homes_done += 1;
             }
         }
-        self.deliver_replay(key, filter, &reply.messages, &seen, turn);
+        self.deliver_replay(key, filter, &reply.messages, &asked.seen, turn);
         self.pump_replays(key, turn);
     }
 

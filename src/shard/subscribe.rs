@@ -21,8 +21,9 @@ pub(super) struct PendingSubscribe {
     session: SessionKey,
     packet_id: PacketId,
     reasons: SmallVec<[ReasonCode; 4]>,
-    /// Filters whose retained messages are asked for.
-    replays: Vec<(FilterId, Box<str>)>,
+    /// Filters whose retained messages are asked for, by their texts: a filter that is given up
+    /// meanwhile may leave its number to another.
+    replays: Vec<Box<str>>,
     /// The highest barrier of its filters.
     barrier: u64,
 }
@@ -153,7 +154,7 @@ impl Shard {
         };
         // Shared subscriptions get no retained messages at subscribe (MQTT 5, 4.8.2).
         if sends_retained && filter.share().is_none() {
-            pending.replays.push((key, filter.pattern().into()));
+            pending.replays.push(filter.pattern().into());
         }
         granted_reason(subscriber.qos)
     }
@@ -182,8 +183,10 @@ impl Shard {
             properties: AckProperties::default(),
         };
         self.write(id, &Packet::SubAck(suback), turn);
-        for (filter, pattern) in pending.replays {
-            if self.subscriptions_hold(pending.session, filter) {
+        for pattern in pending.replays {
+            if let Some(filter) = self.subscriptions.find(&pattern)
+                && self.holds(pending.session, filter)
+            {
                 self.replays.begin(pending.session, filter, pattern);
             }
         }
@@ -191,7 +194,7 @@ impl Shard {
     }
 
     /// Whether the session still holds this filter (not as a share).
-    pub(super) fn subscriptions_hold(&self, session: SessionKey, filter: FilterId) -> bool {
+    fn holds(&self, session: SessionKey, filter: FilterId) -> bool {
         let held = HeldSubscription { filter, group: None };
         self.sessions.at(session).subscriptions.binary_search(&held).is_ok()
     }

@@ -29,7 +29,10 @@ impl Shard {
             let reason = match self.held(session, *filter) {
                 Some(held) => {
                     self.drop_subscription(session, &held);
-                    self.sessions.at_mut(session).subscriptions.retain(|other| *other != held);
+                    let all = &mut self.sessions.at_mut(session).subscriptions;
+                    if let Ok(at) = all.binary_search(&held) {
+                        all.remove(at);
+                    }
                     ReasonCode::Success
                 }
                 None => ReasonCode::NoSubscriptionExisted,

@@ -1,0 +1,9 @@
+//! The promises of the pure core, one short test each, with every interleaving chosen by the test:
+//! one to three shards, their lanes, a clock and a few clients in one thread.
+//!
+//! A test reads like a sequence diagram: `broker.send(publisher, …)`, `broker.hear(subscriber)`.
+//! Lanes deliver until all is quiet unless a test holds one; see [`broker::Broker`].
+
+mod broker;
+mod packets;
+mod replay;
