@@ -19,6 +19,9 @@ pub(super) struct InterestState {
     issued: u64,
     /// The highest barrier each other shard has applied; our own is not asked.
     applied: Vec<u64>,
+    /// The last retained publish of each other shard that this one knows of; ours is counted where
+    /// it is made.
+    stamps: Vec<u64>,
     /// SUBSCRIBEs that wait, by barrier and order of arrival.
     waiting: BTreeMap<(u64, u64), PendingSubscribe>,
     arrivals: u64,
@@ -26,7 +29,13 @@ pub(super) struct InterestState {
 
 impl InterestState {
     pub(super) fn new(shards: usize) -> Self {
-        Self { issued: 0, applied: vec![0; shards], waiting: BTreeMap::new(), arrivals: 0 }
+        Self {
+            issued: 0,
+            applied: vec![0; shards],
+            stamps: vec![0; shards],
+            waiting: BTreeMap::new(),
+            arrivals: 0,
+        }
     }
 
     fn issue(&mut self) -> u64 {
@@ -38,6 +47,26 @@ impl InterestState {
     fn applied_everywhere(&self, own: ShardId) -> u64 {
         let others = self.applied.iter().enumerate().filter(|(shard, _)| *shard != own.index());
         others.map(|(_, barrier)| *barrier).min().unwrap_or(u64::MAX)
+    }
+
+    /// A retained publish of another shard has come.
+    #[inline]
+    pub(super) fn note_stamp(&mut self, from: ShardId, stamp: u64) {
+        self.stamps[from.index()] = stamp;
+    }
+
+    /// The last retained publish of each other shard that this one knows of.
+    pub(super) fn stamps(&self) -> Vec<u64> {
+        self.stamps.clone()
+    }
+
+    /// `from` has applied everything up to this barrier; what it publishes later comes live.
+    fn note_applied(&mut self, from: ShardId, barrier: u64, stamp: u64) {
+        let before = std::mem::replace(&mut self.applied[from.index()], barrier);
+        self.note_stamp(from, stamp);
+        for (_, pending) in self.waiting.range_mut((before + 1, 0)..=(barrier, u64::MAX)) {
+            pending.live_after[from.index()] = stamp;
+        }
     }
 
     pub(super) fn wait(&mut self, barrier: u64, pending: PendingSubscribe) {
@@ -141,7 +170,8 @@ impl Shard {
             self.apply_interest(from, change);
         }
         if barrier > 0 {
-            self.tell(from, Message::Applied { barrier }, turn);
+            let stamp = self.retained.stamps();
+            self.tell(from, Message::Applied { barrier, stamp }, turn);
         }
     }
 
@@ -171,8 +201,14 @@ impl Shard {
     }
 
     /// Another shard has applied our interest up to this barrier.
-    pub(super) fn on_applied(&mut self, from: ShardId, barrier: u64, turn: &mut Turn<'_>) {
-        self.interest.applied[from.index()] = barrier;
+    pub(super) fn on_applied(
+        &mut self,
+        from: ShardId,
+        barrier: u64,
+        stamp: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        self.interest.note_applied(from, barrier, stamp);
         self.finish_reached(turn);
     }
 

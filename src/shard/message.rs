@@ -85,6 +85,8 @@ pub enum Message {
     Applied {
         /// The highest barrier applied.
         barrier: u64,
+        /// How many retained publishes its own publishers had made before.
+        stamp: u64,
     },
     /// To a client id's registrar: where does this connection belong?
     Locate {

@@ -178,7 +178,7 @@ impl Shard {
             Message::Interest { changes, barrier } => {
                 self.on_interest(from, changes, barrier, turn);
             }
-            Message::Applied { barrier } => self.on_applied(from, barrier, turn),
+            Message::Applied { barrier, stamp } => self.on_applied(from, barrier, stamp, turn),
             Message::Locate { client_id, connection } => {
                 self.on_locate(from, client_id, connection, turn);
             }

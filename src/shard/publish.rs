@@ -309,6 +309,9 @@ impl Shard {
             let publisher = connection.map(|connection| Publisher { shard: from, connection });
             let mut outgoing = Outgoing::new(routed.message, publisher);
             outgoing.stamp = routed.stamp;
+            if routed.stamp != 0 {
+                self.interest.note_stamp(from, super::retain::origin_of(routed.stamp).1);
+            }
             self.frames.begin();
             if routed.deliver {
                 let route = self.routes.find(routed.message.topic, &self.subscriptions);

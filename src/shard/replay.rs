@@ -1,14 +1,17 @@
 //! Retained messages go to a new subscription: home by home, step by step, as the subscriber's
 //! own window and socket take them. A step is asked for only when the one before has left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{
     Message, RetainedReply, Shard, ShardId, Turn,
     deliver::{Outgoing, Terms},
-    retain::is_same_or_newer,
+    retain::{is_same_or_newer, origin_of},
 };
-use crate::session::{FilterId, SessionKey};
+use crate::session::{ConnectionId, FilterId, SessionKey};
 
 /// Steps that one session's replays may take in one turn. Only where the home is the asking shard
 /// itself, and the only one, does a reply come at once.
@@ -31,7 +34,25 @@ struct Replay {
     homes_done: usize,
     /// The last topic that came from the home that is asked now.
     after: Option<Box<str>>,
+    live: Live,
     asked: Option<Asked>,
+}
+
+/// Which retained messages a subscription has got live, so that they are not sent a second time.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    /// While the session has this connection: without one, QoS 0 reaches nobody.
+    pub(super) connection: ConnectionId,
+    /// What each shard published with RETAIN after this many came live.
+    pub(super) after: Rc<[u64]>,
+}
+
+impl Live {
+    fn has_brought(&self, connection: Option<ConnectionId>, stamp: u64) -> bool {
+        let (shard, number) = origin_of(stamp);
+        connection == Some(self.connection)
+            && self.after.get(shard).is_some_and(|after| number > *after)
+    }
 }
 
 /// A reply is on its way.
@@ -58,13 +79,22 @@ pub(super) struct Replays {
 }
 
 impl Replays {
-    pub(super) fn begin(&mut self, session: SessionKey, filter: FilterId, pattern: Box<str>) {
-        if self.fresh.contains_key(&(session, filter)) {
+    pub(super) fn begin(
+        &mut self,
+        session: SessionKey,
+        filter: FilterId,
+        pattern: Box<str>,
+        live: Live,
+    ) {
+        if let Some(serial) = self.fresh.get(&(session, filter))
+            && let Some(replay) = self.replays.get_mut(&(session, *serial))
+        {
+            replay.live = live;
             return;
         }
         self.serials += 1;
         self.fresh.insert((session, filter), self.serials);
-        let replay = Replay { filter, pattern, homes_done: 0, after: None, asked: None };
+        let replay = Replay { filter, pattern, homes_done: 0, after: None, live, asked: None };
         self.replays.insert((session, self.serials), replay);
     }
 
@@ -207,6 +237,7 @@ impl Shard {
             return;
         };
         let filter = replay.filter;
+        let live = replay.live.clone();
         match reply.resume_after {
             Some(topic) => replay.after = Some(topic),
             None => {
@@ -214,26 +245,27 @@ impl Shard {
                 replay.homes_done += 1;
             }
         }
-        self.deliver_replay(key, filter, &reply.messages, &asked.seen, turn);
+        self.deliver_replay((key, filter), &live, &reply.messages, &asked.seen, turn);
         self.pump_replays(key, turn);
     }
 
     fn deliver_replay(
         &mut self,
-        key: SessionKey,
-        filter: FilterId,
+        (key, filter): (SessionKey, FilterId),
+        live: &Live,
         messages: &crate::router::Batch,
         seen: &[(Box<str>, u64)],
         turn: &mut Turn<'_>,
     ) {
         let Some(subscriber) = self.subscriptions.entry(filter).subscriber(key) else { return };
         let grant = subscriber.grant();
+        let connection = self.sessions.at(key).connection;
         messages.for_each(|routed| {
             let topic = routed.message.topic;
             let is_overtaken = seen
                 .iter()
                 .any(|(live, stamp)| **live == *topic && is_same_or_newer(*stamp, routed.stamp));
-            if is_overtaken {
+            if is_overtaken || live.has_brought(connection, routed.stamp) {
                 return;
             }
             self.frames.begin();

@@ -75,6 +75,11 @@ impl RetainedHome {
         (own.index() as u64) << STAMP_BITS | self.stamps
     }
 
+    /// How many retained publishes this shard's own publishers have made.
+    pub(super) fn stamps(&self) -> u64 {
+        self.stamps
+    }
+
     pub(super) fn set_full(&mut self, home: ShardId, is_full: bool) {
         let _ = if is_full { self.full.insert(home) } else { self.full.remove(home) };
     }
@@ -99,6 +104,11 @@ impl RetainedHome {
 }
 
 const STAMP_BITS: u32 = 56;
+
+/// The publishing shard of a stamp, and its number there.
+pub(super) fn origin_of(stamp: u64) -> (usize, u64) {
+    ((stamp >> STAMP_BITS) as usize, stamp & ((1 << STAMP_BITS) - 1))
+}
 
 /// Whether `stamp` is of the same publishing shard as `other`, and not older.
 pub(super) fn is_same_or_newer(stamp: u64, other: u64) -> bool {

@@ -1,6 +1,8 @@
 //! SUBSCRIBE (3.8): each filter is granted or refused; SUBACK follows once every shard knows of
 //! the new filters (law 5), and retained messages follow it.
 
+use std::rc::Rc;
+
 use skein_protocol::{
     Error, ReasonCode, TopicFilter,
     packet::{AckProperties, Packet, RetainHandling, SubAck, Subscribe, SubscriptionOptions},
@@ -8,7 +10,7 @@ use skein_protocol::{
 };
 use smallvec::SmallVec;
 
-use super::{ConnectionId, Shard, Turn, connect::lower, respond::Violation};
+use super::{ConnectionId, Shard, Turn, connect::lower, replay::Live, respond::Violation};
 use crate::{
     session::{FilterId, HeldSubscription, SessionKey},
     topic::Subscriber,
@@ -26,6 +28,8 @@ pub(super) struct PendingSubscribe {
     replays: Vec<Box<str>>,
     /// The highest barrier of its filters.
     barrier: u64,
+    /// Of each shard, the last retained publish that may not have come live: all later ones do.
+    pub(super) live_after: Vec<u64>,
 }
 
 impl Shard {
@@ -44,7 +48,9 @@ impl Shard {
             reasons: SmallVec::new(),
             replays: Vec::new(),
             barrier: 0,
+            live_after: self.interest.stamps(),
         };
+        pending.live_after[self.id.index()] = self.retained.stamps();
         for (filter, options) in &subscribe.filters {
             let reason = match self.refusal_of_filter(session, *filter) {
                 Some(reason) => reason,
@@ -183,11 +189,13 @@ impl Shard {
             properties: AckProperties::default(),
         };
         self.write(id, &Packet::SubAck(suback), turn);
+        let live_after: Rc<[u64]> = pending.live_after.into();
         for pattern in pending.replays {
             if let Some(filter) = self.subscriptions.find(&pattern)
                 && self.holds(pending.session, filter)
             {
-                self.replays.begin(pending.session, filter, pattern);
+                let live = Live { connection: id, after: Rc::clone(&live_after) };
+                self.replays.begin(pending.session, filter, pattern, live);
             }
         }
         self.pump_replays(pending.session, turn);
