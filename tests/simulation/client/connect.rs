@@ -1,0 +1,257 @@
+//! CONNECT, and what comes of it.
+
+use std::num::{NonZeroU16, NonZeroU32};
+
+use skein_protocol::{
+    Connect, ConnectProperties, Packet, QoS, TopicName, Version, Will, WillProperties,
+    properties::UserProperties,
+};
+
+use super::{Client, Conversation, Leftover, Stage};
+use crate::{
+    alphabet::TOPICS,
+    link::{ConnectFacts, LinkId, Owner, Said, WillFacts},
+    oracle::Facts,
+    plan::Feature,
+    scene::Scene,
+};
+
+impl Client {
+    /// Connects as the dice say.
+    pub(super) fn connect(&mut self, scene: &mut Scene) {
+        let clean = if self.likes_clean { 7 } else { 1 };
+        let clean_start = scene.draw.chance(clean, 8);
+        let expiry_s = match scene.plan.does(Feature::SessionExpiry, &mut scene.draw, 3, 4) {
+            true => scene.draw.pick(&[0, 1, 2, 5, 60]),
+            false if self.likes_clean => 0,
+            false => u32::MAX,
+        };
+        let will = scene.plan.does(Feature::Wills, &mut scene.draw, 1, 2);
+        self.connect_as(clean_start, expiry_s, will, scene);
+    }
+
+    /// Connects to its session, if it still has one.
+    pub(crate) fn connect_to_resume(&mut self, scene: &mut Scene) {
+        self.connect_as(false, u32::MAX, false, scene);
+    }
+
+    fn connect_as(&mut self, clean_start: bool, expiry_s: u32, has_will: bool, scene: &mut Scene) {
+        let is_v5 = self.is_v5();
+        // An empty client id needs a clean start before 5.0.
+        let clean_start = clean_start || (self.name.is_empty() && !is_v5);
+        let draw = &mut scene.draw;
+        let small = scene.plan.does(Feature::SmallPackets, draw, 1, 3);
+        let alias_max = match is_v5 && scene.plan.has(Feature::Aliases) {
+            true => draw.pick(&[0, 1, 2, 10]),
+            false => 0,
+        };
+        let mut facts = ConnectFacts {
+            name: self.name.clone(),
+            is_v5,
+            clean_start,
+            expiry_s,
+            keep_alive_s: match scene.plan.has(Feature::KeepAlive) {
+                true => draw.pick(&[0, 1, 2, 60]),
+                false => 0,
+            },
+            receive_maximum: if is_v5 { draw.pick(&[1, 2, 3, 10, 65_535]) } else { 65_535 },
+            packet_bytes_max: if is_v5 && small { draw.pick(&[100, 300]) } else { usize::MAX },
+            alias_max,
+            will: None,
+        };
+        let message = has_will.then(|| draw_will(scene));
+        facts.will = message.map(|message| WillFacts {
+            message,
+            delay_s: if is_v5 { scene.draw.pick(&[0, 0, 1, 3, 30]) } else { 0 },
+        });
+        let bytes = self.encode(&facts, scene);
+        let most = scene.plan.settings.limits.keep_alive_s_max;
+        if is_v5 && most > 0 && (facts.keep_alive_s == 0 || facts.keep_alive_s > most) {
+            // The CONNACK will say so.
+            facts.keep_alive_s = most;
+        }
+        let id = scene.dial(Owner::Client(self.number));
+        scene.log.note(|| format!("{} connects on {id:?}: {facts:?}", self.name));
+        let link = scene.link_mut(id);
+        link.facts = Some(facts);
+        link.say(&bytes, Said::Connect);
+        self.link = Some(id);
+        self.stage = Stage::Connecting;
+        self.conversation = Conversation::default();
+    }
+
+    fn encode(&self, facts: &ConnectFacts, scene: &Scene) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let message = facts.will.map(|will| scene.oracle.facts(will.message));
+        let pairs = message.and_then(|m| m.properties.as_ref()).map(|p| p.pairs());
+        let pairs = pairs.unwrap_or_default();
+        let will = message.zip(facts.will).map(|(message, will)| {
+            let mut properties = WillProperties {
+                message_expiry_s: message.expiry_s,
+                delay_interval_s: Some(will.delay_s),
+                ..WillProperties::default()
+            };
+            if let Some(known) = &message.properties {
+                let mut all = skein_protocol::PublishProperties::default();
+                known.fill(&[], &mut all);
+                properties.payload_format = all.payload_format;
+                properties.content_type = all.content_type;
+                properties.response_topic = all.response_topic;
+                properties.correlation_data = all.correlation_data;
+                properties.user_properties = UserProperties::from_pairs(&pairs);
+            }
+            Will {
+                topic: TopicName::assume_valid(TOPICS[message.topic.unwrap_or_default()]),
+                payload: &message.payload,
+                qos: QoS::try_from(message.qos).unwrap_or_default(),
+                retain: message.retain,
+                properties,
+            }
+        });
+        let connect = Connect {
+            version: self.version,
+            clean_start: facts.clean_start,
+            keep_alive_s: facts.keep_alive_s,
+            client_id: &facts.name,
+            will,
+            user_name: None,
+            password: None,
+            properties: ConnectProperties {
+                session_expiry_s: Some(facts.expiry_s),
+                receive_maximum: NonZeroU16::new(facts.receive_maximum as u16),
+                maximum_packet_size: u32::try_from(facts.packet_bytes_max)
+                    .ok()
+                    .and_then(NonZeroU32::new),
+                topic_alias_maximum: Some(facts.alias_max),
+                ..ConnectProperties::default()
+            },
+        };
+        Packet::Connect(connect).encode(self.version, &mut bytes);
+        bytes
+    }
+
+    /// Ends the session of this client id: a clean start that asks for no session.
+    pub(crate) fn end_session(name: &str, scene: &mut Scene) {
+        let facts = ConnectFacts {
+            name: name.to_owned(),
+            is_v5: true,
+            clean_start: true,
+            expiry_s: 0,
+            keep_alive_s: 0,
+            receive_maximum: 65_535,
+            packet_bytes_max: usize::MAX,
+            alias_max: 0,
+            will: None,
+        };
+        let connect = Connect {
+            version: Version::V5,
+            clean_start: true,
+            keep_alive_s: 0,
+            client_id: name,
+            will: None,
+            user_name: None,
+            password: None,
+            properties: ConnectProperties::default(),
+        };
+        let mut bytes = Vec::new();
+        Packet::Connect(connect).encode(Version::V5, &mut bytes);
+        let id = scene.dial(Owner::Hostile);
+        let link = scene.link_mut(id);
+        link.facts = Some(facts);
+        link.say(&bytes, Said::Connect);
+        link.finish();
+        link.is_abandoned = true;
+    }
+
+    /// Connects while the last connection still stands.
+    pub(super) fn connect_again(&mut self, scene: &mut Scene) {
+        if let Some(link) = self.link.take() {
+            let was_live = self.stage == Stage::Live;
+            let unread = std::mem::take(&mut self.conversation.unread);
+            let farewell = self.conversation.farewell;
+            self.leftovers.push(Leftover { link, unread, was_live, farewell });
+        }
+        self.forget_link();
+        if !self.name.is_empty() {
+            self.connect(scene);
+        }
+    }
+
+    /// Whether packets may be sent before CONNACK: not if something of an earlier connection has
+    /// to go first.
+    pub(super) fn may_pipeline(&self, scene: &Scene) -> bool {
+        let is_fresh = self.sent.iter().all(|sent| Some(sent.link) == self.link);
+        scene.plan.has(Feature::Pipelining) && is_fresh && !self.name.is_empty()
+    }
+
+    /// CONNACK came.
+    pub(super) fn on_connack(
+        &mut self,
+        id: LinkId,
+        connack: &skein_protocol::ConnAck<'_>,
+        scene: &mut Scene,
+    ) {
+        use crate::{oracle::violated, plan::Scarcity};
+        let reason = connack.reason as u8;
+        if reason != 0 {
+            if scene.plan.scarcity != Scarcity::TightQueues {
+                violated!("a model client may connect", "{} was told {reason:02x}", self.name);
+            }
+            return;
+        }
+        if self.stage != Stage::Connecting {
+            violated!("one CONNACK answers one CONNECT", "{}", self.name);
+        }
+        self.stage = Stage::Live;
+        if let Some(name) = connack.properties.assigned_client_id {
+            self.name = name.to_owned();
+        }
+        let properties = &connack.properties;
+        self.conversation.alias_max = properties.topic_alias_maximum.unwrap_or(0);
+        let is_first = !scene.link(id).is_resumed;
+        let has_flag = self.version != Version::V3_1;
+        if has_flag && connack.session_present == is_first {
+            violated!("session present is told", "{}: {}", self.name, connack.session_present);
+        }
+        // A 3.1 client is not told; a real one would go on with what it has.
+        self.resume(id, !is_first, scene);
+    }
+
+    /// Goes on with the session of earlier connections, or forgets it.
+    fn resume(&mut self, id: LinkId, is_present: bool, scene: &mut Scene) {
+        if !is_present {
+            self.sent.retain(|sent| sent.link == id);
+            self.received.clear();
+            return;
+        }
+        for place in 0..self.sent.len() {
+            let sent = self.sent[place];
+            if sent.link == id {
+                continue;
+            }
+            self.sent[place].link = id;
+            if sent.is_released {
+                self.send_pubrel(id, sent.packet_id, scene);
+            } else {
+                self.send_publish(id, &sent, true, scene);
+            }
+        }
+    }
+}
+
+fn draw_will(scene: &mut Scene) -> usize {
+    let plan = &scene.plan;
+    let facts = Facts {
+        topic: Some(scene.draw.below(TOPICS.len())),
+        qos: plan.draw_qos(&mut scene.draw),
+        retain: plan.does(Feature::Retained, &mut scene.draw, 1, 3),
+        expiry_s: plan
+            .does(Feature::MessageExpiry, &mut scene.draw, 1, 4)
+            .then(|| scene.draw.between(1, 20) as u32),
+        properties: None,
+        payload: Vec::new(),
+        is_will: true,
+    };
+    let has_properties = plan.does(Feature::Properties, &mut scene.draw, 1, 2);
+    scene.oracle.enter(facts, Some(12), has_properties)
+}

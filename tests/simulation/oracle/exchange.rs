@@ -1,0 +1,106 @@
+//! Packet ids towards a client: what each stands for, and when it is free again.
+
+use super::{Oracle, session::Session, violated};
+use crate::link::LinkId;
+
+/// One QoS 1 or 2 message on its way to a client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchange {
+    /// The message, if a model client made it.
+    message: Option<usize>,
+    qos: u8,
+    /// The connection its PUBLISH came on last.
+    link: LinkId,
+    /// The broker was given the PUBREC.
+    is_released: bool,
+}
+
+impl Session {
+    /// The broker was given what ends the exchange.
+    pub(super) fn finish_exchange(&mut self, packet_id: u16) {
+        self.exchanges.remove(&packet_id);
+    }
+
+    /// The broker was given the PUBREC.
+    pub(super) fn release_exchange(&mut self, packet_id: u16) {
+        if let Some(exchange) = self.exchanges.get_mut(&packet_id) {
+            exchange.is_released = true;
+        }
+    }
+}
+
+/// A PUBLISH with a packet id, as a client received it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbered {
+    pub(super) packet_id: u16,
+    pub(super) qos: u8,
+    pub(super) dup: bool,
+    pub(super) message: Option<usize>,
+    pub(super) link: LinkId,
+}
+
+impl Oracle {
+    /// A PUBLISH with a packet id arrived. True if it is one more copy of what arrived before.
+    pub(super) fn on_numbered(&mut self, number: usize, publish: &Numbered) -> bool {
+        let session = &mut self.sessions[number];
+        let name = &session.name;
+        let Numbered { packet_id, qos, dup, message, link } = *publish;
+        let is_resend = match session.exchanges.get(&packet_id) {
+            None => {
+                if dup && session.connections < 2 {
+                    violated!("DUP marks what was sent before", "{name} got id {packet_id} first");
+                }
+                false
+            }
+            Some(before) => {
+                check_resend(name, before, publish);
+                true
+            }
+        };
+        let exchange = Exchange { message, qos, link, is_released: false };
+        session.exchanges.insert(packet_id, exchange);
+        let open = session.exchanges.values().filter(|exchange| exchange.link == link).count();
+        if open > session.receive_maximum {
+            violated!(
+                "the receive maximum is kept",
+                "{} has {open} of {}",
+                session.name,
+                session.receive_maximum
+            );
+        }
+        is_resend
+    }
+
+    /// PUBREL arrived.
+    pub(crate) fn on_pubrel(&mut self, link: LinkId, session: Option<usize>, packet_id: u16) {
+        let Some(session) = session.map(|number| &self.sessions[number]) else {
+            violated!("PUBREL follows PUBREC", "{link:?} has no session");
+        };
+        if session.is_over || session.link != Some(link) {
+            return;
+        }
+        if !session.exchanges.get(&packet_id).is_some_and(|exchange| exchange.is_released) {
+            violated!("PUBREL follows PUBREC", "{} got it for {packet_id}", session.name);
+        }
+    }
+}
+
+fn check_resend(name: &str, before: &Exchange, publish: &Numbered) {
+    let Numbered { packet_id, qos, dup, message, link } = *publish;
+    if before.is_released {
+        violated!("PUBREL is never restarted from PUBLISH", "{name}, id {packet_id}");
+    }
+    if before.message != message || before.qos != qos {
+        violated!(
+            "a packet id is used for one message at a time",
+            "{name}, id {packet_id}: {:?} then {message:?}",
+            before.message
+        );
+    }
+    if before.link == link {
+        violated!("nothing is sent again on one connection", "{name}, id {packet_id}");
+    }
+    if !dup {
+        violated!("DUP marks what was sent before", "{name}, id {packet_id}");
+    }
+}

@@ -1,0 +1,104 @@
+//! A message was taken by the core: who must get it.
+
+use super::{At, Attempt, Oracle, replay::Write, violated};
+use crate::alphabet::is_share;
+
+impl Oracle {
+    /// The core takes a PUBLISH, or publishes a will.
+    pub(super) fn on_publish(&mut self, number: usize, publisher: usize, at: At) {
+        let message = &self.messages[number];
+        let facts = &message.facts;
+        let Some(topic) = facts.topic else { return };
+        if facts.qos == 2 && !message.attempts.is_empty() {
+            // Its packet id is held: acknowledged again, delivered never again.
+            return;
+        }
+        let retain = facts.retain;
+        let expires_at = facts.expiry_s.map(|s| at.now.plus(u64::from(s) * 1000));
+        let is_wanted = self.owe(number, topic, publisher, at);
+        let attempt = self.attempts.len();
+        self.attempts.push(Attempt {
+            message: number,
+            session: publisher,
+            step: at.step,
+            at: at.now,
+            expires_at,
+            is_wanted,
+        });
+        self.messages[number].attempts.push(attempt);
+        if retain {
+            let write = Write::new(number, publisher, self.epoch, expires_at);
+            self.note_write(topic, write, at.step);
+        }
+    }
+
+    /// Every session with a confirmed subscription is owed the message, every group as a whole.
+    /// True if there is any of them.
+    fn owe(&mut self, number: usize, topic: usize, publisher: usize, at: At) -> bool {
+        let (alphabet, facts) = (&self.alphabet, &self.messages[number].facts);
+        let mut is_wanted = false;
+        let mut groups = Vec::new();
+        for (of, session) in self.sessions.iter_mut().enumerate() {
+            if session.may_be_over(at.now) {
+                continue;
+            }
+            let mut granted = None;
+            let held = session.subs.iter().filter(|sub| sub.removed.is_none() && sub.is_confirmed);
+            for sub in held.filter(|sub| alphabet.matches(sub.filter, topic)) {
+                is_wanted = true;
+                if is_share(sub.filter) {
+                    groups.push(sub.filter);
+                } else if !(sub.no_local && of == publisher) {
+                    granted = granted.max(Some(sub.qos));
+                }
+            }
+            let Some(granted) = granted else { continue };
+            let survives = granted.min(facts.qos) > 0;
+            let is_empty = facts.payload.is_empty();
+            let fits = facts.packet_bytes() <= session.packet_bytes_max;
+            let is_reachable = survives || session.link.is_some();
+            // The will of a session that is ending reaches that session or not.
+            let is_own_will = facts.is_will && of == publisher;
+            if fits && is_reachable && !is_empty && !is_own_will {
+                session.owed.insert(number, survives);
+            }
+        }
+        groups.sort_unstable();
+        groups.dedup();
+        for filter in groups {
+            self.owe_group(filter, number, at);
+        }
+        is_wanted
+    }
+
+    /// A publisher received PUBACK or PUBREC.
+    pub(crate) fn on_accepted(&mut self, number: usize, reason: u8) {
+        let message = &mut self.messages[number];
+        let Some(_) = message.facts.topic else {
+            if reason != 0 && reason != 0x87 {
+                violated!("a denied topic is refused", "with {reason:#04x}");
+            }
+            return;
+        };
+        let attempts = &message.attempts;
+        if attempts.is_empty() {
+            violated!("an acknowledgement follows its message", "message {number} was not taken");
+        }
+        if reason >= 0x80 {
+            message.is_refused = attempts.len() == 1;
+            for session in &mut self.sessions {
+                session.owed.remove(&number);
+            }
+            for group in self.groups.values_mut() {
+                group.owed.remove(&number);
+            }
+            if self.scarcity != super::Scarcity::TightQueues {
+                violated!("nothing is refused without need", "{number} with {reason:#04x}");
+            }
+            return;
+        }
+        if reason == 0x10 && attempts.iter().all(|attempt| self.attempts[*attempt].is_wanted) {
+            violated!("0x10 means that nobody subscribed", "but somebody wanted message {number}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Retained messages: the last write of each topic, and who has a right to it.
+
+use std::collections::BTreeSet;
+
+use skein::shard::Time;
+
+use super::{At, Oracle, session::Session};
+use crate::link::{FilterFacts, LinkId};
+
+/// One retained publish: perhaps what is retained now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write {
+    pub(super) message: usize,
+    publisher: usize,
+    epoch: u64,
+    pub(super) expires_at: Option<Time>,
+    /// When a later write took its place for certain.
+    replaced_at: Option<u64>,
+}
+
+/// A SUBSCRIBE gives a right to the retained messages of its filter, each once.
+#[derive(Clone, Debug)]
+pub(super) struct Right {
+    pub(super) filter: usize,
+    qos: u8,
+    no_local: bool,
+    since: At,
+    /// The SUBSCRIBE that gave it.
+    asked: (LinkId, u16),
+    /// SUBACK was seen.
+    is_answered: bool,
+    topics_seen: BTreeSet<usize>,
+    /// Its connection was lost: what came with QoS 0 may be lost.
+    pub(super) is_broken: bool,
+    pub(super) is_unsubscribed: bool,
+}
+
+impl Write {
+    pub(super) fn new(
+        message: usize,
+        publisher: usize,
+        epoch: u64,
+        expires_at: Option<Time>,
+    ) -> Self {
+        Self { message, publisher, epoch, expires_at, replaced_at: None }
+    }
+}
+
+impl Right {
+    pub(super) fn answer(&mut self, asked: (LinkId, u16)) {
+        self.is_answered |= self.asked == asked;
+    }
+
+    pub(super) fn new(facts: &FilterFacts, qos: u8, asked: (LinkId, u16), since: At) -> Self {
+        Self {
+            filter: facts.filter,
+            qos,
+            no_local: facts.no_local,
+            since,
+            asked,
+            is_answered: false,
+            topics_seen: BTreeSet::new(),
+            is_broken: false,
+            is_unsubscribed: false,
+        }
+    }
+}
+
+impl Oracle {
+    /// The order of two writes is known if one session published both, or everything was at rest
+    /// between them.
+    pub(super) fn note_write(&mut self, topic: usize, write: Write, step: u64) {
+        let writes = &mut self.writes[topic];
+        for other in writes.iter_mut().filter(|other| other.replaced_at.is_none()) {
+            if other.publisher == write.publisher || other.epoch < write.epoch {
+                other.replaced_at = Some(step);
+            }
+        }
+        writes.push(write);
+    }
+
+    /// What may be retained for a topic now.
+    pub(super) fn retained(&self, topic: usize) -> impl Iterator<Item = &Write> {
+        self.writes[topic].iter().filter(|write| write.replaced_at.is_none())
+    }
+
+    /// A message with RETAIN arrived that is not live: is it what the session asked for? Takes the
+    /// right to it if so.
+    pub(super) fn take_replay(
+        &mut self,
+        number: usize,
+        message: usize,
+        topic: usize,
+        qos: u8,
+    ) -> Result<(), String> {
+        let facts = &self.messages[message].facts;
+        if !facts.retain {
+            return Err("it is not retained".to_owned());
+        }
+        let newest = self.messages[message].attempts.last().copied().unwrap_or_default();
+        let publisher = self.attempts[newest].session;
+        let writes = &self.writes[topic];
+        let session = &self.sessions[number];
+        let mut reason = "no SUBSCRIBE asked for it";
+        for (place, right) in session.rights.iter().enumerate() {
+            if !self.alphabet.matches(right.filter, topic) {
+                continue;
+            }
+            let was_retained = writes.iter().any(|write| {
+                let is_current = write.replaced_at.is_none_or(|at| at > right.since.step);
+                let is_fresh = write.expires_at.is_none_or(|at| at > right.since.now);
+                write.message == message && is_current && is_fresh
+            });
+            let since = right.since.step;
+            reason = if right.topics_seen.contains(&topic) {
+                "it was sent upon that SUBSCRIBE before"
+            } else if !was_retained {
+                "it was not retained any more when that SUBSCRIBE came"
+            } else if qos > right.qos.min(facts.qos) {
+                "its QoS is too high"
+            } else if session.had_newer(publisher, topic, qos, newest, since) {
+                "a newer one was delivered live after that SUBSCRIBE"
+            } else {
+                self.sessions[number].rights[place].topics_seen.insert(topic);
+                return Ok(());
+            };
+        }
+        Err(reason.to_owned())
+    }
+
+    /// At rest whoever is connected has received all that its SUBSCRIBE asked for.
+    pub(super) fn check_rights(&mut self, at: At) {
+        for number in 0..self.sessions.len() {
+            if self.sessions[number].is_over || self.sessions[number].link.is_none() {
+                continue;
+            }
+            let rights = std::mem::take(&mut self.sessions[number].rights);
+            for right in rights.iter().filter(|right| !right.is_unsubscribed) {
+                self.check_right(number, right, at);
+            }
+        }
+    }
+
+    fn check_right(&mut self, number: usize, right: &Right, at: At) {
+        for topic in 0..self.writes.len() {
+            if !self.alphabet.matches(right.filter, topic) {
+                continue;
+            }
+            let mut writes = self.retained(topic);
+            let (Some(write), None) = (writes.next().copied(), writes.next()) else { continue };
+            drop(writes);
+            let message = write.message;
+            if self.must_be_seen(&self.sessions[number], right, &write, at) {
+                let name = self.sessions[number].name.clone();
+                let survives = right.qos.min(self.messages[message].facts.qos) > 0;
+                self.miss(message, survives, || format!("{name} upon its SUBSCRIBE"));
+            }
+        }
+    }
+
+    fn must_be_seen(&self, session: &Session, right: &Right, write: &Write, at: At) -> bool {
+        let facts = &self.messages[write.message].facts;
+        let is_deleted = facts.payload.is_empty();
+        let has_expired = write.expires_at.is_some_and(|end| end <= at.now);
+        let is_own = self.sessions[write.publisher].name == session.name && right.no_local;
+        let fits = facts.packet_bytes() <= session.packet_bytes_max;
+        let survives = right.qos.min(facts.qos) > 0;
+        let may_be_lost = right.is_broken && !(survives && right.is_answered);
+        let was_seen =
+            session.received.get(&write.message).is_some_and(|step| *step > right.since.step);
+        !is_deleted && !has_expired && !is_own && fits && !may_be_lost && !was_seen
+    }
+}

@@ -1,0 +1,294 @@
+//! Sessions: when each began, who is connected to it, when it ends.
+
+use std::collections::BTreeMap;
+
+use skein::shard::Time;
+
+use super::{
+    At, Oracle, delivery::Course, exchange::Exchange, replay::Right, subscription::Sub, violated,
+};
+use crate::link::{ConnectFacts, Link, LinkId};
+
+/// One session of one client id, from its beginning to its end.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) name: String,
+    pub(super) shard: usize,
+    pub(super) is_v5: bool,
+    pub(super) link: Option<LinkId>,
+    /// How many connections it has had.
+    pub(super) connections: usize,
+    pub(super) connected_at: Time,
+    expiry_s: u32,
+    /// When it ends; only while it has no connection.
+    pub(super) ends_at: Option<Time>,
+    pub(super) is_over: bool,
+    /// The will of this connection, by its message, and its delay.
+    pub(super) will: Option<(usize, u32)>,
+    /// DISCONNECT was heard: whether the will is to be published.
+    goodbye: Option<bool>,
+    pub(super) packet_bytes_max: usize,
+    pub(super) receive_maximum: usize,
+    pub(super) alias_max: u16,
+    pub(super) subs: Vec<Sub>,
+    /// Messages that must arrive; whether also over a lost connection.
+    pub(super) owed: BTreeMap<usize, bool>,
+    /// When each message arrived last, by step.
+    pub(super) received: BTreeMap<usize, u64>,
+    /// How far each course of messages has come.
+    pub(super) courses: BTreeMap<Course, usize>,
+    /// When each course last moved, by step.
+    pub(super) last_live: BTreeMap<Course, u64>,
+    /// How often each message came as a live one, or as one that may be.
+    pub(super) copies: BTreeMap<usize, usize>,
+    pub(super) exchanges: BTreeMap<u16, Exchange>,
+    pub(super) rights: Vec<Right>,
+    /// SUBSCRIBEs without SUBACK: the connection, the packet id, and their subscriptions.
+    pub(super) unconfirmed: Vec<(LinkId, u16, Vec<usize>)>,
+    /// UNSUBSCRIBEs without UNSUBACK: whether each filter was subscribed.
+    pub(super) unsubscribing: Vec<Vec<bool>>,
+}
+
+impl Session {
+    /// Whether the session may be over already: its time has come.
+    pub(super) fn may_be_over(&self, now: Time) -> bool {
+        self.is_over || (self.link.is_none() && self.ends_at.is_some_and(|at| at <= now))
+    }
+
+    pub(super) fn say_goodbye(&mut self, publishes_will: bool, expiry_s: Option<u32>, most: u32) {
+        self.goodbye = Some(publishes_will);
+        if let Some(expiry_s) = expiry_s {
+            self.expiry_s = expiry_s.min(most);
+        }
+    }
+
+    fn connect(&mut self, id: LinkId, facts: &ConnectFacts, expiry_s: u32, now: Time) {
+        self.link = Some(id);
+        self.is_v5 = facts.is_v5;
+        self.connections += 1;
+        self.connected_at = now;
+        self.expiry_s = expiry_s;
+        self.ends_at = None;
+        self.goodbye = None;
+        self.will = facts.will.map(|will| (will.message, will.delay_s));
+        self.packet_bytes_max = facts.packet_bytes_max;
+        self.receive_maximum = facts.receive_maximum;
+        self.alias_max = facts.alias_max;
+        self.unconfirmed.clear();
+        self.unsubscribing.clear();
+    }
+
+    fn new(name: &str, shard: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            shard,
+            is_v5: false,
+            link: None,
+            connections: 0,
+            connected_at: Time::from_millis(0),
+            expiry_s: 0,
+            ends_at: None,
+            is_over: false,
+            will: None,
+            goodbye: None,
+            packet_bytes_max: 0,
+            receive_maximum: 0,
+            alias_max: 0,
+            subs: Vec::new(),
+            owed: BTreeMap::new(),
+            received: BTreeMap::new(),
+            courses: BTreeMap::new(),
+            last_live: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+            rights: Vec::new(),
+            unconfirmed: Vec::new(),
+            unsubscribing: Vec::new(),
+        }
+    }
+}
+
+impl Oracle {
+    /// The core says that a connection is the one of its client id now.
+    pub(crate) fn on_established(
+        &mut self,
+        id: LinkId,
+        links: &mut [Link],
+        name: &str,
+        shard: usize,
+        is_resumed: bool,
+        at: At,
+    ) {
+        let Some(facts) = links[id.0].facts.clone() else { return };
+        if self.early_will.as_deref() == Some(name) && !is_resumed {
+            self.early_will = None;
+        }
+        let before = self.by_name.get(name).copied().filter(|s| !self.sessions[*s].is_over);
+        if let Some(before) = before {
+            self.check_resumption(before, &facts, is_resumed, shard, at);
+        } else if is_resumed {
+            violated!("a session begins once", "{name} resumed a session that never was");
+        }
+        let expiry_s = self.granted_expiry_s(&facts);
+        let session = match before {
+            Some(before) if is_resumed => before,
+            before => {
+                if let Some(before) = before {
+                    self.end_session(before, at);
+                }
+                self.sessions.push(Session::new(name, shard));
+                self.by_name.insert(name.to_owned(), self.sessions.len() - 1);
+                self.sessions.len() - 1
+            }
+        };
+        self.forget_due_will(session, at);
+        self.sessions[session].connect(id, &facts, expiry_s, at.now);
+        links[id.0].session = Some(session);
+    }
+
+    /// Whether a session goes on, and where, is as it must be.
+    fn check_resumption(
+        &self,
+        before: usize,
+        facts: &ConnectFacts,
+        is_resumed: bool,
+        shard: usize,
+        at: At,
+    ) {
+        let session = &self.sessions[before];
+        if let Some(old) = session.link {
+            violated!(
+                "one live connection for each client id",
+                "{} is connected by {old:?} and again",
+                session.name
+            );
+        }
+        if !is_resumed {
+            if !facts.clean_start && !session.may_be_over(at.now) {
+                violated!("a session lasts until its expiry", "{} began anew", session.name);
+            }
+            return;
+        }
+        let is_surely_over = session.ends_at.is_some_and(|end| end <= self.ticked[session.shard]);
+        if facts.clean_start {
+            violated!("a clean start ends the session", "{} was resumed", session.name);
+        }
+        if is_surely_over {
+            violated!("a session ends at its expiry", "{} was resumed", session.name);
+        }
+        if session.shard != shard {
+            violated!(
+                "a session has one home",
+                "{} moved from {} to {shard}",
+                session.name,
+                session.shard
+            );
+        }
+    }
+
+    fn granted_expiry_s(&self, facts: &ConnectFacts) -> u32 {
+        let asked = match (facts.is_v5, facts.clean_start) {
+            (true, _) => facts.expiry_s,
+            (false, true) => 0,
+            (false, false) => self.session_expiry_v3_s,
+        };
+        asked.min(self.session_expiry_s_max)
+    }
+
+    /// The core has forgotten a connection.
+    pub(crate) fn on_close(&mut self, id: LinkId, links: &[Link], now: Time, step: u64) {
+        let Some(number) = links[id.0].session else { return };
+        let session = &mut self.sessions[number];
+        if session.link != Some(id) {
+            violated!("a connection is closed once", "{id:?} of {}", session.name);
+        }
+        session.link = None;
+        // What left with QoS 0 is lost with its connection.
+        session.owed.retain(|_, survives| *survives);
+        for right in &mut session.rights {
+            right.is_broken = true;
+        }
+        session.ends_at = match session.expiry_s {
+            u32::MAX => None,
+            expiry_s => Some(now.plus(u64::from(expiry_s) * 1000)),
+        };
+        let (will, publishes) = (session.will.take(), session.goodbye.unwrap_or(true));
+        let is_over = session.expiry_s == 0;
+        let expiry_s = session.expiry_s;
+        let shares = session.shares().collect::<Vec<_>>();
+        for filter in shares {
+            self.disturb_group(filter, step);
+        }
+        if let Some((message, delay_s)) = will.filter(|_| publishes) {
+            let due = now.plus(u64::from(delay_s.min(expiry_s)) * 1000);
+            self.owe_will(number, message, due, now);
+        }
+        if is_over {
+            self.end_session(number, At { now, step });
+        }
+    }
+
+    /// The session is over: nothing of it remains.
+    pub(super) fn end_session(&mut self, number: usize, at: At) {
+        let session = &mut self.sessions[number];
+        session.is_over = true;
+        session.owed.clear();
+        session.rights.clear();
+        session.exchanges.clear();
+        let active: Vec<Sub> =
+            session.subs.iter().filter(|sub| sub.removed.is_none()).cloned().collect();
+        for sub in &mut session.subs {
+            sub.removed.get_or_insert(at.step);
+        }
+        for sub in active.iter().filter(|sub| crate::alphabet::is_share(sub.filter)) {
+            self.leave_group(sub, true, at.step);
+        }
+    }
+
+    /// Sessions whose time is over, for certain.
+    pub(super) fn expire_sessions(&mut self, at: At) {
+        for number in 0..self.sessions.len() {
+            let session = &self.sessions[number];
+            let is_past = session.ends_at.is_some_and(|end| end <= self.ticked[session.shard]);
+            if !session.is_over && session.link.is_none() && is_past {
+                self.end_session(number, at);
+            }
+        }
+    }
+
+    /// The newest session of a client id that is not over for certain.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let is_live = |number: &usize| !self.sessions[*number].is_over;
+        self.by_name.iter().filter(|(_, number)| is_live(number)).map(|(n, _)| n.clone()).collect()
+    }
+
+    /// A connection was closed for its silence.
+    pub(crate) fn on_silence(&self, link: &Link, is_refused: bool, now: Time) {
+        let Some(facts) = &link.facts else { return };
+        let silence_ms = self.keep_alive_ms(facts);
+        if now.since(link.heard_at) < silence_ms {
+            violated!(
+                "silence is one and a half times the keep alive",
+                "closed after {} ms of {silence_ms}",
+                now.since(link.heard_at)
+            );
+        }
+        if is_refused {
+            violated!(
+                "nobody is closed for a silence that is ours",
+                "what the client said was not read for {} ms",
+                now.since(link.heard_at)
+            );
+        }
+    }
+
+    fn keep_alive_ms(&self, facts: &ConnectFacts) -> u64 {
+        u64::from(facts.keep_alive_s) * 1500
+    }
+
+    /// The session of a link, for those who act for its client.
+    pub(crate) fn home_of(&self, name: &str) -> Option<usize> {
+        let session = &self.sessions[*self.by_name.get(name)?];
+        (!session.is_over).then_some(session.shard)
+    }
+}

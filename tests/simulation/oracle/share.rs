@@ -1,0 +1,141 @@
+//! Shared subscriptions: each message goes to one member.
+
+use std::collections::BTreeMap;
+
+use super::{At, Oracle, subscription::Sub, violated};
+
+/// What a group is owed of one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupOwed {
+    since: u64,
+    /// With QoS 1 or 2 to whichever member, so that it outlives their connections.
+    survives: bool,
+}
+
+/// The members of one shared subscription together.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) owed: BTreeMap<usize, GroupOwed>,
+    delivered: BTreeMap<usize, usize>,
+    /// When a member's session ended: what it held may have gone to another.
+    ends: Vec<u64>,
+    /// When members or their connections last changed.
+    disturbed_at: u64,
+}
+
+impl Oracle {
+    fn members(&self, filter: usize) -> impl Iterator<Item = (usize, &Sub)> {
+        let sessions = self.sessions.iter().enumerate().filter(|(_, session)| !session.is_over);
+        sessions.flat_map(move |(number, session)| {
+            session.held().filter(move |sub| sub.filter == filter).map(move |sub| (number, sub))
+        })
+    }
+
+    pub(super) fn owe_group(&mut self, filter: usize, number: usize, at: At) {
+        let facts = &self.messages[number].facts;
+        let fits = self
+            .members(filter)
+            .all(|(of, _)| facts.packet_bytes() <= self.sessions[of].packet_bytes_max);
+        let survives = facts.qos > 0 && self.members(filter).all(|(_, sub)| sub.qos > 0);
+        let all_connected = self.members(filter).all(|(of, _)| self.sessions[of].link.is_some());
+        if !fits || facts.payload.is_empty() || !(survives || all_connected) {
+            return;
+        }
+        let owed = GroupOwed { since: at.step, survives };
+        self.groups.entry(filter).or_default().owed.insert(number, owed);
+    }
+
+    /// A member's connection was lost.
+    pub(super) fn disturb_group(&mut self, filter: usize, step: u64) {
+        self.groups.entry(filter).or_default().disturbed_at = step;
+    }
+
+    pub(super) fn join_group(&mut self, filter: usize, qos: u8, step: u64) {
+        self.disturb_group(filter, step);
+        if qos == 0 {
+            for owed in self.groups.entry(filter).or_default().owed.values_mut() {
+                owed.survives = false;
+            }
+        }
+    }
+
+    /// A member unsubscribed, or its session ended.
+    pub(super) fn leave_group(&mut self, left: &Sub, has_ended: bool, step: u64) {
+        let filter = left.filter;
+        self.disturb_group(filter, step);
+        let has_members = self.members(filter).any(|(_, sub)| sub.is_confirmed);
+        let messages = &self.messages;
+        let Some(group) = self.groups.get_mut(&filter) else { return };
+        if has_ended {
+            group.ends.push(step);
+        }
+        // Of QoS 2, what was in flight belonged to that member alone [MQTT-4.8.2-5].
+        let is_lost = |number: &usize| messages[*number].facts.qos == 2 && left.qos == 2;
+        group.owed.retain(|number, _| has_members && !(has_ended && is_lost(number)));
+    }
+
+    /// A member received a message: is it another one's, or received before? Takes it if not.
+    pub(super) fn take_for_group(&mut self, filter: usize, number: usize) -> Result<(), String> {
+        let attempts = &self.messages[number].attempts;
+        let Some(first) = attempts.first().map(|attempt| self.attempts[*attempt].step) else {
+            return Err("it was never published".to_owned());
+        };
+        let group = self.groups.entry(filter).or_default();
+        let ends = group.ends.iter().filter(|end| **end > first).count();
+        let delivered = group.delivered.entry(number).or_default();
+        if *delivered >= attempts.len() + ends {
+            return Err(format!("the group had it {delivered} times"));
+        }
+        *delivered += 1;
+        group.owed.remove(&number);
+        Ok(())
+    }
+
+    /// At rest each message is with a member, or waits for one that is not connected.
+    pub(super) fn check_groups(&mut self, at: At, is_last: bool) {
+        let filters: Vec<usize> = self.groups.keys().copied().collect();
+        for filter in filters {
+            let everybody_is_here = self
+                .sessions
+                .iter()
+                .filter(|session| session.subs.iter().any(|sub| sub.filter == filter))
+                .all(|session| session.is_over || session.link.is_some());
+            let Some(group) = self.groups.get_mut(&filter) else { continue };
+            let disturbed_at = group.disturbed_at;
+            let mut missing = Vec::new();
+            group.owed.retain(|number, owed| {
+                let is_due = match owed.survives {
+                    true => everybody_is_here || is_last,
+                    false => disturbed_at < owed.since,
+                };
+                if is_due {
+                    missing.push((*number, owed.survives));
+                }
+                owed.survives && !is_due
+            });
+            for (number, survives) in missing {
+                if !self.has_expired(number, at.now) {
+                    let filter = crate::alphabet::FILTERS[filter];
+                    self.miss(number, survives, || format!("the group of {filter}"));
+                }
+            }
+        }
+    }
+
+    /// A message did not arrive, and no promise is broken only if a limit explains it.
+    pub(super) fn miss(&mut self, number: usize, survives: bool, who: impl FnOnce() -> String) {
+        use super::Scarcity;
+        let facts = &self.messages[number].facts;
+        let may_be_dropped = match self.scarcity {
+            Scarcity::Ample => false,
+            // With a full outbox or a slow consumer, QoS 0 is dropped and counted.
+            Scarcity::TightOutboxes => !survives,
+            Scarcity::TightQueues => true,
+        };
+        if !may_be_dropped {
+            let who = who();
+            violated!("what is acknowledged is delivered", "{who} did not get {number}: {facts:?}");
+        }
+        self.tally.missing += 1;
+    }
+}

@@ -1,0 +1,188 @@
+//! Subscriptions: what each session holds and held.
+
+use super::{At, Oracle, replay::Right, session::Session, violated};
+use crate::{
+    alphabet::{Alphabet, is_share},
+    link::{FilterFacts, LinkId},
+};
+
+/// One subscription, from a SUBSCRIBE to what replaced or removed it.
+#[derive(Clone, Debug)]
+pub(super) struct Sub {
+    pub(super) filter: usize,
+    /// The granted QoS.
+    pub(super) qos: u8,
+    pub(super) no_local: bool,
+    pub(super) retain_as_published: bool,
+    pub(super) identifier: Option<u32>,
+    pub(super) added: u64,
+    pub(super) removed: Option<u64>,
+    /// A SUBACK was seen for this filter, or everything was at rest since.
+    pub(super) is_confirmed: bool,
+}
+
+impl Session {
+    /// What it holds now.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Sub> {
+        self.subs.iter().filter(|sub| sub.removed.is_none())
+    }
+
+    /// The shared subscriptions it holds, by filter.
+    pub(super) fn shares(&self) -> impl Iterator<Item = usize> + '_ {
+        self.held().map(|sub| sub.filter).filter(|filter| is_share(*filter))
+    }
+
+    /// What it holds now or has held after `step`, not shared, and the topic matches.
+    pub(super) fn held_since(&self, step: u64, topic: usize, alphabet: &Alphabet) -> Vec<&Sub> {
+        let matches = |sub: &&Sub| {
+            sub.removed.is_none_or(|removed| removed > step)
+                && !is_share(sub.filter)
+                && alphabet.matches(sub.filter, topic)
+        };
+        self.subs.iter().filter(matches).collect()
+    }
+}
+
+impl Oracle {
+    pub(super) fn on_subscribe(
+        &mut self,
+        number: usize,
+        link: LinkId,
+        packet_id: u16,
+        filters: &[FilterFacts],
+        at: At,
+    ) {
+        let mut added = Vec::new();
+        for facts in filters {
+            added.push(self.add_sub(number, facts, (link, packet_id), at));
+        }
+        self.sessions[number].unconfirmed.push((link, packet_id, added));
+        self.reconsider(number);
+    }
+
+    fn add_sub(
+        &mut self,
+        number: usize,
+        facts: &FilterFacts,
+        asked: (LinkId, u16),
+        at: At,
+    ) -> usize {
+        let qos = facts.qos.min(self.maximum_qos);
+        let session = &mut self.sessions[number];
+        let old =
+            session.subs.iter_mut().find(|sub| sub.removed.is_none() && sub.filter == facts.filter);
+        let was_confirmed = old.as_ref().is_some_and(|old| old.is_confirmed);
+        let was_held = old.is_some();
+        if let Some(old) = old {
+            old.removed = Some(at.step);
+        }
+        session.subs.push(Sub {
+            filter: facts.filter,
+            qos,
+            no_local: facts.no_local,
+            retain_as_published: facts.retain_as_published,
+            identifier: facts.identifier,
+            added: at.step,
+            removed: None,
+            is_confirmed: was_confirmed,
+        });
+        let sends_retained = match facts.retain_handling {
+            0 => true,
+            1 => !was_held,
+            _ => false,
+        };
+        if is_share(facts.filter) {
+            self.join_group(facts.filter, qos, at.step);
+        } else if sends_retained {
+            session.rights.push(Right::new(facts, qos, asked, at));
+        }
+        self.sessions[number].subs.len() - 1
+    }
+
+    pub(super) fn on_unsubscribe(&mut self, number: usize, filters: &[usize], at: At) {
+        let mut were_held = Vec::new();
+        for filter in filters {
+            let session = &mut self.sessions[number];
+            let held =
+                session.subs.iter_mut().find(|sub| sub.removed.is_none() && sub.filter == *filter);
+            were_held.push(held.is_some());
+            let Some(held) = held else { continue };
+            held.removed = Some(at.step);
+            let sub = held.clone();
+            for right in session.rights.iter_mut().filter(|right| right.filter == *filter) {
+                right.is_unsubscribed = true;
+            }
+            if is_share(*filter) {
+                self.leave_group(&sub, false, at.step);
+            }
+        }
+        self.sessions[number].unsubscribing.push(were_held);
+        self.reconsider(number);
+    }
+
+    /// Subscriptions changed: what is on its way may not reach the session any more, or in another
+    /// way.
+    fn reconsider(&mut self, number: usize) {
+        let (alphabet, messages) = (&self.alphabet, &self.messages);
+        let session = &mut self.sessions[number];
+        let held: Vec<Sub> = session.held().filter(|sub| !is_share(sub.filter)).cloned().collect();
+        session.owed.retain(|message, survives| {
+            let Some(topic) = messages[*message].facts.topic else { return false };
+            let matching = held.iter().filter(|sub| {
+                sub.is_confirmed && !sub.no_local && alphabet.matches(sub.filter, topic)
+            });
+            let granted = matching.map(|sub| sub.qos).max();
+            *survives &= granted.is_some_and(|qos| qos > 0);
+            granted.is_some()
+        });
+    }
+
+    /// A client received SUBACK.
+    pub(crate) fn on_suback(
+        &mut self,
+        link: LinkId,
+        session: Option<usize>,
+        packet_id: u16,
+        reasons: &[u8],
+    ) {
+        let Some(number) = session else {
+            violated!("SUBACK answers a SUBSCRIBE", "{link:?} has no session");
+        };
+        let session = &mut self.sessions[number];
+        let place =
+            session.unconfirmed.iter().position(|(on, id, _)| *on == link && *id == packet_id);
+        let Some(place) = place else {
+            if session.link == Some(link) {
+                violated!("SUBACK answers a SUBSCRIBE", "{} got {packet_id}", session.name);
+            }
+            return;
+        };
+        let (_, _, subs) = session.unconfirmed.remove(place);
+        let granted: Vec<u8> = subs.iter().map(|sub| session.subs[*sub].qos).collect();
+        if granted != reasons {
+            violated!("SUBACK grants", "{}: {reasons:?} for {granted:?}", session.name);
+        }
+        for right in &mut session.rights {
+            right.answer((link, packet_id));
+        }
+        for sub in subs {
+            let sub = &mut session.subs[sub];
+            sub.is_confirmed |= sub.removed.is_none();
+        }
+    }
+
+    /// A client received UNSUBACK; before 5.0 it says nothing.
+    pub(crate) fn on_unsuback(&mut self, link: LinkId, session: Option<usize>, reasons: &[u8]) {
+        let session = session.map(|number| &mut self.sessions[number]);
+        let Some(session) = session.filter(|session| session.link == Some(link)) else { return };
+        if session.unsubscribing.is_empty() {
+            violated!("UNSUBACK answers an UNSUBSCRIBE", "{}", session.name);
+        }
+        let were_held = session.unsubscribing.remove(0);
+        let expected: Vec<u8> =
+            were_held.iter().map(|was_held| if *was_held { 0x00 } else { 0x11 }).collect();
+        if session.is_v5 && expected != reasons {
+            violated!("UNSUBACK tells", "{}: {reasons:02x?}, not {expected:02x?}", session.name);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What all actors of a world share: time, dice, links, the oracle and the log.
+
+use std::collections::VecDeque;
+
+use skein::shard::Time;
+
+use crate::{
+    draw::Draw,
+    link::{Link, LinkId, Owner},
+    oracle::{At, Oracle},
+    plan::Plan,
+};
+
+/// Lines that are kept for a failing seed.
+const LINES_MAX: usize = 400;
+
+/// The last things that happened, for a seed that is replayed.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) is_on: bool,
+    pub(crate) is_loud: bool,
+    pub(crate) lines: VecDeque<String>,
+}
+
+impl Log {
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        if !self.is_on {
+            return;
+        }
+        let mut line = line();
+        if line.len() > 600 {
+            line = format!("{}…", line.chars().take(600).collect::<String>());
+        }
+        if self.is_loud {
+            println!("{line}");
+        }
+        if self.lines.len() == LINES_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+}
+
+/// The shared part of a world.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) now: Time,
+    /// Numbers everything that happens.
+    pub(crate) step: u64,
+    pub(crate) plan: Plan,
+    pub(crate) draw: Draw,
+    pub(crate) links: Vec<Link>,
+    pub(crate) oracle: Oracle,
+    pub(crate) log: Log,
+    /// Links to be dealt to shards.
+    pub(crate) dialled: Vec<LinkId>,
+}
+
+impl Scene {
+    pub(crate) fn at(&self) -> At {
+        At { now: self.now, step: self.step }
+    }
+
+    pub(crate) fn link(&self, id: LinkId) -> &Link {
+        &self.links[id.0]
+    }
+
+    pub(crate) fn link_mut(&mut self, id: LinkId) -> &mut Link {
+        &mut self.links[id.0]
+    }
+
+    /// Somebody connects; the acceptor deals the socket later.
+    pub(crate) fn dial(&mut self, owner: Owner) -> LinkId {
+        let id = LinkId(self.links.len());
+        self.links.push(Link::new(owner));
+        self.dialled.push(id);
+        id
+    }
+
+    /// The core is given a packet of this link.
+    pub(crate) fn hears(&mut self, id: LinkId, bytes: usize, shard: usize) {
+        self.step += 1;
+        let link = &mut self.links[id.0];
+        link.heard_at = self.now;
+        let said = link.take(bytes);
+        self.log.note(|| format!("{} shard {shard} hears {id:?}: {said:?}", self.now));
+        if let Some(said) = said {
+            let at = At { now: self.now, step: self.step };
+            self.oracle.on_said(id, &self.links, said, at);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Rest points: everybody behaves, everything arrives, and what must hold then is checked.
+
+use std::collections::BTreeMap;
+
+use skein::shard::{Audit, DropReason};
+
+use crate::{
+    client::Client,
+    oracle::{At, violated},
+    plan::Scarcity,
+    world::World,
+};
+
+/// Virtual time that everything may take to come to rest, milliseconds. No grace is longer.
+const REST_MS_MAX: u64 = 5_000;
+/// Rounds without a moment passing: far more than any chain of answers needs.
+const ROUNDS_MAX: usize = 100_000;
+
+impl World {
+    /// Comes to rest and checks everything.
+    pub(super) fn rest(&mut self, is_last: bool) {
+        self.settle();
+        let at = self.scene.at();
+        let audits = self.audits();
+        for client in &self.clients {
+            client.check_rest(&self.scene);
+        }
+        self.scene.oracle.on_rest(&audits, at, is_last);
+        check_replicas(&audits);
+        self.check_drops(at);
+        self.scene.log.note(|| format!("at rest at {}", at.now));
+    }
+
+    /// Lets everything that is on its way arrive.
+    pub(super) fn settle(&mut self) {
+        self.scene.log.note(|| "everybody settles".to_owned());
+        for hostile in &mut self.hostiles {
+            hostile.leave(&mut self.scene);
+        }
+        let mut waited_ms = 0;
+        for _ in 0..ROUNDS_MAX {
+            if self.settle_round() {
+                continue;
+            }
+            if self.is_at_rest() {
+                return;
+            }
+            if waited_ms > REST_MS_MAX {
+                break;
+            }
+            // Something waits for a grace to end.
+            let due = self.nodes.iter().filter_map(|node| node.shard.next_deadline()).min();
+            let ms = due.map_or(1, |due| due.since(self.scene.now)).clamp(1, 100);
+            self.scene.now = self.scene.now.plus(ms);
+            waited_ms += ms;
+        }
+        violated!("nobody waits for ever", "no rest after {waited_ms} ms");
+    }
+
+    fn settle_round(&mut self) -> bool {
+        let mut happened = !self.scene.dialled.is_empty();
+        while !self.scene.dialled.is_empty() {
+            self.deal();
+        }
+        for client in &mut self.clients {
+            happened |= client.settle(&mut self.scene);
+        }
+        for node in &mut self.nodes {
+            self.scene.step += 1;
+            happened |= node.turn(&mut self.scene, &mut self.rings, true);
+        }
+        happened
+    }
+
+    fn is_at_rest(&mut self) -> bool {
+        let scene = &self.scene;
+        self.rings.are_empty() && self.nodes.iter_mut().all(|node| node.is_at_rest(scene))
+    }
+
+    /// What was dropped is counted, and nothing is dropped without need.
+    fn check_drops(&self, at: At) {
+        let missing = self.scene.oracle.tally.missing;
+        if missing > self.dropped() {
+            violated!(
+                "nothing is dropped silently",
+                "{missing} are missing, {} were dropped",
+                self.dropped()
+            );
+        }
+        let never: &[DropReason] = match self.scene.plan.scarcity {
+            Scarcity::Ample => {
+                &[DropReason::QueueFull, DropReason::SlowConsumer, DropReason::Memory]
+            }
+            Scarcity::TightOutboxes => &[DropReason::QueueFull, DropReason::Memory],
+            Scarcity::TightQueues => &[],
+        };
+        for reason in never {
+            let dropped: u64 =
+                self.nodes.iter().map(|node| node.shard.metrics().drops_for(*reason)).sum();
+            if dropped > 0 {
+                violated!("nothing is dropped without need", "{reason:?} at {}", at.now);
+            }
+        }
+    }
+
+    /// The end: everybody comes back for what it is owed, leaves, and nothing remains.
+    pub(super) fn end(&mut self) {
+        self.rest(false);
+        let names = self.scene.oracle.names();
+        for client in &mut self.clients {
+            if client.is_idle() && names.contains(&client.name) {
+                client.connect_to_resume(&mut self.scene);
+            }
+        }
+        let is_last = self.scene.plan.scarcity != Scarcity::TightQueues;
+        self.rest(is_last);
+        if self.scene.draw.chance(1, 4) {
+            self.shut_down();
+            return;
+        }
+        for client in &mut self.clients {
+            client.leave(&mut self.scene);
+        }
+        self.settle();
+        self.end_sessions();
+        self.check_nothing_remains();
+    }
+
+    /// The broker stops while everybody is connected.
+    fn shut_down(&mut self) {
+        for node in &mut self.nodes {
+            node.shut_down(&mut self.scene);
+        }
+        self.settle();
+        let connected: usize = self.nodes.iter().map(|node| node.shard.connection_count()).sum();
+        if connected > 0 || self.clients.iter().any(|client| !client.is_idle()) {
+            violated!("a broker that stops closes every connection", "{connected} are left");
+        }
+    }
+
+    /// Ends every session by a clean start, as only its client could.
+    fn end_sessions(&mut self) {
+        // With a tight memory budget nobody new may come; then time ends them, or nothing does.
+        let names: Vec<String> =
+            self.audits().iter().flat_map(|audit| audit.sessions.keys().cloned()).collect();
+        for name in names {
+            Client::end_session(&name, &mut self.scene);
+            self.settle();
+        }
+    }
+
+    fn check_nothing_remains(&mut self) {
+        let is_scarce = self.scene.plan.scarcity == Scarcity::TightQueues;
+        let audits = self.audits();
+        if is_scarce && audits.iter().any(|audit| !audit.sessions.is_empty()) {
+            return;
+        }
+        for (shard, (audit, node)) in audits.iter().zip(&self.nodes).enumerate() {
+            let retained: BTreeMap<_, _> = audit.retained.clone();
+            let expected = Audit {
+                memory_bytes: audit.memory_bytes_counted,
+                memory_bytes_counted: audit.memory_bytes_counted,
+                retained,
+                ..Audit::default()
+            };
+            if *audit != expected {
+                violated!("nothing remains when all have left", "shard {shard}: {audit:?}");
+            }
+            if audit.retained.is_empty() && audit.memory_bytes > 0 {
+                violated!("nothing remains when all have left", "{} bytes", audit.memory_bytes);
+            }
+            if let Some(due) = node.shard.next_deadline() {
+                violated!("nothing remains when all have left", "a timer for {due}");
+            }
+        }
+    }
+}
+
+/// What shards know of each other is the truth, and the sums are right.
+fn check_replicas(audits: &[Audit]) {
+    for (shard, audit) in audits.iter().enumerate() {
+        if audit.memory_bytes != audit.memory_bytes_counted {
+            violated!(
+                "memory is counted",
+                "shard {shard} says {} of {} bytes",
+                audit.memory_bytes,
+                audit.memory_bytes_counted
+            );
+        }
+        if audit.waiting_subscribes > 0 {
+            violated!("every SUBSCRIBE is answered", "shard {shard}: {}", audit.waiting_subscribes);
+        }
+        for (other, of) in audits.iter().enumerate().filter(|(other, _)| *other != shard) {
+            let wanted = audit.wanted_by.get(&other).cloned().unwrap_or_default();
+            if wanted != of.wanted {
+                violated!(
+                    "interest is replicated",
+                    "shard {shard} knows of {other}: {wanted:?}, true is {:?}",
+                    of.wanted
+                );
+            }
+            let shares = audit.shares_of.get(&other).cloned().unwrap_or_default();
+            if shares != of.shares {
+                violated!(
+                    "interest is replicated",
+                    "shard {shard} knows of {other}: {shares:?}, true is {:?}",
+                    of.shares
+                );
+            }
+        }
+    }
+    let registered: usize = audits.iter().map(|audit| audit.registered).sum();
+    let sessions: usize = audits.iter().map(|audit| audit.sessions.len()).sum();
+    if registered != sessions {
+        violated!("each session is registered", "{registered} for {sessions}");
+    }
+}

@@ -1,0 +1,279 @@
+//! A shell without sockets: one shard of the broker with its turn as `src/net` takes it, every
+//! amount and every order within it drawn.
+
+mod inbound;
+mod outbound;
+
+use std::collections::VecDeque;
+
+use skein::{
+    session::{ConnectionId, ListenerId, PeerAddress, ShardId},
+    shard::{Effects, Event, Message, Shard},
+};
+
+use crate::{
+    lane::{Parcel, Rings},
+    link::{End, LinkId},
+    scene::Scene,
+};
+
+/// One socket of a shard.
+#[derive(Debug)]
+struct Socket {
+    id: ConnectionId,
+    link: LinkId,
+    /// Bytes that were read but not cut.
+    unread: Vec<u8>,
+    /// It is looked at in this turn or the next.
+    is_queued: bool,
+    /// The kernel may have more.
+    is_readable: bool,
+    /// The core did not want what waits here when it was looked at last.
+    is_refused: bool,
+    /// Something waits to be written.
+    is_dirty: bool,
+    /// The core has forgotten it.
+    is_closing: bool,
+}
+
+/// One shard and what is around it.
+pub(crate) struct Node {
+    index: usize,
+    pub(crate) shard: Shard,
+    effects: Effects,
+    /// How many of the effects' closes the oracle has heard of.
+    closes_told: usize,
+    sockets: Vec<Option<Socket>>,
+    serial: u64,
+    /// Dealt by the acceptor, not opened yet.
+    dealt: VecDeque<LinkId>,
+}
+
+impl Node {
+    pub(crate) fn new(index: usize, shard: Shard) -> Self {
+        Self {
+            index,
+            shard,
+            effects: Effects::default(),
+            closes_told: 0,
+            sockets: Vec::new(),
+            serial: 0,
+            dealt: VecDeque::new(),
+        }
+    }
+
+    /// The acceptor deals a socket.
+    pub(crate) fn deal(&mut self, link: LinkId) {
+        self.dealt.push_back(link);
+    }
+
+    /// One turn; a `full` one leaves nothing for the next. True if anything happened.
+    pub(crate) fn turn(&mut self, scene: &mut Scene, rings: &mut Rings, full: bool) -> bool {
+        let mut happened = false;
+        if full || scene.draw.chance(3, 4) {
+            happened |= self.open_dealt(scene);
+            happened |= self.take_parcels(scene, rings, full);
+        }
+        if full || scene.draw.chance(3, 4) {
+            happened |= self.read_ready(scene, full);
+        }
+        if full || scene.draw.chance(7, 8) {
+            happened |= self.tick(scene);
+        }
+        if full || scene.draw.chance(3, 4) {
+            happened |= self.flush(scene, full);
+        }
+        self.obey_closes(scene);
+        self.obey_resumes();
+        if full || scene.draw.chance(3, 4) {
+            happened |= self.send_parcels(scene, rings, full);
+        }
+        happened
+    }
+
+    /// The broker stops.
+    pub(crate) fn shut_down(&mut self, scene: &mut Scene) {
+        self.handle(Event::ShutDown, scene);
+    }
+
+    fn handle(&mut self, event: Event<'_>, scene: &mut Scene) {
+        scene.step += 1;
+        let resumed = self.shard.metrics().sessions_resumed;
+        self.shard.handle(event, scene.now, &mut self.effects);
+        let is_resumed = self.shard.metrics().sessions_resumed > resumed;
+        self.tell_closes(scene);
+        self.tell_notices(is_resumed, scene);
+        scene.oracle.on_handled();
+    }
+
+    /// The oracle hears which connections the core has forgotten.
+    fn tell_closes(&mut self, scene: &mut Scene) {
+        for close in &self.effects.closes[self.closes_told..] {
+            let slot = self.sockets.get_mut(close.connection.slot());
+            let Some(socket) = slot.and_then(Option::as_mut) else { continue };
+            assert_eq!(socket.id, close.connection, "only a connection that exists is closed");
+            socket.is_closing = true;
+            let link = socket.link;
+            scene.log.note(|| format!("shard {} closes {link:?}", self.index));
+            scene.links[link.0].is_over = true;
+            scene.links[link.0].closed_step = Some(scene.step);
+            scene.oracle.on_close(link, &scene.links, scene.now, scene.step);
+        }
+        self.closes_told = self.effects.closes.len();
+    }
+
+    fn tell_notices(&mut self, is_resumed: bool, scene: &mut Scene) {
+        for notice in self.effects.notices.drain(..) {
+            let socket = notice.connection.and_then(|id| {
+                let socket = self.sockets.get(id.slot())?.as_ref()?;
+                (socket.id == id).then_some((socket.link, socket.is_refused))
+            });
+            scene.log.note(|| {
+                let who = socket.map(|(link, _)| link);
+                format!("shard {} notes {} {who:?}: {}", self.index, notice.kind, notice.text)
+            });
+            match (notice.kind, socket, &notice.client) {
+                ("connected", Some((link, _)), Some(name)) => {
+                    scene.links[link.0].heard_at = scene.now;
+                    scene.links[link.0].established_step = Some(scene.step);
+                    scene.links[link.0].is_resumed = is_resumed;
+                    let (oracle, links) = (&mut scene.oracle, &mut scene.links);
+                    let at = crate::oracle::At { now: scene.now, step: scene.step };
+                    oracle.on_established(link, links, name, self.index, is_resumed, at);
+                }
+                ("will-published", _, Some(name)) => {
+                    scene.oracle.on_will_published(name, scene.now, scene.step);
+                }
+                ("keep-alive-timeout", Some((link, is_refused)), _) => {
+                    scene.oracle.on_silence(&scene.links[link.0], is_refused, scene.now);
+                }
+                ("slow-consumer", ..) => scene.oracle.tally.slow_consumers += 1,
+                _ => {}
+            }
+        }
+    }
+
+    fn open_dealt(&mut self, scene: &mut Scene) -> bool {
+        let mut happened = false;
+        while let Some(link) = self.dealt.pop_front() {
+            let connection = self.admit(link, Vec::new(), scene);
+            let peer = PeerAddress::new("sim");
+            scene.log.note(|| format!("shard {} opens {link:?}", self.index));
+            self.handle(Event::Opened { connection, peer, listener: ListenerId(0) }, scene);
+            happened = true;
+        }
+        happened
+    }
+
+    /// Gives a socket a slot, perhaps one that was used before.
+    fn admit(&mut self, link: LinkId, unread: Vec<u8>, scene: &mut Scene) -> ConnectionId {
+        let free = self.sockets.iter().position(Option::is_none);
+        let slot = free.unwrap_or_else(|| {
+            self.sockets.push(None);
+            self.sockets.len() - 1
+        });
+        self.serial += 1;
+        let id = ConnectionId::new(slot, self.serial);
+        self.sockets[slot] = Some(Socket {
+            id,
+            link,
+            unread,
+            is_queued: true,
+            is_readable: true,
+            is_refused: false,
+            is_dirty: false,
+            is_closing: false,
+        });
+        scene.links[link.0].socket = Some((self.index, id));
+        id
+    }
+
+    fn take_parcels(&mut self, scene: &mut Scene, rings: &mut Rings, full: bool) -> bool {
+        let mut happened = false;
+        let shards = scene.plan.shards;
+        let first = scene.draw.below(shards);
+        for from in (0..shards).map(|offset| (first + offset) % shards) {
+            let waiting = rings.waiting(from, self.index);
+            // What is in the ring is seen in order, but not all at once.
+            let seen = if full { waiting } else { scene.draw.some_of(waiting) };
+            for _ in 0..seen {
+                let Some(parcel) = rings.pop(from, self.index) else { break };
+                self.take_parcel(from, parcel, scene);
+                happened = true;
+            }
+        }
+        happened
+    }
+
+    fn take_parcel(&mut self, from: usize, parcel: Parcel, scene: &mut Scene) {
+        let from = ShardId::new(from);
+        match parcel {
+            Parcel::Message(message) => {
+                scene.log.note(|| format!("shard {} hears {from}: {message:?}", self.index));
+                self.handle(Event::Message { from, message }, scene);
+            }
+            Parcel::Moving { handed, link, unread } => {
+                scene.log.note(|| format!("shard {} receives {link:?}", self.index));
+                let connection = self.admit(link, unread, scene);
+                self.handle(Event::Arrived { connection, from, handed }, scene);
+            }
+        }
+    }
+
+    fn tick(&mut self, scene: &mut Scene) -> bool {
+        scene.oracle.on_ticked(self.index, scene.now);
+        if self.shard.next_deadline().is_none_or(|deadline| deadline > scene.now) {
+            return false;
+        }
+        self.handle(Event::Tick, scene);
+        true
+    }
+
+    fn send_parcels(&mut self, scene: &mut Scene, rings: &mut Rings, full: bool) -> bool {
+        let mut happened = false;
+        let own = self.index;
+        for to in (0..scene.plan.shards).filter(|to| *to != own) {
+            let mut budget = if full { usize::MAX } else { scene.draw.between(0, 8) };
+            let mut has_sent = false;
+            while budget > 0 && rings.has_room(self.index, to) {
+                let Some(message) = self.shard.lanes().pop(ShardId::new(to)) else { break };
+                let parcel = self.depart(message, scene);
+                rings.push(self.index, to, parcel);
+                has_sent = true;
+                budget -= 1;
+            }
+            if has_sent {
+                self.handle(Event::LaneMoved { to: ShardId::new(to) }, scene);
+                happened = true;
+            }
+        }
+        happened
+    }
+
+    /// A connection that moves takes its socket along, unless that died meanwhile.
+    fn depart(&mut self, message: Message, scene: &mut Scene) -> Parcel {
+        let Message::HandOver(handed) = message else { return Parcel::Message(message) };
+        let slot = self.sockets.get_mut(handed.connection.slot());
+        let Some(socket) = slot.and_then(|slot| slot.take_if(|s| s.id == handed.connection)) else {
+            panic!("a connection that moves has a socket until it does");
+        };
+        let link = &mut scene.links[socket.link.0];
+        link.socket = None;
+        if link.up_end == End::Reset && scene.draw.chance(1, 2) {
+            link.is_over = true;
+            return Parcel::Message(Message::HandOver(handed));
+        }
+        Parcel::Moving { handed, link: socket.link, unread: socket.unread }
+    }
+
+    /// Whether nothing is left to do here: nothing to read, to write or to send.
+    pub(crate) fn is_at_rest(&mut self, scene: &Scene) -> bool {
+        let lanes = self.shard.lanes();
+        let is_silent = (0..scene.plan.shards).all(|to| lanes.waiting(ShardId::new(to)) == 0);
+        let is_written = self.sockets.iter().flatten().all(|socket| {
+            let link = &scene.links[socket.link.0];
+            !socket.is_dirty && socket.unread.is_empty() && link.up.is_empty()
+        });
+        is_silent && is_written && self.dealt.is_empty()
+    }
+}

@@ -1,0 +1,104 @@
+//! Bytes in: read in pieces of any size, cut into packets while the core wants them.
+
+use skein::shard::{CloseCause, Event};
+use skein_protocol::Frame;
+
+use super::Node;
+use crate::{link::End, scene::Scene};
+
+impl Node {
+    /// Looks at the sockets that have something new or were resumed.
+    pub(super) fn read_ready(&mut self, scene: &mut Scene, full: bool) -> bool {
+        let mut happened = false;
+        let count = self.sockets.len();
+        if count == 0 {
+            return false;
+        }
+        let first = scene.draw.below(count);
+        for slot in (0..count).map(|offset| (first + offset) % count) {
+            let Some(socket) = &mut self.sockets[slot] else { continue };
+            if std::mem::take(&mut scene.links[socket.link.0].has_news) {
+                socket.is_readable = true;
+                socket.is_queued = true;
+            }
+            if socket.is_queued && !socket.is_closing && (full || scene.draw.chance(3, 4)) {
+                happened |= self.read_one(slot, scene, full);
+            }
+        }
+        happened
+    }
+
+    fn read_one(&mut self, slot: usize, scene: &mut Scene, full: bool) -> bool {
+        let mut happened = self.cut(slot, scene);
+        while let Some(socket) = &mut self.sockets[slot] {
+            socket.is_queued = false;
+            let link = &mut scene.links[socket.link.0];
+            let wants = !socket.is_closing && self.shard.wants_packets(socket.id);
+            // A broken link may be noticed even while nothing is read.
+            let is_noticed = link.up_end == End::Reset && !full && scene.draw.chance(1, 4);
+            if socket.is_closing || !(socket.is_readable && (wants || is_noticed)) {
+                let waits = !socket.unread.is_empty() || !link.up.is_empty();
+                socket.is_refused = waits && !wants;
+                return happened;
+            }
+            happened = true;
+            if link.up.is_empty() {
+                match link.up_end {
+                    End::Open => {
+                        socket.is_readable = false;
+                        return happened;
+                    }
+                    End::Closed => self.lose(slot, CloseCause::EndOfStream, scene),
+                    End::Reset => self.lose(slot, CloseCause::Failed("reset".into()), scene),
+                }
+                return happened;
+            }
+            let most = link.up.len().min(scene.plan.read_bytes_max);
+            let count = if full { link.up.len() } else { scene.draw.between(1, most) };
+            socket.unread.extend(link.up.drain(..count));
+            self.cut(slot, scene);
+            if !full && scene.draw.chance(1, 8) {
+                // The byte budget of the turn is used up.
+                if let Some(socket) = &mut self.sockets[slot] {
+                    socket.is_queued = true;
+                }
+                return happened;
+            }
+        }
+        happened
+    }
+
+    /// Gives the core the whole packets, as long as it wants them.
+    fn cut(&mut self, slot: usize, scene: &mut Scene) -> bool {
+        let Some(socket) = &mut self.sockets[slot] else { return false };
+        let (connection, link) = (socket.id, socket.link);
+        let unread = std::mem::take(&mut socket.unread);
+        let mut start = 0;
+        while start < unread.len() && self.shard.wants_packets(connection) {
+            match Frame::decode(&unread[start..], self.shard.packet_bytes_max(connection)) {
+                Ok(Some((frame, size))) => {
+                    scene.hears(link, size, self.index);
+                    self.handle(Event::Packet { connection, frame }, scene);
+                    start += size;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.handle(Event::Malformed { connection, error }, scene);
+                    start = unread.len();
+                }
+            }
+        }
+        if let Some(socket) = &mut self.sockets[slot] {
+            socket.unread = unread;
+            socket.unread.drain(..start);
+        }
+        start > 0
+    }
+
+    pub(super) fn lose(&mut self, slot: usize, cause: CloseCause, scene: &mut Scene) {
+        let Some(socket) = &self.sockets[slot] else { return };
+        let (connection, link) = (socket.id, socket.link);
+        scene.log.note(|| format!("shard {} loses {link:?}: {cause:?}", self.index));
+        self.handle(Event::Closed { connection, cause }, scene);
+    }
+}

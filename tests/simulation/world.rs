@@ -1,0 +1,122 @@
+//! A whole broker with its clients, in one thread.
+
+use skein::{
+    session::ShardId,
+    shard::{Audit, Shard, Time},
+};
+
+use crate::{
+    client::Client,
+    draw::Draw,
+    hostile::Hostile,
+    lane::Rings,
+    oracle::Oracle,
+    plan::{Feature, Plan},
+    scene::{Log, Scene},
+    shell::Node,
+};
+
+/// Everything of one seed.
+pub(crate) struct World {
+    pub(crate) scene: Scene,
+    pub(super) nodes: Vec<Node>,
+    pub(super) rings: Rings,
+    pub(super) clients: Vec<Client>,
+    pub(super) hostiles: Vec<Hostile>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut draw = Draw::new(seed);
+        let plan = Plan::draw(&mut draw);
+        let nodes = (0..plan.shards)
+            .map(|index| {
+                let settings = plan.settings.clone();
+                let id = ShardId::new(index);
+                Node::new(index, Shard::new(id, plan.shards, settings, plan.placement_seed))
+            })
+            .collect();
+        let mut scene = Scene {
+            now: Time::from_millis(1_000),
+            step: 1,
+            oracle: Oracle::new(&plan),
+            draw,
+            links: Vec::new(),
+            log: Log::default(),
+            dialled: Vec::new(),
+            plan,
+        };
+        let rings = Rings::new(scene.plan.shards, scene.plan.lane_slots);
+        let clients = (0..scene.plan.clients).map(|n| Client::new(n, &mut scene)).collect();
+        let hostiles = (0..scene.plan.hostiles).map(Hostile::new).collect();
+        Self { scene, nodes, rings, clients, hostiles }
+    }
+
+    /// Lives through the whole seed.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..self.scene.plan.steps {
+            self.step();
+        }
+        self.end();
+    }
+
+    fn step(&mut self) {
+        self.scene.step += 1;
+        let scene = &mut self.scene;
+        match scene.draw.below(100) {
+            0..40 => {
+                let node = scene.draw.below(self.nodes.len());
+                self.nodes[node].turn(scene, &mut self.rings, false);
+            }
+            40..85 => {
+                let client = scene.draw.below(self.clients.len());
+                self.clients[client].act(scene);
+            }
+            85..90 => self.pass_time(),
+            90..94 if !self.hostiles.is_empty() => {
+                let hostile = scene.draw.below(self.hostiles.len());
+                self.hostiles[hostile].act(scene);
+            }
+            _ => self.deal(),
+        }
+        if self.scene.draw.chance(1, self.scene.plan.rest_every) {
+            self.rest(false);
+        }
+    }
+
+    /// The acceptor deals a connection to any shard.
+    pub(super) fn deal(&mut self) {
+        if self.scene.dialled.is_empty() {
+            return;
+        }
+        let which = self.scene.draw.below(self.scene.dialled.len());
+        let link = self.scene.dialled.remove(which);
+        let node = self.scene.draw.below(self.nodes.len());
+        self.nodes[node].deal(link);
+    }
+
+    fn pass_time(&mut self) {
+        let scene = &mut self.scene;
+        let ms = match scene.draw.below(10) {
+            0..5 => scene.draw.between(0, 3) as u64,
+            5..8 => scene.draw.between(1, 400) as u64,
+            8 => match self.nodes.iter().filter_map(|n| n.shard.next_deadline()).min() {
+                // Exactly when something is due, or just before.
+                Some(due) => due.since(scene.now).saturating_sub(scene.draw.below(2) as u64),
+                None => 1,
+            },
+            _ if scene.plan.has(Feature::TimeJumps) => scene.draw.between(500, 8_000) as u64,
+            _ => 10,
+        };
+        scene.now = scene.now.plus(ms.min(100_000));
+    }
+
+    pub(super) fn audits(&self) -> Vec<Audit> {
+        self.nodes.iter().map(|node| node.shard.audit()).collect()
+    }
+
+    /// Messages that the core says it dropped.
+    pub(super) fn dropped(&self) -> u64 {
+        self.nodes.iter().map(|node| node.shard.metrics().messages_dropped).sum()
+    }
+}
