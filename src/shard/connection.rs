@@ -136,12 +136,14 @@ impl Connection {
         self.pauses.get_or_insert_default()
     }
 
-    /// Changes the pauses; true if that was the last one.
-    pub(super) fn unpause(&mut self, change: impl FnOnce(&mut Pauses)) -> bool {
+    /// Changes the pauses; true if that was the last one. The client's silence begins only now:
+    /// what it said meanwhile is not read yet.
+    pub(super) fn unpause(&mut self, now: Time, change: impl FnOnce(&mut Pauses)) -> bool {
         let Some(pauses) = &mut self.pauses else { return false };
         change(pauses);
         let is_over = pauses.is_empty();
         if is_over {
+            self.heard_at = now;
             self.pauses = None;
         }
         is_over

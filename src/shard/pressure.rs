@@ -116,7 +116,9 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let Some(connection) = self.connections.find_mut(id) else { return };
-        if connection.unpause(|pauses| pauses.pressures.retain(|p| *p != (from, pressure))) {
+        if connection
+            .unpause(turn.now, |pauses| pauses.pressures.retain(|p| *p != (from, pressure)))
+        {
             turn.effects.resumes.push(id);
         }
     }
@@ -140,7 +142,7 @@ impl Shard {
         for id in self.lanes.take_paused(to) {
             let connection = self.connections.find_mut(id);
             let is_over = connection.is_some_and(|c| {
-                c.unpause(|pauses| {
+                c.unpause(turn.now, |pauses| {
                     pauses.lanes.remove(to);
                 })
             });

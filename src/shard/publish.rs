@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::{
     ConnectionId, Shard, ShardId, Turn,
     deliver::Outgoing,
+    metrics::DropReason,
     respond::{AckKind, Violation},
 };
 use crate::{
@@ -313,11 +314,16 @@ impl Shard {
                 self.interest.note_stamp(from, super::retain::origin_of(routed.stamp).1);
             }
             self.frames.begin();
-            if routed.deliver {
+            let has_expired = routed.message.is_expired(turn.now);
+            if has_expired && (routed.deliver || !routed.picks.is_empty()) {
+                // It was too long on its way [MQTT-3.3.2-5].
+                self.metrics.count_drop(DropReason::Expired, routed.message.topic);
+            }
+            if routed.deliver && !has_expired {
                 let route = self.routes.find(routed.message.topic, &self.subscriptions);
                 self.deliver_to_receivers(&mut outgoing, &route, None, turn);
             }
-            for key in routed.picks {
+            for key in routed.picks.iter().filter(|_| !has_expired) {
                 self.deliver_to_member(*key, &mut outgoing, turn);
             }
             if routed.store {

@@ -22,6 +22,10 @@ impl Shard {
     /// The kernel took bytes of this connection.
     pub(super) fn on_flushed(&mut self, id: ConnectionId, written: usize, turn: &mut Turn<'_>) {
         let Some(connection) = self.connections.find_mut(id) else { return };
+        if connection.charged > self.settings.limits.outbox_bytes_max {
+            // Nothing was read from it meanwhile; that it takes bytes is its sign of life.
+            connection.heard_at = turn.now;
+        }
         self.memory.adjust(connection.charged, connection.outbox.len());
         connection.charged = connection.outbox.len();
         if connection.outbox.is_empty() {

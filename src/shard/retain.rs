@@ -86,12 +86,8 @@ impl RetainedHome {
 
     /// Every retained topic with its payload.
     pub(super) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut contents = BTreeMap::new();
-        self.topics.scan("#", None, usize::MAX, |topic, retained| {
-            contents.insert(topic.to_owned(), retained.message.payload().to_vec());
-            true
-        });
-        contents
+        let payload = |retained: &RetainedMessage| retained.message.payload().to_vec();
+        self.topics.iter().map(|(topic, kept)| (topic.to_owned(), payload(kept))).collect()
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -70,6 +70,11 @@ impl<M> Retained<M> {
         self.messages.is_empty()
     }
 
+    /// Every topic with its message, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &M)> {
+        self.messages.iter().map(|(topic, message)| (&**topic, message))
+    }
+
     /// Visits the topics that match a filter (a valid one, without `$share/name/`), in order,
     /// strictly after `after`, until `visit` returns false. Looks at no more than `steps` topics,
     /// those included that turn out not to match; most of these are leapt over and not looked at.

@@ -106,7 +106,8 @@ impl Hostile {
         let topic = TopicName::assume_valid(draw.pick(&TOPICS));
         let filter = TopicFilter::assume_valid(draw.pick(&FILTERS));
         let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][draw.below(3)];
-        let alias = draw.chance(1, 4).then(|| draw.below(20) as u16).and_then(NonZeroU16::new);
+        let may_alias = self.version == Version::V5 && draw.chance(1, 4);
+        let alias = may_alias.then(|| draw.below(20) as u16).and_then(NonZeroU16::new);
         let packet = match draw.below(14) {
             0..5 => Packet::Publish(Publish {
                 dup: qos != QoS::AtMostOnce && draw.chance(1, 2),

@@ -166,11 +166,6 @@ impl Link {
         self.said.pop_front().map(|(_, said)| said)
     }
 
-    /// Whether the client can still write.
-    pub(crate) fn is_writable(&self) -> bool {
-        self.up_end == End::Open && self.down_end == End::Open
-    }
-
     /// The client writes no more; what is in the stream still arrives.
     pub(crate) fn finish(&mut self) {
         if self.up_end == End::Open {

@@ -38,11 +38,11 @@ use oracle::Violation;
 use world::World;
 
 const SEEDS: u64 = 100;
-/// Failing seeds that are shown.
-const SHOWN_MAX: usize = 5;
+/// Failing seeds that are shown with what happened last, and those of which one line is shown.
+const SHOWN: u64 = 2;
+const LINES_MAX: usize = 50;
 
 fn main() -> ExitCode {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("SIM_SEED") {
         return replay(seed);
     }
@@ -50,6 +50,10 @@ fn main() -> ExitCode {
     let seeds = number("SIM_SEEDS").unwrap_or(SEEDS);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     run(start, seeds, number("SIM_THREADS").unwrap_or(threads))
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 /// Runs one seed, silently. The error says what was wrong.
@@ -102,9 +106,11 @@ fn run(start: u64, seeds: u64, threads: u64) -> ExitCode {
     let seconds = began.elapsed().as_secs_f64();
     let mut failures = failures.into_inner().expect("nobody panics with it");
     failures.sort();
-    for (seed, text) in failures.iter().take(SHOWN_MAX) {
-        println!("\nseed {seed} failed: {text}");
-        show_end(*seed);
+    for (place, (seed, text)) in failures.iter().take(LINES_MAX).enumerate() {
+        println!("seed {seed} failed: {text}");
+        if (place as u64) < number("SIM_SHOWN").unwrap_or(SHOWN) {
+            show_end(*seed);
+        }
     }
     let all: Vec<String> = failures.iter().map(|(seed, _)| seed.to_string()).collect();
     println!(

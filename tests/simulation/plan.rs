@@ -165,6 +165,7 @@ impl Plan {
             limits.memory_bytes_max = draw.pick(&[0, 0, 4_000, 40_000]);
             limits.sessions_max = draw.pick(&[4, 1_000, 1_000]);
         }
+        self.settings.access.deny_publish = vec!["denied/#".to_owned()];
         let policies =
             [Overflow::DropNewest, Overflow::DropOldest, Overflow::Disconnect, Overflow::Refuse];
         self.settings.listeners[0].overflow = draw.pick(&policies);

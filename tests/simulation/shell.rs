@@ -83,7 +83,7 @@ impl Node {
         if full || scene.draw.chance(3, 4) {
             happened |= self.flush(scene, full);
         }
-        self.obey_closes(scene);
+        happened |= self.obey_closes(scene);
         self.obey_resumes();
         if full || scene.draw.chance(3, 4) {
             happened |= self.send_parcels(scene, rings, full);
@@ -126,7 +126,9 @@ impl Node {
         for notice in self.effects.notices.drain(..) {
             let socket = notice.connection.and_then(|id| {
                 let socket = self.sockets.get(id.slot())?.as_ref()?;
-                (socket.id == id).then_some((socket.link, socket.is_refused))
+                // While its client does not read either, the silence is not ours alone.
+                let is_refused = socket.is_refused && !socket.is_dirty;
+                (socket.id == id).then_some((socket.link, is_refused))
             });
             scene.log.note(|| {
                 let who = socket.map(|(link, _)| link);

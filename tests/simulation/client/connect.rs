@@ -59,7 +59,7 @@ impl Client {
             alias_max,
             will: None,
         };
-        let message = has_will.then(|| draw_will(scene));
+        let message = has_will.then(|| draw_will(is_v5, scene));
         facts.will = message.map(|message| WillFacts {
             message,
             delay_s: if is_v5 { scene.draw.pick(&[0, 0, 1, 3, 30]) } else { 0 },
@@ -239,19 +239,18 @@ impl Client {
     }
 }
 
-fn draw_will(scene: &mut Scene) -> usize {
+fn draw_will(is_v5: bool, scene: &mut Scene) -> usize {
     let plan = &scene.plan;
     let facts = Facts {
         topic: Some(scene.draw.below(TOPICS.len())),
         qos: plan.draw_qos(&mut scene.draw),
         retain: plan.does(Feature::Retained, &mut scene.draw, 1, 3),
-        expiry_s: plan
-            .does(Feature::MessageExpiry, &mut scene.draw, 1, 4)
+        expiry_s: (is_v5 && plan.does(Feature::MessageExpiry, &mut scene.draw, 1, 4))
             .then(|| scene.draw.between(1, 20) as u32),
         properties: None,
         payload: Vec::new(),
         is_will: true,
     };
-    let has_properties = plan.does(Feature::Properties, &mut scene.draw, 1, 2);
+    let has_properties = is_v5 && plan.does(Feature::Properties, &mut scene.draw, 1, 2);
     scene.oracle.enter(facts, Some(12), has_properties)
 }

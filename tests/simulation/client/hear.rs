@@ -95,6 +95,8 @@ impl Client {
             payload: publish.payload,
             bytes: size,
         };
+        let message = scene.oracle.find_message(publish.payload);
+        scene.log.note(|| format!("{} hears message {message:?} of {topic}", self.name));
         let at = scene.at();
         scene.oracle.on_delivered(scene.links[id.0].session, &delivery, at);
         let Some(number) = publish.packet_id else { return };

@@ -74,7 +74,7 @@ impl Client {
         if qos > 0 && self.sent.len() >= most {
             return;
         }
-        let message = draw_message(qos, scene);
+        let message = draw_message(qos, self.is_v5(), scene);
         let packet_id = if qos > 0 { self.next_id() } else { 0 };
         let sent = Sent { packet_id, message, qos, is_released: false, link: id };
         self.send_publish(id, &sent, false, scene);
@@ -271,7 +271,7 @@ impl Client {
     }
 }
 
-fn draw_message(qos: u8, scene: &mut Scene) -> usize {
+fn draw_message(qos: u8, is_v5: bool, scene: &mut Scene) -> usize {
     let (plan, draw) = (&scene.plan, &mut scene.draw);
     let retain = plan.does(Feature::Retained, draw, 1, 3);
     let is_deletion = retain && plan.does(Feature::Deleted, draw, 1, 3);
@@ -285,11 +285,12 @@ fn draw_message(qos: u8, scene: &mut Scene) -> usize {
         topic: (!is_denied).then(|| draw.below(TOPICS.len())),
         qos,
         retain,
-        expiry_s: plan.does(Feature::MessageExpiry, draw, 1, 4).then(|| draw.pick(&[1, 2, 5, 60])),
+        expiry_s: (is_v5 && plan.does(Feature::MessageExpiry, draw, 1, 4))
+            .then(|| draw.pick(&[1, 2, 5, 60])),
         properties: None,
         payload: Vec::new(),
         is_will: false,
     };
-    let has_properties = plan.does(Feature::Properties, draw, 1, 2);
+    let has_properties = is_v5 && plan.does(Feature::Properties, draw, 1, 2);
     scene.oracle.enter(facts, (!is_deletion).then_some(payload_bytes), has_properties)
 }

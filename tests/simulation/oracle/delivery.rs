@@ -1,5 +1,7 @@
 //! A PUBLISH arrived at a client: was it asked for, is it right, does it come in its order?
 
+use std::collections::BTreeSet;
+
 use skein_protocol::{PublishProperties, properties::PayloadFormat};
 
 use super::{At, Facts, Oracle, exchange::Numbered, session::Session, subscription::Sub, violated};
@@ -40,6 +42,15 @@ impl Session {
             is_alike && moved && *last > attempt
         })
     }
+}
+
+/// One message at one session.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    number: usize,
+    message: usize,
+    topic: usize,
+    delivery: &'a Delivery<'a>,
 }
 
 /// A PUBLISH as a client received it.
@@ -159,13 +170,20 @@ impl Oracle {
     /// Why the session gets this message.
     fn explain(&mut self, number: usize, message: usize, delivery: &Delivery<'_>, at: At) {
         let Some(topic) = self.messages[message].facts.topic else { return };
-        if self.may_be_both(number, message, topic, delivery) {
-            self.count_copy(number, message, topic);
+        let case = Case { number, message, topic, delivery };
+        let live = self.is_live(case);
+        let shared = self.alike_shares(case);
+        let looks_alike = live.is_ok() && !shared.is_empty();
+        if looks_alike || self.may_be_both(case) {
+            self.count_copy(case, live == Ok(true));
             return;
         }
-        let live = self.take_live(number, message, topic, delivery, at);
+        let live = match live {
+            Ok(_) => self.take_live(case, at),
+            Err(why) => Err(why),
+        };
         let Err(live) = live else { return };
-        let Err(shared) = self.take_shared(number, message, topic, delivery) else { return };
+        let Err(shared) = self.take_shared(&shared, message) else { return };
         let replay = if delivery.retain {
             self.take_replay(number, message, topic, delivery.qos)
         } else {
@@ -175,44 +193,45 @@ impl Oracle {
         let session = &self.sessions[number];
         violated!(
             "each message comes as it was asked for",
-            "{} got {message} ({:?}) qos {} retain {} ids {:?}: not live, as {live}; not shared, \
-             as {shared}; not retained, as {replay}; holds {:?}",
+            "{} got {message} ({}) qos {} retain {} ids {:?}: not live, as {live}; not shared, as \
+             {shared}; not retained, as {replay}; holds {:?}",
             session.name,
-            self.messages[message].facts.topic.map(|topic| TOPICS[topic]),
+            TOPICS[topic],
             delivery.qos,
             delivery.retain,
             delivery.properties.subscription_identifiers.iter().collect::<Vec<_>>(),
-            session.subs
+            session
+                .subs
+                .iter()
+                .filter(|sub| self.alphabet.matches(sub.filter, topic))
+                .collect::<Vec<_>>()
         );
     }
 
-    /// With Retain As Published a live message looks like a retained one. While both may come,
-    /// they are only counted.
-    fn may_be_both(
-        &self,
-        number: usize,
-        message: usize,
-        topic: usize,
-        delivery: &Delivery<'_>,
-    ) -> bool {
-        let session = &self.sessions[number];
-        let matches = |filter: usize| self.alphabet.matches(filter, topic);
-        delivery.retain
-            && self.messages[message].facts.retain
+    /// With Retain As Published a live message looks like a retained one.
+    fn may_be_both(&self, case: Case<'_>) -> bool {
+        let session = &self.sessions[case.number];
+        let matches = |filter: usize| self.alphabet.matches(filter, case.topic);
+        case.delivery.retain
+            && self.messages[case.message].facts.retain
             && session.subs.iter().any(|sub| sub.retain_as_published && matches(sub.filter))
             && session.rights.iter().any(|right| matches(right.filter))
     }
 
-    fn count_copy(&mut self, number: usize, message: usize, topic: usize) {
-        let session = &mut self.sessions[number];
+    /// A message that may have come for several reasons is only counted: at most once for each.
+    fn count_copy(&mut self, case: Case<'_>, is_surely_live: bool) {
+        let (message, topic) = (case.message, case.topic);
         let alphabet = &self.alphabet;
-        let rights = session.rights.iter().filter(|r| alphabet.matches(r.filter, topic)).count();
-        let shares = session
+        let session = &mut self.sessions[case.number];
+        let matches = |filter: &usize| alphabet.matches(*filter, topic);
+        let rights = session.rights.iter().filter(|right| matches(&right.filter)).count();
+        let shares: BTreeSet<usize> = session
             .subs
             .iter()
-            .filter(|sub| is_share(sub.filter))
-            .filter(|sub| alphabet.matches(sub.filter, topic));
-        let most = self.messages[message].attempts.len() * (1 + shares.count()) + rights;
+            .map(|sub| sub.filter)
+            .filter(|filter| is_share(*filter) && matches(filter))
+            .collect();
+        let most = self.messages[message].attempts.len() * (1 + shares.len()) + rights;
         let copies = session.copies.entry(message).or_default();
         *copies += 1;
         if *copies > most {
@@ -222,88 +241,83 @@ impl Oracle {
                 session.name
             );
         }
+        let is_first = *copies == 1;
         session.owed.remove(&message);
-        for (filter, group) in &mut self.groups {
-            if session.subs.iter().any(|sub| sub.filter == *filter) {
-                group.owed.remove(&message);
-            }
+        if is_first && is_surely_live && rights == 0 {
+            return;
+        }
+        for filter in shares {
+            self.groups.entry(filter).or_default().owed.remove(&message);
         }
     }
 
-    /// As a live message of its own subscriptions.
-    fn take_live(
-        &mut self,
-        number: usize,
-        message: usize,
-        topic: usize,
-        delivery: &Delivery<'_>,
-        at: At,
-    ) -> Result<(), String> {
-        let attempts: Vec<_> =
-            self.messages[message].attempts.iter().map(|a| (*a, self.attempts[*a])).collect();
-        let Some((_, first)) = attempts.first().copied() else {
+    /// Whether it may be a live message of the session's own subscriptions; if so, whether it is
+    /// nothing else for certain.
+    fn is_live(&self, case: Case<'_>) -> Result<bool, String> {
+        let Some(first) = self.messages[case.message].attempts.first() else {
             return Err("it was not published".to_owned());
         };
-        let session = &self.sessions[number];
-        let facts = &self.messages[message].facts;
-        let mut held = session.held_since(first.step, topic, &self.alphabet);
-        if first.session == number {
+        let first = self.attempts[*first];
+        let session = &self.sessions[case.number];
+        let facts = &self.messages[case.message].facts;
+        let mut held = session.held_since(first.step, case.topic, &self.alphabet);
+        if first.session == case.number {
             held.retain(|sub| !sub.no_local);
         }
-        check_terms(&held, facts, delivery, first.step, session.is_v5)?;
+        check_terms(&held, facts, case.delivery, first.step, session.is_v5)
+    }
+
+    /// Takes it as a live message, in its order.
+    fn take_live(&mut self, case: Case<'_>, at: At) -> Result<(), String> {
+        let known = &self.messages[case.message];
+        let attempts = &known.attempts;
         let course = Course {
-            publisher: first.session,
-            topic,
-            qos: facts.qos,
-            retain: facts.retain,
-            delivered_qos: delivery.qos,
+            publisher: self.attempts[attempts[0]].session,
+            topic: case.topic,
+            qos: known.facts.qos,
+            retain: known.facts.retain,
+            delivered_qos: case.delivery.qos,
         };
+        let session = &mut self.sessions[case.number];
         let last = session.courses.get(&course).copied();
-        let next = attempts.iter().find(|(attempt, _)| last.is_none_or(|last| *attempt > last));
-        let Some((next, _)) = next else {
+        let next = attempts.iter().find(|attempt| last.is_none_or(|last| **attempt > last));
+        let Some(next) = next else {
             let last = last.map(|last| self.attempts[last].message);
             return Err(format!("message {last:?} of the same course has come already"));
         };
-        let session = &mut self.sessions[number];
         session.courses.insert(course, *next);
         session.last_live.insert(course, at.step);
-        session.owed.remove(&message);
-        *session.copies.entry(message).or_default() += 1;
+        session.owed.remove(&case.message);
+        *session.copies.entry(case.message).or_default() += 1;
         Ok(())
     }
 
-    /// As a member of a group.
-    fn take_shared(
-        &mut self,
-        number: usize,
-        message: usize,
-        topic: usize,
-        delivery: &Delivery<'_>,
-    ) -> Result<(), String> {
-        let session = &self.sessions[number];
-        let facts = &self.messages[message].facts;
-        let first = self.messages[message].attempts.first();
+    /// The shares of the session through which the message may have come.
+    fn alike_shares(&self, case: Case<'_>) -> Vec<usize> {
+        let session = &self.sessions[case.number];
+        let known = &self.messages[case.message];
+        let first = known.attempts.first();
         let first = first.map_or(u64::MAX, |attempt| self.attempts[*attempt].step);
-        let identifiers: Vec<u32> = delivery.properties.subscription_identifiers.iter().collect();
-        let mut reason = "it holds no share".to_owned();
-        let mut filters = Vec::new();
-        for sub in session.subs.iter().filter(|sub| is_share(sub.filter)) {
-            let is_past = sub.removed.is_some_and(|removed| removed <= first);
-            if is_past || !self.alphabet.matches(sub.filter, topic) {
-                continue;
-            }
-            let own = sub.identifier.into_iter().collect::<Vec<u32>>();
-            let retain = facts.retain && sub.retain_as_published;
-            let is_alike = sub.qos.min(facts.qos) == delivery.qos
-                && retain == delivery.retain
-                && (!session.is_v5 || own == identifiers);
-            match is_alike {
-                true => filters.push(sub.filter),
-                false => reason = format!("its share is {sub:?}"),
-            }
-        }
-        for filter in filters {
-            match self.take_for_group(filter, message) {
+        let found = &case.delivery.properties.subscription_identifiers;
+        let identifiers: Vec<u32> = found.iter().collect();
+        let is_alike = |sub: &&Sub| {
+            is_share(sub.filter)
+                && sub.removed.is_none_or(|removed| removed > first)
+                && self.alphabet.matches(sub.filter, case.topic)
+                && sub.qos.min(known.facts.qos) == case.delivery.qos
+                && (known.facts.retain && sub.retain_as_published) == case.delivery.retain
+                && (!session.is_v5 || Vec::from_iter(sub.identifier) == identifiers)
+        };
+        let alike: BTreeSet<usize> =
+            session.subs.iter().filter(is_alike).map(|sub| sub.filter).collect();
+        alike.into_iter().collect()
+    }
+
+    /// Takes it for one of these groups.
+    fn take_shared(&mut self, shares: &[usize], message: usize) -> Result<(), String> {
+        let mut reason = "it holds no such share".to_owned();
+        for filter in shares {
+            match self.take_for_group(*filter, message) {
                 Ok(()) => return Ok(()),
                 Err(why) => reason = why,
             }
@@ -320,7 +334,7 @@ fn check_terms(
     delivery: &Delivery<'_>,
     published: u64,
     is_v5: bool,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     if held.is_empty() {
         return Err("no subscription wants it".to_owned());
     }
@@ -343,7 +357,7 @@ fn check_terms(
         return Err("its RETAIN flag is wrong".to_owned());
     }
     if !is_v5 {
-        return Ok(());
+        return Ok(is_stable);
     }
     let mut expected: Vec<u32> = held.iter().filter_map(|sub| sub.identifier).collect();
     let mut found: Vec<u32> = delivery.properties.subscription_identifiers.iter().collect();
@@ -356,7 +370,7 @@ fn check_terms(
     if !are_ids_right {
         return Err(format!("its identifiers are not {expected:?}"));
     }
-    Ok(())
+    Ok(is_stable)
 }
 
 fn check_properties(facts: &Facts, found: &PublishProperties<'_>) {

@@ -7,7 +7,6 @@ use skein_protocol::{
 };
 
 use super::Oracle;
-use crate::alphabet::TOPICS;
 
 /// Marks the payloads of model clients.
 const MARK: [u8; 3] = *b"sim";
@@ -130,14 +129,10 @@ impl Oracle {
     }
 
     /// The message with this payload, if a model client made it.
-    pub(super) fn find_message(&self, payload: &[u8]) -> Option<usize> {
+    pub(crate) fn find_message(&self, payload: &[u8]) -> Option<usize> {
         let number = payload.strip_prefix(&MARK)?.first_chunk::<4>()?;
         let number = u32::from_be_bytes(*number) as usize;
         let message = self.messages.get(number)?;
         (message.facts.payload == payload).then_some(number)
-    }
-
-    pub(super) fn topic_number(topic: &str) -> Option<usize> {
-        TOPICS.iter().position(|known| *known == topic)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use skein::shard::Time;
 
-use super::{At, Oracle, session::Session};
+use super::{At, Oracle, session::Session, subscription::Sub};
 use crate::link::{FilterFacts, LinkId};
 
 /// One retained publish: perhaps what is retained now.
@@ -66,6 +66,18 @@ impl Right {
     }
 }
 
+impl Session {
+    /// The highest QoS that was granted for the right's filter since: a later SUBSCRIBE changes
+    /// what is left of the replay, too.
+    fn granted(&self, right: &Right) -> u8 {
+        let is_it = |sub: &&Sub| {
+            sub.filter == right.filter
+                && sub.removed.is_none_or(|removed| removed > right.since.step)
+        };
+        self.subs.iter().filter(is_it).map(|sub| sub.qos).max().unwrap_or(right.qos)
+    }
+}
+
 impl Oracle {
     /// The order of two writes is known if one session published both, or everything was at rest
     /// between them.
@@ -116,7 +128,7 @@ impl Oracle {
                 "it was sent upon that SUBSCRIBE before"
             } else if !was_retained {
                 "it was not retained any more when that SUBSCRIBE came"
-            } else if qos > right.qos.min(facts.qos) {
+            } else if qos > session.granted(right).min(facts.qos) {
                 "its QoS is too high"
             } else if session.had_newer(publisher, topic, qos, newest, since) {
                 "a newer one was delivered live after that SUBSCRIBE"

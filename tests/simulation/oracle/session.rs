@@ -285,10 +285,4 @@ impl Oracle {
     fn keep_alive_ms(&self, facts: &ConnectFacts) -> u64 {
         u64::from(facts.keep_alive_s) * 1500
     }
-
-    /// The session of a link, for those who act for its client.
-    pub(crate) fn home_of(&self, name: &str) -> Option<usize> {
-        let session = &self.sessions[*self.by_name.get(name)?];
-        (!session.is_over).then_some(session.shard)
-    }
 }

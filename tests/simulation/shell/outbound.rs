@@ -74,9 +74,11 @@ impl Node {
     }
 
     /// Writes the last words of connections the core has forgotten, and ends them.
-    pub(super) fn obey_closes(&mut self, scene: &mut Scene) {
+    pub(super) fn obey_closes(&mut self, scene: &mut Scene) -> bool {
         self.closes_told = 0;
-        for mut close in std::mem::take(&mut self.effects.closes) {
+        let closes = std::mem::take(&mut self.effects.closes);
+        let happened = !closes.is_empty();
+        for mut close in closes {
             let slot = self.sockets.get_mut(close.connection.slot());
             let Some(socket) = slot.and_then(|slot| slot.take_if(|s| s.id == close.connection))
             else {
@@ -94,6 +96,7 @@ impl Node {
             write_rest(link, &mut close.rest, count);
             link.down_end = End::Closed;
         }
+        happened
     }
 
     pub(super) fn obey_resumes(&mut self) {
@@ -101,6 +104,7 @@ impl Node {
             let slot = self.sockets.get_mut(id.slot()).and_then(Option::as_mut);
             if let Some(socket) = slot.filter(|socket| socket.id == id) {
                 socket.is_queued = true;
+                socket.is_refused = false;
             }
         }
     }
