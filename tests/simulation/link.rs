@@ -69,7 +69,8 @@ pub(crate) enum Said {
     Finished(u16),
     /// PUBREC.
     Received(u16),
-    PubRel,
+    /// PUBREL, for this message.
+    PubRel(usize),
     Subscribe(u16, Vec<FilterFacts>),
     Unsubscribe(Vec<usize>),
     Ping,

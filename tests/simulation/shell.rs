@@ -88,6 +88,7 @@ impl Node {
         if full || scene.draw.chance(3, 4) {
             happened |= self.send_parcels(scene, rings, full);
         }
+        self.obey_resumes();
         happened
     }
 

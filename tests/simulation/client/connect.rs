@@ -231,7 +231,7 @@ impl Client {
             }
             self.sent[place].link = id;
             if sent.is_released {
-                self.send_pubrel(id, sent.packet_id, scene);
+                self.send_pubrel(id, &sent, scene);
             } else {
                 self.send_publish(id, &sent, true, scene);
             }

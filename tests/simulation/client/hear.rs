@@ -182,7 +182,7 @@ impl Client {
             return;
         }
         self.sent[place].is_released = true;
-        self.send_pubrel(id, ack.packet_id.get(), scene);
+        self.send_pubrel(id, &sent, scene);
     }
 
     fn on_pubcomp(&mut self, ack: &Ack<'_>) {

@@ -131,9 +131,10 @@ impl Client {
         properties.topic_alias = NonZeroU16::new(alias);
     }
 
-    pub(super) fn send_pubrel(&mut self, id: LinkId, packet_id: u16, scene: &mut Scene) {
-        if let Some(number) = PacketId::new(packet_id) {
-            self.say(id, &Packet::PubRel(Ack::success(number)), Said::PubRel, scene);
+    pub(super) fn send_pubrel(&mut self, id: LinkId, sent: &Sent, scene: &mut Scene) {
+        if let Some(number) = PacketId::new(sent.packet_id) {
+            let said = Said::PubRel(sent.message);
+            self.say(id, &Packet::PubRel(Ack::success(number)), said, scene);
         }
     }
 

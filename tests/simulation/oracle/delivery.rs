@@ -194,7 +194,7 @@ impl Oracle {
         violated!(
             "each message comes as it was asked for",
             "{} got {message} ({}) qos {} retain {} ids {:?}: not live, as {live}; not shared, as \
-             {shared}; not retained, as {replay}; holds {:?}",
+             {shared}; not retained, as {replay}; holds {:?}; retained {:?}",
             session.name,
             TOPICS[topic],
             delivery.qos,
@@ -204,7 +204,8 @@ impl Oracle {
                 .subs
                 .iter()
                 .filter(|sub| self.alphabet.matches(sub.filter, topic))
-                .collect::<Vec<_>>()
+                .collect::<Vec<_>>(),
+            self.writes[topic]
         );
     }
 
@@ -231,7 +232,9 @@ impl Oracle {
             .map(|sub| sub.filter)
             .filter(|filter| is_share(*filter) && matches(filter))
             .collect();
-        let most = self.messages[message].attempts.len() * (1 + shares.len()) + rights;
+        let (before, attempts) = session.settled.get(&message).copied().unwrap_or_default();
+        let attempts = self.messages[message].attempts.len() - attempts;
+        let most = before + attempts * (1 + shares.len()) + rights;
         let copies = session.copies.entry(message).or_default();
         *copies += 1;
         if *copies > most {
@@ -313,16 +316,18 @@ impl Oracle {
         alike.into_iter().collect()
     }
 
-    /// Takes it for one of these groups.
+    /// Takes it for the group; of several nobody knows which.
     fn take_shared(&mut self, shares: &[usize], message: usize) -> Result<(), String> {
-        let mut reason = "it holds no such share".to_owned();
-        for filter in shares {
-            match self.take_for_group(*filter, message) {
-                Ok(()) => return Ok(()),
-                Err(why) => reason = why,
+        match shares {
+            [] => Err("it holds no such share".to_owned()),
+            [filter] => self.take_for_group(*filter, message),
+            several => {
+                for filter in several {
+                    self.groups.entry(*filter).or_default().owed.remove(&message);
+                }
+                Ok(())
             }
         }
-        Err(reason)
     }
 }
 

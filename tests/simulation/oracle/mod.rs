@@ -144,7 +144,10 @@ impl Oracle {
             violated!("a connection that is closed is heard no more", "{id:?} said {said:?}");
         }
         match said {
-            Said::Connect | Said::Ping | Said::PubRel => {}
+            Said::Connect | Said::Ping => {}
+            Said::PubRel(message) => {
+                self.sessions[session].held.remove(&message);
+            }
             Said::Publish(message) => self.on_publish(message, session, at),
             Said::Finished(packet_id) => self.sessions[session].finish_exchange(packet_id),
             Said::Received(packet_id) => self.sessions[session].release_exchange(packet_id),

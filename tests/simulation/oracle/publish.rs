@@ -9,7 +9,7 @@ impl Oracle {
         let message = &self.messages[number];
         let facts = &message.facts;
         let Some(topic) = facts.topic else { return };
-        if facts.qos == 2 && !message.attempts.is_empty() {
+        if facts.qos == 2 && !facts.is_will && !self.sessions[publisher].held.insert(number) {
             // Its packet id is held: acknowledged again, delivered never again.
             return;
         }
@@ -88,6 +88,7 @@ impl Oracle {
             message.is_refused = attempts.len() == 1;
             for session in &mut self.sessions {
                 session.owed.remove(&number);
+                session.held.remove(&number);
             }
             for group in self.groups.values_mut() {
                 group.owed.remove(&number);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use skein::shard::Time;
 
-use super::{At, Oracle, session::Session, subscription::Sub};
+use super::{At, Oracle, Scarcity, session::Session, subscription::Sub};
 use crate::link::{FilterFacts, LinkId};
 
 /// One retained publish: perhaps what is retained now.
@@ -30,6 +30,8 @@ pub(super) struct Right {
     /// SUBACK was seen.
     is_answered: bool,
     topics_seen: BTreeSet<usize>,
+    /// The least Maximum Packet Size of the connections it went over.
+    pub(super) packet_bytes_max: usize,
     /// Its connection was lost: what came with QoS 0 may be lost.
     pub(super) is_broken: bool,
     pub(super) is_unsubscribed: bool,
@@ -60,6 +62,7 @@ impl Right {
             asked,
             is_answered: false,
             topics_seen: BTreeSet::new(),
+            packet_bytes_max: usize::MAX,
             is_broken: false,
             is_unsubscribed: false,
         }
@@ -114,30 +117,37 @@ impl Oracle {
         let writes = &self.writes[topic];
         let session = &self.sessions[number];
         let mut reason = "no SUBSCRIBE asked for it";
+        // Of several rights the one that grants least: the others may be needed yet.
+        let mut least: Option<(u8, usize)> = None;
         for (place, right) in session.rights.iter().enumerate() {
             if !self.alphabet.matches(right.filter, topic) {
                 continue;
             }
             let was_retained = writes.iter().any(|write| {
-                let is_current = write.replaced_at.is_none_or(|at| at > right.since.step);
+                // A later write may have been refused there.
+                let is_current = self.scarcity == Scarcity::TightQueues
+                    || write.replaced_at.is_none_or(|at| at > right.since.step);
                 let is_fresh = write.expires_at.is_none_or(|at| at > right.since.now);
                 write.message == message && is_current && is_fresh
             });
             let since = right.since.step;
+            let granted = session.granted(right).min(facts.qos);
             reason = if right.topics_seen.contains(&topic) {
                 "it was sent upon that SUBSCRIBE before"
             } else if !was_retained {
                 "it was not retained any more when that SUBSCRIBE came"
-            } else if qos > session.granted(right).min(facts.qos) {
+            } else if qos > granted {
                 "its QoS is too high"
             } else if session.had_newer(publisher, topic, qos, newest, since) {
                 "a newer one was delivered live after that SUBSCRIBE"
             } else {
-                self.sessions[number].rights[place].topics_seen.insert(topic);
-                return Ok(());
+                least = Some(least.map_or((granted, place), |other| other.min((granted, place))));
+                continue;
             };
         }
-        Err(reason.to_owned())
+        let Some((_, place)) = least else { return Err(reason.to_owned()) };
+        self.sessions[number].rights[place].topics_seen.insert(topic);
+        Ok(())
     }
 
     /// At rest whoever is connected has received all that its SUBSCRIBE asked for.
@@ -175,7 +185,8 @@ impl Oracle {
         let is_deleted = facts.payload.is_empty();
         let has_expired = write.expires_at.is_some_and(|end| end <= at.now);
         let is_own = self.sessions[write.publisher].name == session.name && right.no_local;
-        let fits = facts.packet_bytes() <= session.packet_bytes_max;
+        let most = session.packet_bytes_max.min(right.packet_bytes_max);
+        let fits = facts.packet_bytes() <= most;
         let survives = right.qos.min(facts.qos) > 0;
         let may_be_lost = right.is_broken && !(survives && right.is_answered);
         let was_seen =

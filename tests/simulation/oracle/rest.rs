@@ -28,6 +28,12 @@ impl Oracle {
                 sub.is_confirmed = true;
             }
         }
+        let messages = &self.messages;
+        for session in self.sessions.iter_mut().filter(|session| session.link.is_some()) {
+            let copies = session.copies.iter();
+            let settled = copies.map(|(m, copies)| (*m, (*copies, messages[*m].attempts.len())));
+            session.settled = settled.collect();
+        }
         self.epoch += 1;
     }
 

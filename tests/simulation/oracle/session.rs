@@ -1,6 +1,6 @@
 //! Sessions: when each began, who is connected to it, when it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skein::shard::Time;
 
@@ -41,7 +41,11 @@ pub(super) struct Session {
     pub(super) last_live: BTreeMap<Course, u64>,
     /// How often each message came as a live one, or as one that may be.
     pub(super) copies: BTreeMap<usize, usize>,
+    /// Of these, as of the last rest: copies and attempts.
+    pub(super) settled: BTreeMap<usize, (usize, usize)>,
     pub(super) exchanges: BTreeMap<u16, Exchange>,
+    /// QoS 2 messages it published and has not released.
+    pub(super) held: BTreeSet<usize>,
     pub(super) rights: Vec<Right>,
     /// SUBSCRIBEs without SUBACK: the connection, the packet id, and their subscriptions.
     pub(super) unconfirmed: Vec<(LinkId, u16, Vec<usize>)>,
@@ -74,6 +78,9 @@ impl Session {
         self.packet_bytes_max = facts.packet_bytes_max;
         self.receive_maximum = facts.receive_maximum;
         self.alias_max = facts.alias_max;
+        for right in &mut self.rights {
+            right.packet_bytes_max = right.packet_bytes_max.min(facts.packet_bytes_max);
+        }
         self.unconfirmed.clear();
         self.unsubscribing.clear();
     }
@@ -100,7 +107,9 @@ impl Session {
             courses: BTreeMap::new(),
             last_live: BTreeMap::new(),
             copies: BTreeMap::new(),
+            settled: BTreeMap::new(),
             exchanges: BTreeMap::new(),
+            held: BTreeSet::new(),
             rights: Vec::new(),
             unconfirmed: Vec::new(),
             unsubscribing: Vec::new(),
@@ -143,7 +152,20 @@ impl Oracle {
         };
         self.forget_due_will(session, at);
         self.sessions[session].connect(id, &facts, expiry_s, at.now);
+        self.forget_too_large(session);
         links[id.0].session = Some(session);
+    }
+
+    /// What is larger than the new connection takes is dropped.
+    fn forget_too_large(&mut self, number: usize) {
+        let messages = &self.messages;
+        let session = &mut self.sessions[number];
+        let most = session.packet_bytes_max;
+        let fits = |message: &usize| messages[*message].facts.packet_bytes() <= most;
+        session.owed.retain(|message, _| fits(message));
+        for filter in session.shares() {
+            self.groups.entry(filter).or_default().owed.retain(|message, _| fits(message));
+        }
     }
 
     /// Whether a session goes on, and where, is as it must be.
