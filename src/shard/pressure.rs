@@ -173,7 +173,7 @@ impl Shard {
     pub(super) fn on_memory_pause_over(&mut self, turn: &mut Turn<'_>) {
         for id in std::mem::take(&mut self.memory_paused) {
             let connection = self.connections.find_mut(id);
-            if connection.is_some_and(|c| c.unpause(|pauses| pauses.memory = false)) {
+            if connection.is_some_and(|c| c.unpause(turn.now, |pauses| pauses.memory = false)) {
                 turn.effects.resumes.push(id);
             }
         }

@@ -22,20 +22,20 @@ impl Shard {
     /// The kernel took bytes of this connection.
     pub(super) fn on_flushed(&mut self, id: ConnectionId, written: usize, turn: &mut Turn<'_>) {
         let Some(connection) = self.connections.find_mut(id) else { return };
-        if connection.charged > self.settings.limits.outbox_bytes_max {
-            // Nothing was read from it meanwhile; that it takes bytes is its sign of life.
-            connection.heard_at = turn.now;
-        }
         self.memory.adjust(connection.charged, connection.outbox.len());
         connection.charged = connection.outbox.len();
         if connection.outbox.is_empty() {
             connection.outbox.release(&mut self.buffers);
         }
-        // Above the limit it was not read, see `wants_packets`; now it is again.
+        // Above the limit nothing was read from it, see `wants_packets`: that it takes bytes was
+        // its only sign of life. Now it is read again.
         let bytes_max = self.settings.limits.outbox_bytes_max;
         let left = connection.outbox.len();
-        if left <= bytes_max && left + written > bytes_max {
-            turn.effects.resumes.push(id);
+        if left + written > bytes_max {
+            connection.heard_at = turn.now;
+            if left <= bytes_max {
+                turn.effects.resumes.push(id);
+            }
         }
         let Some(session) = connection.session() else { return };
         self.refill(session, turn);

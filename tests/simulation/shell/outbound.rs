@@ -68,7 +68,7 @@ impl Node {
         }
         socket.is_dirty = !outbox.is_empty();
         if written > 0 {
-            self.handle(Event::Flushed { connection }, scene);
+            self.handle(Event::Flushed { connection, written }, scene);
         }
         written > 0
     }
