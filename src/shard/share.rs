@@ -53,9 +53,8 @@ impl Shard {
         let Some(filter) = self.subscriptions.find(&origin.pattern) else { return false };
         let Some(key) = self.subscriptions.share_key(filter, &origin.group) else { return false };
         self.frames.begin();
-        let mut outgoing = Outgoing::of_kept(&delivery.message);
-        outgoing.message.retain = delivery.retain;
-        self.deliver_to_pick(key, &mut outgoing, turn)
+        // As it was published: the next member's options are its own.
+        self.deliver_to_pick(key, &mut Outgoing::of_kept(&delivery.message), turn)
     }
 
     /// Picks a shard, and takes the message there. False if there is no member.

@@ -28,8 +28,8 @@ struct Socket {
     is_queued: bool,
     /// The kernel may have more.
     is_readable: bool,
-    /// The core did not want what waits here when it was looked at last.
-    is_refused: bool,
+    /// In which turn it was looked at last, if the core did not want what waits here.
+    refused_in: Option<u64>,
     /// Something waits to be written.
     is_dirty: bool,
     /// The core has forgotten it.
@@ -45,6 +45,7 @@ pub(crate) struct Node {
     closes_told: usize,
     sockets: Vec<Option<Socket>>,
     serial: u64,
+    turns: u64,
     /// Dealt by the acceptor, not opened yet.
     dealt: VecDeque<LinkId>,
 }
@@ -58,6 +59,7 @@ impl Node {
             closes_told: 0,
             sockets: Vec::new(),
             serial: 0,
+            turns: 0,
             dealt: VecDeque::new(),
         }
     }
@@ -69,6 +71,7 @@ impl Node {
 
     /// One turn; a `full` one leaves nothing for the next. True if anything happened.
     pub(crate) fn turn(&mut self, scene: &mut Scene, rings: &mut Rings, full: bool) -> bool {
+        self.turns += 1;
         let mut happened = false;
         if full || scene.draw.chance(3, 4) {
             happened |= self.open_dealt(scene);
@@ -128,7 +131,8 @@ impl Node {
             let socket = notice.connection.and_then(|id| {
                 let socket = self.sockets.get(id.slot())?.as_ref()?;
                 // While its client does not read either, the silence is not ours alone.
-                let is_refused = socket.is_refused && !socket.is_dirty;
+                let was_refused = socket.refused_in.is_some_and(|turn| turn < self.turns);
+                let is_refused = was_refused && !socket.is_dirty;
                 (socket.id == id).then_some((socket.link, is_refused))
             });
             scene.log.note(|| {
@@ -183,7 +187,7 @@ impl Node {
             unread,
             is_queued: true,
             is_readable: true,
-            is_refused: false,
+            refused_in: None,
             is_dirty: false,
             is_closing: false,
         });

@@ -70,6 +70,10 @@ impl Client {
             // The CONNACK will say so.
             facts.keep_alive_s = most;
         }
+        if facts.clean_start {
+            self.sent.clear();
+            self.received.clear();
+        }
         let id = scene.dial(Owner::Client(self.number));
         scene.log.note(|| format!("{} connects on {id:?}: {facts:?}", self.name));
         let link = scene.link_mut(id);
@@ -213,8 +217,11 @@ impl Client {
         if has_flag && connack.session_present == is_first {
             violated!("session present is told", "{}: {}", self.name, connack.session_present);
         }
-        // A 3.1 client is not told; a real one would go on with what it has.
-        self.resume(id, !is_first, scene);
+        // A 3.1 client is not told. And one that races with itself may find a session that another
+        // of its own connections began: no client could know, so this one is told.
+        let is_known = self.session == scene.link(id).session;
+        self.session = scene.link(id).session;
+        self.resume(id, !is_first && is_known, scene);
     }
 
     /// Goes on with the session of earlier connections, or forgets it.

@@ -58,7 +58,8 @@ impl Client {
             Packet::SubAck(suback) => {
                 self.expect(suback.packet_id, "SUBACK");
                 let reasons: Vec<u8> = suback.reasons.iter().map(|r| *r as u8).collect();
-                scene.oracle.on_suback(id, session, suback.packet_id.get(), &reasons);
+                let packet_id = suback.packet_id.get();
+                scene.oracle.on_suback(id, session, packet_id, &reasons, scene.step);
             }
             Packet::UnsubAck(unsuback) => {
                 self.expect(unsuback.packet_id, "UNSUBACK");

@@ -78,6 +78,8 @@ pub(crate) struct Client {
     link: Option<LinkId>,
     conversation: Conversation,
     leftovers: Vec<Leftover>,
+    /// The session, as the oracle numbers them.
+    session: Option<usize>,
     /// The session: what was sent and is not finished, in order.
     sent: VecDeque<Sent>,
     /// The session: QoS 2 packet ids that were received and not released.
@@ -106,6 +108,7 @@ impl Client {
             link: None,
             conversation: Conversation::default(),
             leftovers: Vec::new(),
+            session: None,
             sent: VecDeque::new(),
             received: BTreeSet::new(),
             last_id: scene.draw.pick(&[0, 0, 65_530]),

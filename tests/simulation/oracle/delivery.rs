@@ -234,7 +234,9 @@ impl Oracle {
             .collect();
         let (before, attempts) = session.settled.get(&message).copied().unwrap_or_default();
         let attempts = self.messages[message].attempts.len() - attempts;
-        let most = before + attempts * (1 + shares.len()) + rights;
+        // What ended members of its groups held may have come to it.
+        let ends: usize = shares.iter().map(|filter| self.groups[filter].ends()).sum();
+        let most = before + attempts * (1 + shares.len()) + rights + ends;
         let copies = session.copies.entry(message).or_default();
         *copies += 1;
         if *copies > most {
@@ -267,7 +269,9 @@ impl Oracle {
         if first.session == case.number {
             held.retain(|sub| !sub.no_local);
         }
-        check_terms(&held, facts, case.delivery, first.step, session.is_v5)
+        let is_due = held.iter().any(|sub| sub.confirmed.is_some_and(|step| step < first.step));
+        let is_stable = check_terms(&held, facts, case.delivery, first.step, session.is_v5)?;
+        Ok(is_stable && is_due)
     }
 
     /// Takes it as a live message, in its order.

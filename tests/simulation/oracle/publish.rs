@@ -43,7 +43,8 @@ impl Oracle {
                 continue;
             }
             let mut granted = None;
-            let held = session.subs.iter().filter(|sub| sub.removed.is_none() && sub.is_confirmed);
+            let held =
+                session.subs.iter().filter(|sub| sub.removed.is_none() && sub.is_confirmed());
             for sub in held.filter(|sub| alphabet.matches(sub.filter, topic)) {
                 is_wanted = true;
                 if is_share(sub.filter) {

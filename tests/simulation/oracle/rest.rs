@@ -25,7 +25,7 @@ impl Oracle {
         }
         for session in &mut self.sessions {
             for sub in session.subs.iter_mut().filter(|sub| sub.removed.is_none()) {
-                sub.is_confirmed = true;
+                sub.confirmed.get_or_insert(at.step);
             }
         }
         let messages = &self.messages;

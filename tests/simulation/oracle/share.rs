@@ -23,6 +23,13 @@ pub(super) struct Group {
     disturbed_at: u64,
 }
 
+impl Group {
+    /// How many members' sessions have ended.
+    pub(super) fn ends(&self) -> usize {
+        self.ends.len()
+    }
+}
+
 impl Oracle {
     fn members(&self, filter: usize) -> impl Iterator<Item = (usize, &Sub)> {
         let sessions = self.sessions.iter().enumerate().filter(|(_, session)| !session.is_over);
@@ -63,7 +70,7 @@ impl Oracle {
     pub(super) fn leave_group(&mut self, left: &Sub, has_ended: bool, step: u64) {
         let filter = left.filter;
         self.disturb_group(filter, step);
-        let has_members = self.members(filter).any(|(_, sub)| sub.is_confirmed);
+        let has_members = self.members(filter).any(|(_, sub)| sub.is_confirmed());
         let messages = &self.messages;
         let Some(group) = self.groups.get_mut(&filter) else { return };
         if has_ended {

@@ -17,8 +17,14 @@ pub(super) struct Sub {
     pub(super) identifier: Option<u32>,
     pub(super) added: u64,
     pub(super) removed: Option<u64>,
-    /// A SUBACK was seen for this filter, or everything was at rest since.
-    pub(super) is_confirmed: bool,
+    /// In which step SUBACK was seen for this filter, or everything was at rest.
+    pub(super) confirmed: Option<u64>,
+}
+
+impl Sub {
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.confirmed.is_some()
+    }
 }
 
 impl Session {
@@ -71,7 +77,7 @@ impl Oracle {
         let session = &mut self.sessions[number];
         let old =
             session.subs.iter_mut().find(|sub| sub.removed.is_none() && sub.filter == facts.filter);
-        let was_confirmed = old.as_ref().is_some_and(|old| old.is_confirmed);
+        let confirmed = old.as_ref().and_then(|old| old.confirmed);
         let was_held = old.is_some();
         if let Some(old) = old {
             old.removed = Some(at.step);
@@ -84,7 +90,7 @@ impl Oracle {
             identifier: facts.identifier,
             added: at.step,
             removed: None,
-            is_confirmed: was_confirmed,
+            confirmed,
         });
         let sends_retained = match facts.retain_handling {
             0 => true,
@@ -129,7 +135,7 @@ impl Oracle {
         session.owed.retain(|message, survives| {
             let Some(topic) = messages[*message].facts.topic else { return false };
             let matching = held.iter().filter(|sub| {
-                sub.is_confirmed && !sub.no_local && alphabet.matches(sub.filter, topic)
+                sub.is_confirmed() && !sub.no_local && alphabet.matches(sub.filter, topic)
             });
             let granted = matching.map(|sub| sub.qos).max();
             *survives &= granted.is_some_and(|qos| qos > 0);
@@ -144,6 +150,7 @@ impl Oracle {
         session: Option<usize>,
         packet_id: u16,
         reasons: &[u8],
+        step: u64,
     ) {
         let Some(number) = session else {
             violated!("SUBACK answers a SUBSCRIBE", "{link:?} has no session");
@@ -167,7 +174,9 @@ impl Oracle {
         }
         for sub in subs {
             let sub = &mut session.subs[sub];
-            sub.is_confirmed |= sub.removed.is_none();
+            if sub.removed.is_none() {
+                sub.confirmed.get_or_insert(step);
+            }
         }
     }
 

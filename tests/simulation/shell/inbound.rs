@@ -38,7 +38,8 @@ impl Node {
             let is_noticed = link.up_end == End::Reset && !full && scene.draw.chance(1, 4);
             if socket.is_closing || !(socket.is_readable && (wants || is_noticed)) {
                 let waits = !socket.unread.is_empty() || !link.up.is_empty();
-                socket.is_refused = waits && !wants;
+                let refused = (waits && !wants).then_some(self.turns);
+                socket.refused_in = refused.map(|turn| socket.refused_in.unwrap_or(turn));
                 return happened;
             }
             happened = true;

@@ -104,7 +104,7 @@ impl Node {
             let slot = self.sockets.get_mut(id.slot()).and_then(Option::as_mut);
             if let Some(socket) = slot.filter(|socket| socket.id == id) {
                 socket.is_queued = true;
-                socket.is_refused = false;
+                socket.refused_in = None;
             }
         }
     }
