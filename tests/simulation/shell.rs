@@ -132,7 +132,8 @@ impl Node {
                 let socket = self.sockets.get(id.slot())?.as_ref()?;
                 // While its client does not read either, the silence is not ours alone.
                 let was_refused = socket.refused_in.is_some_and(|turn| turn < self.turns);
-                let is_refused = was_refused && !socket.is_dirty;
+                let is_unwritten = socket.is_dirty || self.effects.dirty.contains(&id);
+                let is_refused = was_refused && !is_unwritten;
                 (socket.id == id).then_some((socket.link, is_refused))
             });
             scene.log.note(|| {
@@ -233,6 +234,8 @@ impl Node {
             return false;
         }
         self.handle(Event::Tick, scene);
+        let at = scene.at();
+        scene.oracle.expire_sessions(at);
         true
     }
 

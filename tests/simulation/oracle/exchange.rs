@@ -13,6 +13,21 @@ pub(super) struct Exchange {
     link: LinkId,
     /// The broker was given the PUBREC.
     is_released: bool,
+    /// It may be too large to be sent again, and given up.
+    may_be_over: bool,
+}
+
+impl Exchange {
+    /// What is too large to be sent again never ends, and is given up.
+    pub(super) fn reconsider(&mut self, fits: impl Fn(&usize) -> bool) {
+        let fits = self.message.is_none_or(|message| fits(&message));
+        self.may_be_over |= !self.is_released && !fits;
+    }
+
+    /// Whether it must be finished some time.
+    pub(super) fn is_owed(&self) -> bool {
+        !self.may_be_over
+    }
 }
 
 impl Session {
@@ -45,7 +60,11 @@ impl Oracle {
         let session = &mut self.sessions[number];
         let name = &session.name;
         let Numbered { packet_id, qos, dup, message, link } = *publish;
-        let is_resend = match session.exchanges.get(&packet_id) {
+        let before = session.exchanges.get(&packet_id);
+        let before = before.filter(|before| {
+            !before.may_be_over || (dup && before.message == message && before.qos == qos)
+        });
+        let is_resend = match before {
             None => {
                 if dup && session.connections < 2 {
                     violated!("DUP marks what was sent before", "{name} got id {packet_id} first");
@@ -57,7 +76,7 @@ impl Oracle {
                 true
             }
         };
-        let exchange = Exchange { message, qos, link, is_released: false };
+        let exchange = Exchange { message, qos, link, is_released: false, may_be_over: false };
         session.exchanges.insert(packet_id, exchange);
         let open = session.exchanges.values().filter(|exchange| exchange.link == link).count();
         if open > session.receive_maximum {

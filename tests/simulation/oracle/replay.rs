@@ -53,7 +53,13 @@ impl Right {
         self.is_answered |= self.asked == asked;
     }
 
-    pub(super) fn new(facts: &FilterFacts, qos: u8, asked: (LinkId, u16), since: At) -> Self {
+    pub(super) fn new(
+        facts: &FilterFacts,
+        qos: u8,
+        asked: (LinkId, u16),
+        packet_bytes_max: usize,
+        since: At,
+    ) -> Self {
         Self {
             filter: facts.filter,
             qos,
@@ -62,7 +68,7 @@ impl Right {
             asked,
             is_answered: false,
             topics_seen: BTreeSet::new(),
-            packet_bytes_max: usize::MAX,
+            packet_bytes_max,
             is_broken: false,
             is_unsubscribed: false,
         }

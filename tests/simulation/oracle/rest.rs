@@ -69,7 +69,8 @@ impl Oracle {
             if session.is_over || session.link.is_none() {
                 continue;
             }
-            if let Some((packet_id, exchange)) = session.exchanges.first_key_value() {
+            let mut open = session.exchanges.iter().filter(|(_, exchange)| exchange.is_owed());
+            if let Some((packet_id, exchange)) = open.next() {
                 let name = &session.name;
                 violated!("every exchange is finished", "{name}, id {packet_id}: {exchange:?}");
             }

@@ -163,6 +163,7 @@ impl Oracle {
         let most = session.packet_bytes_max;
         let fits = |message: &usize| messages[*message].facts.packet_bytes() <= most;
         session.owed.retain(|message, _| fits(message));
+        session.exchanges.values_mut().for_each(|exchange| exchange.reconsider(fits));
         for filter in session.shares() {
             self.groups.entry(filter).or_default().owed.retain(|message, _| fits(message));
         }
@@ -268,7 +269,7 @@ impl Oracle {
     }
 
     /// Sessions whose time is over, for certain.
-    pub(super) fn expire_sessions(&mut self, at: At) {
+    pub(crate) fn expire_sessions(&mut self, at: At) {
         for number in 0..self.sessions.len() {
             let session = &self.sessions[number];
             let is_past = session.ends_at.is_some_and(|end| end <= self.ticked[session.shard]);

@@ -100,7 +100,8 @@ impl Oracle {
         if is_share(facts.filter) {
             self.join_group(facts.filter, qos, at.step);
         } else if sends_retained {
-            session.rights.push(Right::new(facts, qos, asked, at));
+            let most = session.packet_bytes_max;
+            session.rights.push(Right::new(facts, qos, asked, most, at));
         }
         self.sessions[number].subs.len() - 1
     }
