@@ -48,7 +48,7 @@ pub(super) fn simulation(job: &mut Job) -> Result<(), Stop> {
     need_test_target("simulation")?;
     let mut command = cargo();
     command.env("SIM_SEEDS", "300");
-    command.args(["test", "--profile", "sim", "--test", "simulation", "--", "--nocapture"]);
+    command.args(["test", "--profile", "sim", "--test", "simulation"]);
     job.run(&mut command)
 }
 
