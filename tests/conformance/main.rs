@@ -15,6 +15,8 @@ mod framing;
 mod harness;
 mod publish;
 mod publish_v5;
+mod sessions;
 mod subscribe;
 mod traps;
 mod two_party;
+mod wills;
