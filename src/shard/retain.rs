@@ -5,9 +5,12 @@
 //! a publish may still wait behind the lane from its publisher's shard; so the home first sends a
 //! fence to every other shard and answers when all have sent it back (law 5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Message, RetainedReply, Shard, ShardId, Turn, deliver::Outgoing, memory::MemoryLevel};
+use super::{
+    Message, RetainedReply, Shard, ShardId, Time, Turn, deliver::Outgoing, memory::MemoryLevel,
+    timers::Timer,
+};
 use crate::{
     config::Limits,
     router::{Batch, Routed},
@@ -45,6 +48,12 @@ pub(super) struct RetainedHome {
     bytes: usize,
     messages_max: usize,
     bytes_max: usize,
+    /// Below this much room the home counts as full: the next message might not fit.
+    spare_bytes: usize,
+    /// When which topic's message expires.
+    expiries: BTreeSet<(Time, Box<str>)>,
+    /// When the timer for that is armed for.
+    expires_at: Option<Time>,
     /// Queries by the number of their fence.
     queries: BTreeMap<u64, Query>,
     fences: u64,
@@ -56,11 +65,15 @@ pub(super) struct RetainedHome {
 
 impl RetainedHome {
     pub(super) fn new(shards: usize, limits: &Limits) -> Self {
+        let bytes_max = limits.retained_bytes_max.div_ceil(shards);
         Self {
             topics: Retained::new(),
             bytes: 0,
             messages_max: limits.retained_messages_max.div_ceil(shards),
-            bytes_max: limits.retained_bytes_max.div_ceil(shards),
+            bytes_max,
+            spare_bytes: limits.packet_bytes_max.min(bytes_max / 16),
+            expiries: BTreeSet::new(),
+            expires_at: None,
             queries: BTreeMap::new(),
             fences: 0,
             stamps: 0,
@@ -95,7 +108,25 @@ impl RetainedHome {
     }
 
     fn is_used_up(&self) -> bool {
-        self.topics.len() >= self.messages_max || self.bytes >= self.bytes_max
+        self.topics.len() >= self.messages_max || self.bytes + self.spare_bytes > self.bytes_max
+    }
+
+    /// Takes a topic's message out; its bytes are to be released.
+    fn remove(&mut self, topic: &str) -> Option<RetainedMessage> {
+        let old = self.topics.remove(topic)?;
+        self.bytes -= old.message.bytes();
+        if let Some(at) = old.message.borrow().expires_at {
+            self.expiries.remove(&(at, topic.into()));
+        }
+        Some(old)
+    }
+
+    fn insert(&mut self, topic: &str, kept: RetainedMessage) {
+        self.bytes += kept.message.bytes();
+        if let Some(at) = kept.message.borrow().expires_at {
+            self.expiries.insert((at, topic.into()));
+        }
+        self.topics.insert(topic, kept);
     }
 }
 
@@ -122,10 +153,8 @@ impl Shard {
     /// [MQTT-3.3.1-6].
     pub(super) fn retain(&mut self, outgoing: &Outgoing<'_>) {
         let topic = outgoing.message.topic;
-        let old = self.retained.topics.remove(topic);
-        let old_bytes = old.as_ref().map_or(0, |old| old.message.bytes());
-        self.retained.bytes -= old_bytes;
-        self.memory.release(old_bytes);
+        let old = self.retained.remove(topic);
+        self.memory.release(old.as_ref().map_or(0, |old| old.message.bytes()));
         if !outgoing.message.payload.is_empty() {
             let bytes = outgoing.message.bytes() + Application::OVERHEAD_BYTES;
             let fits = self.retained.topics.len() < self.retained.messages_max
@@ -136,12 +165,47 @@ impl Shard {
                 self.metrics.retained_refused += 1;
             }
             if let Some(kept) = kept {
-                self.retained.bytes += kept.message.bytes();
                 self.memory.charge(kept.message.bytes());
-                self.retained.topics.insert(topic, kept);
+                self.retained.insert(topic, kept);
             }
         }
         self.tell_retained_full();
+        self.arm_retained_expiry();
+    }
+
+    /// One timer for all: for the message that expires first.
+    fn arm_retained_expiry(&mut self) {
+        let first = self.retained.expiries.first().map(|(at, _)| *at);
+        if first == self.retained.expires_at {
+            return;
+        }
+        if let Some(at) = std::mem::replace(&mut self.retained.expires_at, first) {
+            self.timers.cancel(at, Timer::RetainedExpires);
+        }
+        if let Some(at) = first {
+            self.timers.arm(at, Timer::RetainedExpires);
+        }
+    }
+
+    /// What has expired is forgotten [MQTT-3.3.2-5], some of it now and the rest a moment later.
+    pub(super) fn on_retained_expired(&mut self, turn: &mut Turn<'_>) {
+        self.retained.expires_at = None;
+        let now = turn.now;
+        let is_over = |(at, _): &&(Time, Box<str>)| *at <= now;
+        for _ in 0..self.settings.limits.retained_step_topics {
+            let Some((_, topic)) = self.retained.expiries.first().filter(is_over).cloned() else {
+                break;
+            };
+            self.forget_retained(&topic);
+        }
+        self.tell_retained_full();
+        if self.retained.expiries.first().is_some_and(|first| is_over(&first)) {
+            let at = now.plus(1);
+            self.retained.expires_at = Some(at);
+            self.timers.arm(at, Timer::RetainedExpires);
+        } else {
+            self.arm_retained_expiry();
+        }
     }
 
     /// The others refuse what this home would not keep.
@@ -194,13 +258,11 @@ impl Shard {
     /// One bounded step through the topics that match.
     fn answer(&mut self, query: &Query, turn: &mut Turn<'_>) {
         let mut messages = Batch::default();
-        let mut expired: Vec<Box<str>> = Vec::new();
         let steps = self.settings.limits.retained_step_topics;
         let after = query.after.as_deref();
-        let scan = self.retained.topics.scan(&query.pattern, after, steps, |topic, retained| {
+        let scan = self.retained.topics.scan(&query.pattern, after, steps, |_, retained| {
             let message = retained.message.borrow();
             if message.is_expired(turn.now) {
-                expired.push(topic.into());
                 return true;
             }
             let (picks, publisher) = (&[][..], None);
@@ -215,9 +277,6 @@ impl Shard {
             });
             messages.bytes() < REPLY_BYTES_MAX
         });
-        for topic in expired {
-            self.forget_retained(&topic);
-        }
         let resume_after = match scan {
             Scan::Done => None,
             Scan::More(topic) => Some(topic),
@@ -227,8 +286,7 @@ impl Shard {
     }
 
     fn forget_retained(&mut self, topic: &str) {
-        if let Some(old) = self.retained.topics.remove(topic) {
-            self.retained.bytes -= old.message.bytes();
+        if let Some(old) = self.retained.remove(topic) {
             self.memory.release(old.message.bytes());
         }
     }

@@ -5,5 +5,9 @@
 //! Lanes deliver until all is quiet unless a test holds one; see [`broker::Broker`].
 
 mod broker;
+mod interest;
+mod memory;
 mod packets;
+mod pressure;
 mod replay;
+mod retain;
