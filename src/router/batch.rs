@@ -32,7 +32,7 @@ struct Item {
     expires_at: Option<Time>,
     stamp: u64,
     topic_len: u16,
-    picks: u16,
+    picks: u32,
     properties_len: u32,
     payload_len: u32,
     qos: QoS,
@@ -79,7 +79,7 @@ impl Batch {
             expires_at: message.expires_at,
             stamp: routed.stamp,
             topic_len: message.topic.len() as u16,
-            picks: routed.picks.len() as u16,
+            picks: routed.picks.len() as u32,
             properties_len: message.properties.len() as u32,
             payload_len: message.payload.len() as u32,
             qos: message.qos,
@@ -117,7 +117,7 @@ impl Batch {
             topics = rest;
             let (properties, rest) = bytes.split_at(item.properties_len as usize);
             bytes = rest;
-            let (picked, rest) = picks.split_at(usize::from(item.picks));
+            let (picked, rest) = picks.split_at(item.picks as usize);
             picks = rest;
             let large;
             let payload = if item.payload_is_shared {
@@ -182,5 +182,27 @@ mod tests {
         let expected = [("a", 3, vec![]), ("b/c", 40_000, vec![4]), ("d", 0, vec![4, 5])];
         assert_eq!(seen, expected.map(|(topic, len, picks)| (topic.to_owned(), len, picks)));
         assert_eq!(batch.len(), 3);
+    }
+
+    /// A topic can match more shares than fit into 16 bits.
+    #[test]
+    fn many_picks_leave_those_of_the_next_publish_alone() {
+        let message = ApplicationRef {
+            topic: "a",
+            properties: &[],
+            payload: Payload::Inline(b""),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            expires_at: None,
+        };
+        let mut batch = Batch::default();
+        let many: Vec<u64> = (0..70_000).collect();
+        for picks in [&many[..], &[99]] {
+            let (deliver, store, stamp, publisher) = (false, false, 0, None);
+            batch.push(&Routed { message, deliver, store, stamp, picks, publisher });
+        }
+        let mut seen = Vec::new();
+        batch.for_each(|routed| seen.push(routed.picks.to_vec()));
+        assert_eq!(seen, [many, vec![99]]);
     }
 }

@@ -12,6 +12,8 @@ use crate::{
 
 /// Topics remembered; then all are forgotten and the busy ones come back by themselves.
 const ROUTES_MAX: usize = 65_536;
+/// Receivers remembered, of all topics together: some 100 MiB of them.
+const RECEIVERS_MAX: usize = 1 << 20;
 
 /// What a session gets of the messages it published itself (No Local).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,20 +129,22 @@ impl Route {
 #[derive(Debug)]
 pub struct Routes {
     routes: AHashMap<Box<str>, Rc<Route>>,
+    /// Receivers of all routes.
+    receivers: usize,
     generation: u64,
 }
 
 impl Routes {
     /// None remembered.
     pub fn new(hasher: RandomState) -> Self {
-        Self { routes: AHashMap::with_hasher(hasher), generation: 0 }
+        Self { routes: AHashMap::with_hasher(hasher), receivers: 0, generation: 0 }
     }
 
     /// Who gets this topic now.
     #[inline]
     pub fn find(&mut self, topic: &str, subscriptions: &Subscriptions) -> Rc<Route> {
         if self.generation != subscriptions.generation() {
-            self.routes.clear();
+            self.forget();
             self.generation = subscriptions.generation();
         }
         if let Some(route) = self.routes.get(topic) {
@@ -151,12 +155,19 @@ impl Routes {
 
     #[cold]
     fn compute(&mut self, topic: &str, subscriptions: &Subscriptions) -> Rc<Route> {
-        if self.routes.len() >= ROUTES_MAX {
-            self.routes.clear();
-        }
         let route = Rc::new(Route::compute(topic, subscriptions));
+        let receivers = self.receivers + route.receivers.len();
+        if self.routes.len() >= ROUTES_MAX || receivers > RECEIVERS_MAX {
+            self.forget();
+        }
+        self.receivers += route.receivers.len();
         self.routes.insert(topic.into(), Rc::clone(&route));
         route
+    }
+
+    fn forget(&mut self) {
+        self.routes.clear();
+        self.receivers = 0;
     }
 }
 

@@ -25,7 +25,9 @@ impl Buffers {
     }
 
     fn give(&mut self, mut chunk: Vec<u8>) {
-        if self.chunks.len() < POOL_CHUNKS_MAX && chunk.capacity() >= CHUNK_BYTES_MAX / 4 {
+        // Neither small ones, which are cheap to make, nor the giants that one packet needed.
+        let is_useful = (CHUNK_BYTES_MAX / 4..=2 * CHUNK_BYTES_MAX).contains(&chunk.capacity());
+        if self.chunks.len() < POOL_CHUNKS_MAX && is_useful {
             chunk.clear();
             self.chunks.push(chunk);
         }
@@ -206,6 +208,15 @@ mod tests {
         outbox.advance(CHUNK_BYTES_MAX + 1);
         assert_eq!(outbox.len(), 2 * CHUNK_BYTES_MAX - 1);
         assert_eq!(contents(&outbox).len(), outbox.len());
+    }
+
+    #[test]
+    fn a_giant_chunk_is_not_kept() {
+        let (mut outbox, mut buffers) = (Outbox::default(), Buffers::default());
+        outbox.append_with(&mut buffers, |out| out.extend_from_slice(&[1; 1 << 20]));
+        outbox.advance(1 << 20);
+        outbox.release(&mut buffers);
+        assert_eq!(buffers.chunks.len(), 0);
     }
 
     #[test]
