@@ -30,9 +30,13 @@ impl Shard {
             Packet::PubRec(ack) => self.on_pubrec(id, session, &ack, turn),
             Packet::PubRel(ack) => self.on_pubrel(id, session, ack.packet_id, turn),
             Packet::PubComp(ack) => self.on_pubcomp(id, session, ack.packet_id, turn),
-            Packet::Subscribe(subscribe) => self.on_subscribe(id, session, &subscribe, turn)?,
+            Packet::Subscribe(subscribe) => {
+                self.on_subscribe(id, session, &subscribe, turn)?;
+                self.pause_for_lanes(id);
+            }
             Packet::Unsubscribe(unsubscribe) => {
                 self.on_unsubscribe(id, session, &unsubscribe, turn)?;
+                self.pause_for_lanes(id);
             }
             Packet::PingReq => self.write(id, &Packet::PingResp, turn),
             Packet::Disconnect(disconnect) => self.on_disconnect(id, session, &disconnect, turn)?,

@@ -1,5 +1,7 @@
 //! One network connection as the core sees it: no socket, only what MQTT says of it.
 
+use std::collections::BTreeSet;
+
 use skein_protocol::{Connect, Version};
 
 use super::ConnectionId;
@@ -44,7 +46,7 @@ pub(super) struct Pauses {
     /// Full lanes it feeds.
     pub(super) lanes: ShardSet,
     /// Slow consumers it feeds: their shard, and the pressure's number there.
-    pub(super) pressures: Vec<(ShardId, u64)>,
+    pub(super) pressures: BTreeSet<(ShardId, u64)>,
     /// The memory budget is used up.
     pub(super) memory: bool,
 }
@@ -136,14 +138,12 @@ impl Connection {
         self.pauses.get_or_insert_default()
     }
 
-    /// Changes the pauses; true if that was the last one. The client's silence begins only now:
-    /// what it said meanwhile is not read yet.
-    pub(super) fn unpause(&mut self, now: Time, change: impl FnOnce(&mut Pauses)) -> bool {
+    /// Changes the pauses; true if that was the last one.
+    pub(super) fn unpause(&mut self, change: impl FnOnce(&mut Pauses)) -> bool {
         let Some(pauses) = &mut self.pauses else { return false };
         change(pauses);
         let is_over = pauses.is_empty();
         if is_over {
-            self.heard_at = now;
             self.pauses = None;
         }
         is_over

@@ -89,11 +89,17 @@ impl Sending<'_> {
     }
 }
 
+/// The longest packet MQTT can express; a message that came as one may need more to go out.
+const PACKET_BYTES_MAX: usize = 5 + skein_protocol::wire::VARINT_MAX as usize;
+/// However it is wrapped, a PUBLISH of so few bytes is no longer than that.
+const SURELY_SHORT_BYTES: usize = PACKET_BYTES_MAX / 2;
+
 impl Connection {
     /// Whether a PUBLISH is not larger than the client allows [MQTT-3.1.2-24].
     pub(super) fn takes(&self, sending: &Sending<'_>, now: Time) -> bool {
-        self.packet_bytes_max == usize::MAX
-            || sending.envelope(self).packet_len(&sending.message, now) <= self.packet_bytes_max
+        (self.packet_bytes_max == usize::MAX && sending.message.bytes() < SURELY_SHORT_BYTES)
+            || sending.envelope(self).packet_len(&sending.message, now)
+                <= self.packet_bytes_max.min(PACKET_BYTES_MAX)
     }
 
     /// Appends a PUBLISH; true if the outbox was empty before.

@@ -4,8 +4,8 @@
 use skein_protocol::ReasonCode;
 
 use super::{
-    ConnectionId, Message, Shard, ShardId, Turn, memory::MemoryLevel, respond::Violation,
-    timers::Timer,
+    ConnectionId, Message, Shard, ShardId, Turn, connection::Pauses, memory::MemoryLevel,
+    respond::Violation, timers::Timer,
 };
 use crate::session::{Pressure, Publisher, SessionKey};
 
@@ -25,6 +25,11 @@ impl Shard {
             self.timers.arm(grace_ends, Timer::GraceEnds(key));
         }
         let own = session.connection.map(|connection| Publisher { shard: self.id, connection });
+        if let Some(connection) = session.connection.and_then(|id| self.connections.find_mut(id)) {
+            // Nobody flushes what a client does not take: what piles up is charged here.
+            self.memory.adjust(connection.charged, connection.outbox.len());
+            connection.charged = connection.outbox.len();
+        }
         let Some(pressure) = &mut session.pressure else { return };
         // A client is not kept from sending because it does not read: its acknowledgements come
         // the same way as its publishes.
@@ -104,7 +109,7 @@ impl Shard {
     pub(super) fn on_pause(&mut self, from: ShardId, id: ConnectionId, pressure: u64) {
         if let Some(connection) = self.connections.find_mut(id) {
             self.metrics.publishers_paused += 1;
-            connection.pauses_mut().pressures.push((from, pressure));
+            connection.pauses_mut().pressures.insert((from, pressure));
         }
     }
 
@@ -115,10 +120,17 @@ impl Shard {
         pressure: u64,
         turn: &mut Turn<'_>,
     ) {
+        self.unpause(id, turn, |pauses| {
+            pauses.pressures.remove(&(from, pressure));
+        });
+    }
+
+    /// Changes why a connection is not read; if nothing is left, it is read again. What it has
+    /// sent meanwhile still waits to be read, so its silence begins now.
+    fn unpause(&mut self, id: ConnectionId, turn: &mut Turn<'_>, change: impl FnOnce(&mut Pauses)) {
         let Some(connection) = self.connections.find_mut(id) else { return };
-        if connection
-            .unpause(turn.now, |pauses| pauses.pressures.retain(|p| *p != (from, pressure)))
-        {
+        if connection.unpause(change) {
+            connection.heard_at = turn.now;
             turn.effects.resumes.push(id);
         }
     }
@@ -137,18 +149,19 @@ impl Shard {
         }
     }
 
+    /// Pauses a connection whose subscriptions have fed congested lanes.
+    pub(super) fn pause_for_lanes(&mut self, id: ConnectionId) {
+        for shard in self.others() {
+            self.pause_for_lane(id, shard);
+        }
+    }
+
     /// The lane to another shard has moved.
     pub(super) fn on_lane_moved(&mut self, to: ShardId, turn: &mut Turn<'_>) {
         for id in self.lanes.take_paused(to) {
-            let connection = self.connections.find_mut(id);
-            let is_over = connection.is_some_and(|c| {
-                c.unpause(turn.now, |pauses| {
-                    pauses.lanes.remove(to);
-                })
+            self.unpause(id, turn, |pauses| {
+                pauses.lanes.remove(to);
             });
-            if is_over {
-                turn.effects.resumes.push(id);
-            }
         }
     }
 
@@ -172,10 +185,7 @@ impl Shard {
 
     pub(super) fn on_memory_pause_over(&mut self, turn: &mut Turn<'_>) {
         for id in std::mem::take(&mut self.memory_paused) {
-            let connection = self.connections.find_mut(id);
-            if connection.is_some_and(|c| c.unpause(turn.now, |pauses| pauses.memory = false)) {
-                turn.effects.resumes.push(id);
-            }
+            self.unpause(id, turn, |pauses| pauses.memory = false);
         }
     }
 
