@@ -144,6 +144,11 @@ impl Replays {
 
     fn remove(&mut self, session: SessionKey, serial: u64, filter: FilterId) {
         self.replays.remove(&(session, serial));
+        self.begun(session, serial, filter);
+    }
+
+    /// This one is no longer fresh; a later one of the same filter may be.
+    fn begun(&mut self, session: SessionKey, serial: u64, filter: FilterId) {
         if self.fresh.get(&(session, filter)) == Some(&serial) {
             self.fresh.remove(&(session, filter));
         }
@@ -197,7 +202,7 @@ impl Shard {
                 self.replays.remove(key, serial, filter);
                 continue;
             };
-            self.replays.fresh.remove(&(key, filter));
+            self.replays.begun(key, serial, filter);
             self.replays.questions += 1;
             let question = self.replays.questions;
             if let Some((_, replay)) = self.replays.first(key) {
