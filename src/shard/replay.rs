@@ -264,13 +264,16 @@ impl Shard {
     ) {
         let Some(subscriber) = self.subscriptions.entry(filter).subscriber(key) else { return };
         let grant = subscriber.grant();
+        // With No Local its own messages do not come live.
+        let is_told_all = !subscriber.no_local;
         let connection = self.sessions.at(key).connection;
         messages.for_each(|routed| {
             let topic = routed.message.topic;
             let is_overtaken = seen
                 .iter()
                 .any(|(live, stamp)| **live == *topic && is_same_or_newer(*stamp, routed.stamp));
-            if is_overtaken || live.has_brought(connection, routed.stamp) {
+            let has_come = is_told_all && live.has_brought(connection, routed.stamp);
+            if is_overtaken || has_come {
                 return;
             }
             self.frames.begin();
