@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::Delivery;
+use super::{Delivery, Time};
 use crate::config::Overflow;
 
 /// How much one session may keep.
@@ -33,6 +33,8 @@ pub enum Pushed {
 pub struct Queue {
     waiting: VecDeque<Delivery>,
     bytes: usize,
+    /// No message that waits expires before.
+    expires_from: Option<Time>,
 }
 
 impl Queue {
@@ -84,8 +86,30 @@ impl Queue {
     /// Appends a delivery whatever the limits: for retained replies, which come in bounded steps
     /// and are never cut short.
     pub fn push_unbounded(&mut self, delivery: Delivery) {
+        if let Some(at) = delivery.message.borrow().expires_at {
+            self.expires_from = Some(self.expires_from.map_or(at, |from| from.min(at)));
+        }
         self.bytes += delivery.bytes();
         self.waiting.push_back(delivery);
+    }
+
+    /// When [`Queue::take_expired`] may find something, at the earliest.
+    pub fn expires_from(&self) -> Option<Time> {
+        self.expires_from
+    }
+
+    /// Takes out what has expired [MQTT-3.3.2-5]; looks at nothing as long as nothing can have.
+    pub fn take_expired(&mut self, now: Time) -> VecDeque<Delivery> {
+        if self.expires_from.is_none_or(|from| now < from) {
+            return VecDeque::new();
+        }
+        let is_over = |delivery: &Delivery| delivery.message.borrow().is_expired(now);
+        let all = std::mem::take(&mut self.waiting);
+        let (expired, left) = all.into_iter().partition::<VecDeque<_>, _>(is_over);
+        self.bytes -= expired.iter().map(Delivery::bytes).sum::<usize>();
+        self.expires_from = left.iter().filter_map(|d| d.message.borrow().expires_at).min();
+        self.waiting = left;
+        expired
     }
 
     /// The oldest.
@@ -98,15 +122,14 @@ impl Queue {
         let delivery = self.waiting.pop_front()?;
         self.bytes -= delivery.bytes();
         if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
+            *self = Self::default();
         }
         Some(delivery)
     }
 
     /// Takes all out, oldest first.
     pub fn drain(&mut self) -> VecDeque<Delivery> {
-        self.bytes = 0;
-        std::mem::take(&mut self.waiting)
+        std::mem::take(self).waiting
     }
 }
 
@@ -176,6 +199,24 @@ mod tests {
         let pushed = queue.push(delivery(&[0; 100]), limits, Overflow::DropOldest);
         assert!(matches!(pushed, Pushed::DroppedNewest(_)));
         assert_eq!(queue.len(), 1);
+    }
+
+    /// [MQTT-3.3.2-5]
+    #[test]
+    fn what_has_expired_is_taken_out_and_the_rest_keeps_its_order() {
+        let mut queue = Queue::default();
+        for (payload, at) in [(b"1", None), (b"2", Some(5)), (b"3", Some(9)), (b"4", None)] {
+            let mut delivery = delivery(payload);
+            let mut message = delivery.message.borrow();
+            message.expires_at = at.map(Time::from_millis);
+            delivery.message = Rc::new(message.to_owned());
+            queue.push_unbounded(delivery);
+        }
+        assert!(queue.take_expired(Time::from_millis(4)).is_empty());
+        assert_eq!(queue.take_expired(Time::from_millis(5)).len(), 1);
+        assert_eq!(queue.expires_from(), Some(Time::from_millis(9)));
+        assert_eq!(payloads(&mut queue), [b"1", b"3", b"4"]);
+        assert_eq!((queue.bytes(), queue.expires_from()), (0, None));
     }
 
     #[test]

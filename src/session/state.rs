@@ -52,6 +52,8 @@ pub struct Session {
     pub pressure: Option<Box<Pressure>>,
     /// Whether its full queue was told to the filters it holds (policy `refuse`).
     pub is_full: bool,
+    /// When a full queue is looked at again, because something in it expires.
+    pub room_at: Option<Time>,
     /// Messages dropped for it so far.
     pub dropped: u64,
 }
@@ -75,6 +77,7 @@ impl Session {
             overflow,
             pressure: None,
             is_full: false,
+            room_at: None,
             dropped: 0,
         }
     }

@@ -316,6 +316,9 @@ impl Shard {
             return;
         }
         let limits = self.queue_limits();
+        if !self.sessions.at(key).queue.fits(delivery.bytes(), limits) {
+            self.drop_expired(key, turn);
+        }
         let session = self.sessions.at_mut(key);
         let before = session.queue.bytes();
         let pushed = if is_replay {
@@ -329,6 +332,14 @@ impl Shard {
         self.on_pushed(key, pushed, turn);
         self.update_fullness(key);
         self.press_for_queue(key, publisher, turn);
+    }
+
+    /// What has expired in a session's queue makes room.
+    pub(super) fn drop_expired(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        for delivery in self.sessions.at_mut(key).queue.take_expired(turn.now) {
+            self.memory.release(delivery.bytes());
+            self.drop_message(key, delivery.message.topic(), DropReason::Expired, turn);
+        }
     }
 
     pub(super) fn queue_limits(&self) -> QueueLimits {

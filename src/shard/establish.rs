@@ -10,7 +10,10 @@ use skein_protocol::{
 };
 
 use super::{ConnectionId, NoticeLevel, Shard, Stage, Turn, respond::Violation, timers::Timer};
-use crate::session::{ApplicationRef, OutgoingAliases, Payload, Session, SessionKey, Will};
+use crate::{
+    config::Overflow,
+    session::{ApplicationRef, OutgoingAliases, Payload, Session, SessionKey, Will},
+};
 
 impl Shard {
     /// Makes the connection the one of its client id, by the registrar's grant.
@@ -71,10 +74,15 @@ impl Shard {
         connect: &Connect<'_>,
         epoch: u64,
     ) -> SessionKey {
+        let overflow = self.overflow_of(id);
+        self.sessions.insert(Session::new(Rc::from(client_id), epoch, connect.version, overflow))
+    }
+
+    /// The policy of the listener that a connection came through.
+    fn overflow_of(&self, id: ConnectionId) -> Overflow {
         let listener = self.connections.find(id).map(|connection| connection.listener.0);
         let listener = self.settings.listeners.get(usize::from(listener.unwrap_or_default()));
-        let overflow = listener.map_or(crate::config::Overflow::DropNewest, |l| l.overflow);
-        self.sessions.insert(Session::new(Rc::from(client_id), epoch, connect.version, overflow))
+        listener.map_or(Overflow::DropNewest, |listener| listener.overflow)
     }
 
     /// Joins connection and session for each other.
@@ -87,11 +95,16 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         self.disarm_session(key);
+        let overflow = self.overflow_of(id);
+        if overflow != Overflow::Refuse {
+            self.set_session_full(key, false);
+        }
         let will = connect.will.as_ref().map(|will| Box::new(owned_will(will)));
         let limits = &self.settings.limits;
         let session = self.sessions.at_mut(key);
         session.epoch = epoch;
         session.version = connect.version;
+        session.overflow = overflow;
         session.connection = Some(id);
         session.expiry_s = granted_expiry_s(connect, limits);
         session.will = will;

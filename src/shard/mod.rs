@@ -228,6 +228,7 @@ impl Shard {
                 Timer::SessionEnds(session) => self.on_session_expired(session, turn),
                 Timer::WillDue(session) => self.on_will_due(session, turn),
                 Timer::GraceEnds(session) => self.on_grace_over(session, turn),
+                Timer::QueueExpires(session) => self.on_queue_expired(session, turn),
                 Timer::RetainedExpires => self.on_retained_expired(turn),
                 Timer::MemoryPauseEnds => self.on_memory_pause_over(turn),
             }

@@ -103,6 +103,21 @@ impl Shard {
         self.write(id, packet, turn);
     }
 
+    /// An answer that the client forbids by its Maximum Packet Size can not be left out, as a
+    /// PUBLISH can: the connection ends [MQTT-3.1.2-24].
+    pub(super) fn check_answer(
+        &self,
+        id: ConnectionId,
+        packet: &Packet<'_>,
+    ) -> Result<(), Violation> {
+        let Some(connection) = self.connections.find(id) else { return Ok(()) };
+        if packet.encoded_len(connection.version) <= connection.packet_bytes_max {
+            return Ok(());
+        }
+        let text = "[MQTT-3.1.2-24] the answer is longer than the Maximum Packet Size";
+        Err(Violation::new(ReasonCode::PacketTooLarge, text))
+    }
+
     /// Sends one of the four acknowledgements without a reason string.
     #[inline]
     pub(super) fn acknowledge(

@@ -188,7 +188,12 @@ impl Shard {
             reasons: pending.reasons,
             properties: AckProperties::default(),
         };
-        self.write(id, &Packet::SubAck(suback), turn);
+        let suback = Packet::SubAck(suback);
+        if let Err(violation) = self.check_answer(id, &suback) {
+            self.punish(id, &violation, turn);
+            return;
+        }
+        self.write(id, &suback, turn);
         let live_after: Rc<[u64]> = pending.live_after.into();
         for pattern in pending.replays {
             if let Some(filter) = self.subscriptions.find(&pattern)

@@ -16,6 +16,8 @@ pub(super) enum Timer {
     WillDue(SessionKey),
     /// The slow-consumer grace is over.
     GraceEnds(SessionKey),
+    /// Something in the session's full queue has expired.
+    QueueExpires(SessionKey),
     /// A retained message has expired.
     RetainedExpires,
     /// Publishers that were paused for memory may go on for a while.

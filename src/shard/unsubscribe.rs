@@ -5,7 +5,9 @@ use skein_protocol::{
     packet::{AckProperties, Packet, UnsubAck, Unsubscribe},
 };
 
-use super::{ConnectionId, Shard, Turn, respond::Violation, subscribe::counts_as_full};
+use super::{
+    ConnectionId, Shard, Time, Turn, respond::Violation, subscribe::counts_as_full, timers::Timer,
+};
 use crate::{
     config::Overflow,
     session::{HeldSubscription, SessionKey},
@@ -39,7 +41,9 @@ impl Shard {
             };
             unsuback.reasons.push(reason);
         }
-        self.write(id, &Packet::UnsubAck(unsuback), turn);
+        let unsuback = Packet::UnsubAck(unsuback);
+        self.check_answer(id, &unsuback)?;
+        self.write(id, &unsuback, turn);
         Ok(())
     }
 
@@ -77,12 +81,37 @@ impl Shard {
         }
     }
 
+    /// A full queue that nobody empties has room again when something in it expires.
+    fn await_room(&mut self, key: SessionKey, at: Option<Time>) {
+        let before = std::mem::replace(&mut self.sessions.at_mut(key).room_at, at);
+        if let Some(before) = before {
+            self.timers.cancel(before, Timer::QueueExpires(key));
+        }
+        if let Some(at) = at {
+            self.timers.arm(at, Timer::QueueExpires(key));
+        }
+    }
+
+    pub(super) fn on_queue_expired(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        self.sessions.at_mut(key).room_at = None;
+        self.drop_expired(key, turn);
+        self.update_fullness(key);
+        let session = self.sessions.at(key);
+        if session.is_full {
+            let room_at = session.queue.expires_from();
+            self.await_room(key, room_at);
+        }
+    }
+
     pub(super) fn set_session_full(&mut self, key: SessionKey, is_full: bool) {
         let session = self.sessions.at_mut(key);
         if session.is_full == is_full {
             return;
         }
         session.is_full = is_full;
+        let room_at = if is_full { session.queue.expires_from() } else { None };
+        self.await_room(key, room_at);
+        let session = self.sessions.at(key);
         let held = session.subscriptions.iter().filter(|held| held.group.is_none());
         let filters: Vec<_> = held.map(|held| held.filter).collect();
         for filter in filters {

@@ -29,6 +29,8 @@ pub(crate) struct Broker {
     serial: u64,
     /// Sockets that are handed over do not arrive.
     pub(crate) loses_sockets: bool,
+    /// The listener that further sockets come through.
+    pub(crate) listener: u16,
 }
 
 impl Broker {
@@ -49,6 +51,7 @@ impl Broker {
             held: BTreeSet::new(),
             serial: 0,
             loses_sockets: false,
+            listener: 0,
         }
     }
 
@@ -66,7 +69,8 @@ impl Broker {
         let connection = self.next_connection();
         self.peers.push(State::new(shard, connection));
         let address = PeerAddress::new(format!("peer-{}", peer.0));
-        self.handle(shard, Event::Opened { connection, peer: address, listener: ListenerId(0) });
+        let listener = ListenerId(self.listener);
+        self.handle(shard, Event::Opened { connection, peer: address, listener });
         peer
     }
 

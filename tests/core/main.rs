@@ -5,9 +5,15 @@
 //! Lanes deliver until all is quiet unless a test holds one; see [`broker::Broker`].
 
 mod broker;
+mod connect;
+mod deliver;
+mod establish;
 mod interest;
+mod leave;
 mod memory;
 mod packets;
+mod place;
 mod pressure;
 mod replay;
 mod retain;
+mod wills;

@@ -43,6 +43,12 @@ pub(crate) fn with_packet_bytes_max(mut connect: Connect<'_>, bytes: u32) -> Con
     connect
 }
 
+/// With a Topic Alias Maximum.
+pub(crate) fn with_aliases(mut connect: Connect<'_>, maximum: u16) -> Connect<'_> {
+    connect.properties.topic_alias_maximum = Some(maximum);
+    connect
+}
+
 /// With a keep alive.
 pub(crate) fn with_keep_alive(mut connect: Connect<'_>, seconds: u16) -> Connect<'_> {
     connect.keep_alive_s = seconds;
@@ -110,6 +116,11 @@ pub(crate) fn again(packet: Packet<'_>) -> Packet<'_> {
 /// The same PUBLISH, with a topic alias.
 pub(crate) fn aliased(packet: Packet<'_>, alias: u16) -> Packet<'_> {
     change(packet, |publish| publish.properties.topic_alias = NonZeroU16::new(alias))
+}
+
+/// PUBLISH with QoS 0 whose topic is only named by its alias.
+pub(crate) fn alias_only(alias: u16, payload: &str) -> Packet<'_> {
+    change(aliased(publish(0, "a", payload), alias), |publish| publish.topic = None)
 }
 
 fn change<'a>(packet: Packet<'a>, how: impl FnOnce(&mut Publish<'a>)) -> Packet<'a> {

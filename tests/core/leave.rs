@@ -1,0 +1,108 @@
+//! A connection ends, and perhaps its session with it (3.14, 4.1).
+
+use skein_protocol::Packet;
+
+use crate::{
+    broker::Broker,
+    packets::{disconnect, lasting, publish, subscribe, v5},
+};
+
+#[test]
+fn a_session_ends_when_its_expiry_is_over_and_not_before() {
+    let mut broker = Broker::new(2);
+    let peer = broker.connect(0, lasting("client", 10));
+    broker.send(peer, subscribe(1, "a", 1));
+    broker.cut(peer);
+    broker.wait_ms(9_999);
+    assert_eq!(broker.audit(0).sessions.len(), 1);
+    broker.wait_ms(1);
+    broker.expect_empty();
+}
+
+#[test]
+fn a_session_that_never_expires_stays() {
+    let mut broker = Broker::new(1);
+    let peer = broker.connect(0, lasting("client", u32::MAX));
+    broker.cut(peer);
+    broker.wait_ms(u64::from(u32::MAX) * 2_000);
+    assert_eq!(broker.audit(0).sessions.len(), 1);
+}
+
+/// [MQTT-3.14.2-2]
+#[test]
+fn disconnect_changes_the_session_expiry() {
+    let mut broker = Broker::new(1);
+    let peer = broker.connect(0, lasting("client", 10));
+    broker.send(peer, disconnect(0, Some(20)));
+    broker.wait_ms(19_999);
+    assert_eq!(broker.audit(0).sessions.len(), 1);
+    broker.wait_ms(1);
+    broker.expect_empty();
+
+    let peer = broker.connect(0, lasting("client", 10));
+    broker.send(peer, disconnect(0, Some(0)));
+    broker.expect_empty();
+}
+
+/// [MQTT-3.14.2-2]: a session that was to end with its connection cannot be kept.
+#[test]
+fn disconnect_can_not_keep_a_session_that_was_to_end() {
+    let mut broker = Broker::new(1);
+    let peer = broker.connect(0, v5("client"));
+    broker.ask(peer, disconnect(0, Some(10)), ["DISCONNECT 0x82"]);
+    broker.expect_empty();
+}
+
+/// The interval of the new connection holds, and the old clock stands still.
+#[test]
+fn a_reconnect_stops_the_clock_of_the_session() {
+    let mut broker = Broker::new(2);
+    let peer = broker.connect(0, lasting("client", 10));
+    broker.cut(peer);
+    broker.wait_ms(9_000);
+    let peer = broker.connect(1, lasting("client", 5));
+    broker.wait_ms(60_000);
+    assert!(!broker.is_closed(peer));
+    broker.cut(peer);
+    broker.wait_ms(5_000);
+    broker.expect_empty();
+}
+
+#[test]
+fn a_session_that_ends_takes_its_subscriptions_along_everywhere() {
+    let mut broker = Broker::new(3);
+    let peer = broker.connect(0, v5("client"));
+    for (number, filter) in [(1, "a/#"), (2, "$share/g/a/#"), (3, "a/#"), (4, "$share/g/b")] {
+        broker.send(peer, subscribe(number, filter, 1));
+    }
+    assert_eq!(broker.audit(0).filters, 2);
+    broker.send(
+        peer,
+        Packet::Disconnect(skein_protocol::Disconnect::with_reason(
+            skein_protocol::ReasonCode::Success,
+        )),
+    );
+    broker.expect_empty();
+    let publisher = broker.connect(1, v5("publisher"));
+    broker.ask(publisher, publish(1, "a/b", "x"), ["PUBACK #1 0x10"]);
+}
+
+/// Slots and numbers are used again; nothing of the old owner shows.
+#[test]
+fn the_slots_of_ended_sessions_are_clean_for_the_next() {
+    let mut broker = Broker::new(2);
+    let publisher = broker.connect(1, v5("publisher"));
+    for round in 0..5 {
+        let name = format!("client{round}");
+        let peer = broker.connect(0, v5(&name));
+        let filter = format!("f/{round}");
+        broker.ask(peer, subscribe(1, &filter, 1), ["SUBACK #1 0x01"]);
+        for other in 0..5 {
+            broker.send(publisher, publish(1, &format!("f/{other}"), "x"));
+        }
+        broker.expect(peer, [&format!("PUBLISH f/{round} x q1 #1")]);
+        broker.cut(peer);
+    }
+    broker.cut(publisher);
+    broker.expect_empty();
+}
