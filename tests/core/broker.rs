@@ -180,6 +180,12 @@ impl Broker {
         self.settle();
     }
 
+    /// How many bytes wait to be written to the client.
+    pub(crate) fn outbox_bytes(&mut self, peer: Peer) -> usize {
+        let (shard, connection) = (self.peers[peer.0].shard, self.peers[peer.0].connection);
+        self.shards[shard].outbox(connection).map_or(0, |outbox| outbox.len())
+    }
+
     /// A held lane delivers one message, and nothing else happens.
     pub(crate) fn step(&mut self, from: usize, to: usize) {
         assert!(self.deliver_one(from, to), "a message waits in the lane {from} → {to}");

@@ -49,7 +49,7 @@ fn law_5_a_filter_given_up_and_wanted_again_gets_a_barrier_of_its_own() {
     let subscriber = broker.connect(0, v5("subscriber"));
     broker.ask(subscriber, subscribe(1, "a", 0), ["SUBACK #1 0x00"]);
     broker.hold(0, 1);
-    broker.ask(subscriber, unsubscribe(2, "a"), ["UNSUBACK #2"]);
+    broker.ask(subscriber, unsubscribe(2, "a"), ["UNSUBACK #2 0x00"]);
     broker.send(subscriber, subscribe(3, "a", 0));
     broker.expect_nothing(subscriber);
     broker.release(0, 1);

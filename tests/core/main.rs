@@ -4,6 +4,7 @@
 //! A test reads like a sequence diagram: `broker.send(publisher, …)`, `broker.hear(subscriber)`.
 //! Lanes deliver until all is quiet unless a test holds one; see [`broker::Broker`].
 
+mod acknowledge;
 mod broker;
 mod connect;
 mod deliver;
@@ -14,6 +15,10 @@ mod memory;
 mod packets;
 mod place;
 mod pressure;
+mod publish;
+mod refill;
 mod replay;
 mod retain;
+mod share;
+mod subscribe;
 mod wills;

@@ -4,8 +4,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use skein_protocol::{
     Connect, ConnectProperties, Disconnect, DisconnectProperties, Publish, PublishProperties, QoS,
-    ReasonCode, Subscribe, SubscriptionOptions, TopicFilter, TopicName, Unsubscribe,
-    UserProperties, Version, Will, WillProperties,
+    ReasonCode, Subscribe, SubscriptionIdentifiers, SubscriptionOptions, TopicFilter, TopicName,
+    Unsubscribe, UserProperties, Version, Will, WillProperties,
     packet::{Ack, Packet},
     qos::PacketId,
 };
@@ -116,6 +116,12 @@ pub(crate) fn again(packet: Packet<'_>) -> Packet<'_> {
 /// The same PUBLISH, with a topic alias.
 pub(crate) fn aliased(packet: Packet<'_>, alias: u16) -> Packet<'_> {
     change(packet, |publish| publish.properties.topic_alias = NonZeroU16::new(alias))
+}
+
+/// The same PUBLISH, with a Subscription Identifier, which only a server sends.
+pub(crate) fn with_identifier(packet: Packet<'_>) -> Packet<'_> {
+    let identifiers = SubscriptionIdentifiers::from_slice(&[7]);
+    change(packet, |publish| publish.properties.subscription_identifiers = identifiers)
 }
 
 /// PUBLISH with QoS 0 whose topic is only named by its alias.
@@ -247,7 +253,9 @@ pub(crate) fn line(packet: &Packet<'_>) -> String {
         Packet::SubAck(suback) => {
             format!("SUBACK #{} {}", suback.packet_id, codes(&suback.reasons))
         }
-        Packet::UnsubAck(unsuback) => format!("UNSUBACK #{}", unsuback.packet_id),
+        Packet::UnsubAck(unsuback) => {
+            format!("UNSUBACK #{} {}", unsuback.packet_id, codes(&unsuback.reasons))
+        }
         Packet::PingResp => "PINGRESP".to_owned(),
         Packet::Disconnect(disconnect) => format!("DISCONNECT {}", code(disconnect.reason)),
         other => panic!("no server sends {other}"),

@@ -46,7 +46,7 @@ fn a_filter_that_was_given_up_before_its_suback_replays_nothing() {
 
     broker.hold(0, 1);
     broker.send(subscriber, subscribe(1, "a", 0));
-    broker.ask(subscriber, unsubscribe(2, "a"), ["UNSUBACK #2"]);
+    broker.ask(subscriber, unsubscribe(2, "a"), ["UNSUBACK #2 0x00"]);
     broker.send(subscriber, subscribe(3, "b", 0));
     broker.release(0, 1);
 
@@ -84,7 +84,7 @@ fn a_filter_that_is_given_up_while_its_replay_waits_replays_nothing() {
     broker.ask(subscriber, subscribe(1, "a", 1), ["SUBACK #1 0x01", "PUBLISH a of a q1 #1 retain"]);
     broker.send(publisher, publish(3, "a", "live"));
     broker.ask(subscriber, subscribe(2, "b", 1), ["SUBACK #2 0x01"]);
-    broker.ask(subscriber, unsubscribe(3, "b"), ["UNSUBACK #3"]);
+    broker.ask(subscriber, unsubscribe(3, "b"), ["UNSUBACK #3 0x00"]);
     broker.ask(subscriber, puback(1), ["PUBLISH a live q1 #2"]);
     broker.ask(subscriber, puback(2), []);
     assert_eq!(broker.audit(0).replays, 0);
@@ -154,7 +154,7 @@ fn retain_handling_says_when_retained_messages_are_sent() {
     broker.ask(subscriber, ask(2, RetainHandling::SendIfNew), ["SUBACK #2 0x00"]);
     let both = ["SUBACK #3 0x00", "PUBLISH a x retain"];
     broker.ask(subscriber, ask(3, RetainHandling::SendAtSubscribe), both);
-    broker.ask(subscriber, unsubscribe(4, "a"), ["UNSUBACK #4"]);
+    broker.ask(subscriber, unsubscribe(4, "a"), ["UNSUBACK #4 0x00"]);
     let both = ["SUBACK #5 0x00", "PUBLISH a x retain"];
     broker.ask(subscriber, ask(5, RetainHandling::SendIfNew), both);
 }
