@@ -48,7 +48,6 @@ fn relations(limits: &Limits) -> Vec<Relation> {
     let one = (None, 1);
     let packet = (Some("packet_bytes_max"), limits.packet_bytes_max);
     let mut relations = vec![
-        at_most!(packet_bytes_before_connect_max, packet_bytes_max, none, "CONNECT is a packet like the others"),
         at_most!(outbox_low_water_bytes, outbox_high_water_bytes, one, "publishers pause at the one and go on at the other"),
         at_most!(outbox_high_water_bytes, outbox_bytes_max, packet, "the packet that reaches the mark must still fit"),
         at_most!(packet_bytes_max, queue_bytes_max, none, "a longer message could never be queued"),

@@ -124,7 +124,8 @@ section! {
     /// The longest packet a client may send, header included; MQTT 5 clients are told.
     packet_bytes_max: usize = 1_048_576, 1_024..=PACKET_BYTES_MAX,
         "the connection is closed, for MQTT 5 with 0x95";
-    /// The longest packet that is read from a connection before its CONNECT was accepted.
+    /// The longest packet that is read from a connection before its CONNECT was accepted, and never
+    /// more than packet_bytes_max.
     packet_bytes_before_connect_max: usize = 65_536, 256..=PACKET_BYTES_MAX,
         "the connection is closed";
     /// How many levels a topic or a filter may have.
@@ -147,8 +148,8 @@ section! {
     /// 0 = what the client asks.
     keep_alive_s_max: u16 = 0, 0..=65_535,
         "silence for one and a half times the keep alive closes the connection with 0x8D";
-    /// How many QoS 1 and QoS 2 messages a client may have unfinished towards the broker; it is
-    /// told this Receive Maximum.
+    /// How many QoS 1 and QoS 2 messages an MQTT 5 client may have unfinished towards the broker; it
+    /// is told this Receive Maximum.
     receive_maximum: u16 = 1_024, 1..=65_535, "one more closes the connection with 0x93";
     /// How many QoS 1 and QoS 2 messages the broker has unfinished towards one client, and never
     /// more than the client's own Receive Maximum.
@@ -171,9 +172,10 @@ section! {
     session_expiry_s_max: u32 = 4_294_967_295, 0..=u32::MAX,
         "a client that asks for more is given this and told so";
     /// How long the session of an MQTT 3.1 or 3.1.1 client that connects with clean session 0
-    /// outlives its connection; 4294967295 = it never expires.
+    /// outlives its connection, and never longer than session_expiry_s_max; 4294967295 = it never
+    /// expires.
     session_expiry_v3_s: u32 = 4_294_967_295, 0..=u32::MAX, "the session and its queue are gone";
-    /// How many sessions the whole broker holds, connected or not.
+    /// How many sessions the whole broker holds, connected or not; each shard holds its share.
     sessions_max: usize = 1_000_000, 1..=100_000_000,
         "a client without a session is refused with 0x97";
 
@@ -194,22 +196,26 @@ section! {
 
     /// How many batches wait in the lane from one shard to another; a power of two.
     lane_slots: usize = 1_024, 2..=65_536, "further batches wait behind the lane, in order";
-    /// How many bytes wait behind one lane.
+    /// How many bytes wait behind one lane; less where the lanes of all shards together could
+    /// overfill one outbox.
     lane_waiting_bytes_max: usize = 4_194_304, 1_024..=BYTES_MAX,
         "the shard stops reading publishers until the lane has moved";
     /// How many bytes are read from one connection before the others have their turn.
     read_budget_bytes: usize = 131_072, 1_024..=16_777_216, "the rest is read in the next turn";
 
-    /// How many messages the broker retains.
+    /// How many messages the whole broker retains; each shard holds its share.
     retained_messages_max: usize = 1_000_000, 0..=100_000_000,
-        "the message is delivered but not retained, and counted; an MQTT 5 publisher is told 0x97";
-    /// How many bytes of retained messages the broker holds.
+        "a further topic is not retained: an MQTT 5 publisher with QoS 1 or 2 is told 0x97, other \
+         messages are delivered, and counted";
+    /// How many bytes of retained messages the whole broker holds; each shard holds its share.
     retained_bytes_max: usize = 1_073_741_824, 0..=BYTES_MAX,
-        "the message is delivered but not retained, and counted; an MQTT 5 publisher is told 0x97";
+        "a further topic is not retained: an MQTT 5 publisher with QoS 1 or 2 is told 0x97, other \
+         messages are delivered, and counted";
     /// How many retained topics are looked at in one step of answering a SUBSCRIBE.
     retained_step_topics: usize = 256, 1..=65_536, "the next step follows after other work";
 
-    /// How much memory all clients' data may take in the whole broker; 0 = no budget.
+    /// How much memory all clients' data may take in the whole broker, each shard its share;
+    /// 0 = no budget.
     memory_bytes_max: usize = 0, 0..=BYTES_MAX,
         "at 80 % new connections are refused, at 90 % QoS 0 that would wait is dropped, at 95 % \
          queues no longer grow, at 100 % publishers are paused";
@@ -222,12 +228,15 @@ section! {
 section! {
     /// Who may do what: the `[access]` section.
     Access = "access";
-    /// Whether clients may connect without a user name.
+    /// Whether clients may connect without proving who they are. As yet they have no way to prove
+    /// it, so false lets nobody in.
     anonymous: bool = true, .., "CONNECT is refused with 0x86";
-    /// Filters whose topics nobody may publish to.
+    /// Filters whose topics nobody may publish to, nor name in a will.
     deny_publish: Vec<String> = Vec::new(), ..,
-        "the message goes nowhere; an MQTT 5 publisher with QoS 1 or 2 is told 0x87";
-    /// Filters whose topics nobody may receive: a subscription that they cover is refused.
+        "the message goes nowhere; an MQTT 5 publisher with QoS 1 or 2 is told 0x87, a CONNECT with \
+         such a will is refused";
+    /// Filters nobody may subscribe to: a subscription is refused when one of these matches every
+    /// topic that it asks for. A wider subscription is not: it still receives these topics.
     deny_subscribe: Vec<String> = Vec::new(), ..,
         "the filter is refused with 0x87, for MQTT 3.1.1 with 0x80";
 }
