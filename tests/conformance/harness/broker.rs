@@ -24,6 +24,8 @@ const LOG_LINES_MAX: usize = 400;
 /// packet are looked for where a packet is known to have leaked.
 const MEMORY_GROWTH_BYTES_MAX: usize = 64 << 20;
 
+/// On a port of the kernel's choice.
+const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 /// Connections that wake every shard of a broker with as many shards or fewer.
 const AWAKENING_PEERS: usize = 8;
 
@@ -50,9 +52,20 @@ struct Vitals {
 impl Broker {
     /// Starts a broker with these settings (TOML), for one test.
     pub(crate) fn start(shards: usize, settings: &str) -> Self {
+        Self::start_with(shards, settings, &LISTEN)
+    }
+
+    /// The same, with the listener that the settings name; it has to be on a port of the kernel's
+    /// choice.
+    pub(crate) fn start_as_configured(shards: usize, settings: &str) -> Self {
+        Self::start_with(shards, settings, &[])
+    }
+
+    fn start_with(shards: usize, settings: &str, listen: &[&str]) -> Self {
         let config = write_config(settings);
         let mut command = Command::new(binary());
-        command.args(serve_arguments(shards, &config)).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(serve_arguments(shards, &config)).args(listen);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         let broker = Self::spawn(&mut command, false);
         // It has been read when the broker listens.
         let _ = fs::remove_file(config);
@@ -65,7 +78,8 @@ impl Broker {
         let script = "\"$0\" \"$@\" & pid=$!; echo $pid; read _; kill -KILL $pid";
         let config = write_config("");
         let mut command = Command::new("sh");
-        command.args(["-c", script]).arg(binary()).args(serve_arguments(shards, &config));
+        command.args(["-c", script]).arg(binary());
+        command.args(serve_arguments(shards, &config)).args(LISTEN);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let broker = Self::spawn(&mut command, true);
         let _ = fs::remove_file(config);
@@ -198,7 +212,7 @@ fn build_release() -> PathBuf {
 
 fn serve_arguments(shards: usize, config: &Path) -> Vec<std::ffi::OsString> {
     let shards = shards.to_string();
-    let fixed = ["serve", "--listen", "127.0.0.1:0", "--shards", &shards, "--config"];
+    let fixed = ["serve", "--shards", &shards, "--config"];
     let mut arguments: Vec<_> = fixed.iter().map(Into::into).collect();
     arguments.push(config.into());
     arguments

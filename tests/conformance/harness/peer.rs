@@ -92,12 +92,6 @@ impl Peer {
         linger.expect("a socket option");
     }
 
-    /// Makes the kernel hold little of what is not read, so that the broker feels it soon.
-    pub(crate) fn read_slowly(&self) {
-        let sized = socket2::SockRef::from(&self.stream).set_recv_buffer_size(4096);
-        sized.expect("a socket option");
-    }
-
     /// A packet identifier that this peer has not used yet.
     pub(crate) fn next_id(&mut self) -> u16 {
         self.last_id += 1;
