@@ -67,7 +67,11 @@ impl Oracle {
         groups.sort_unstable();
         groups.dedup();
         for filter in groups {
-            self.owe_group(filter, number, at);
+            // The will of a member that is leaving may go to itself, and be lost with it.
+            let is_leaving = self.sessions[publisher].has_just_left(filter, at.step);
+            if !is_leaving {
+                self.owe_group(filter, number, at);
+            }
         }
         is_wanted
     }

@@ -76,14 +76,14 @@ impl Right {
 }
 
 impl Session {
-    /// The highest QoS that was granted for the right's filter since: a later SUBSCRIBE changes
-    /// what is left of the replay, too.
-    fn granted(&self, right: &Right) -> u8 {
-        let is_it = |sub: &&Sub| {
-            sub.filter == right.filter
-                && sub.removed.is_none_or(|removed| removed > right.since.step)
+    /// The QoS that were granted for the right's filter since: a later SUBSCRIBE changes what is
+    /// left of the replay, too.
+    fn granted(&self, right: &Right) -> impl Iterator<Item = u8> + use<'_> {
+        let (filter, since) = (right.filter, right.since.step);
+        let is_it = move |sub: &&Sub| {
+            sub.filter == filter && sub.removed.is_none_or(|removed| removed > since)
         };
-        self.subs.iter().filter(is_it).map(|sub| sub.qos).max().unwrap_or(right.qos)
+        self.subs.iter().filter(is_it).map(|sub| sub.qos)
     }
 }
 
@@ -137,7 +137,7 @@ impl Oracle {
                 write.message == message && is_current && is_fresh
             });
             let since = right.since.step;
-            let granted = session.granted(right).min(facts.qos);
+            let granted = session.granted(right).max().unwrap_or(right.qos).min(facts.qos);
             reason = if right.topics_seen.contains(&topic) {
                 "it was sent upon that SUBSCRIBE before"
             } else if !was_retained {
@@ -180,7 +180,8 @@ impl Oracle {
             let message = write.message;
             if self.must_be_seen(&self.sessions[number], right, &write, at) {
                 let name = self.sessions[number].name.clone();
-                let survives = right.qos.min(self.messages[message].facts.qos) > 0;
+                let granted = self.sessions[number].granted(right).min().unwrap_or(right.qos);
+                let survives = granted.min(self.messages[message].facts.qos) > 0;
                 self.miss(message, survives, || format!("{name} upon its SUBSCRIBE"));
             }
         }
@@ -193,7 +194,7 @@ impl Oracle {
         let is_own = self.sessions[write.publisher].name == session.name && right.no_local;
         let most = session.packet_bytes_max.min(right.packet_bytes_max);
         let fits = facts.packet_bytes() <= most;
-        let survives = right.qos.min(facts.qos) > 0;
+        let survives = facts.qos > 0 && session.granted(right).all(|qos| qos > 0);
         let may_be_lost = right.is_broken && !(survives && right.is_answered);
         let was_seen =
             session.received.get(&write.message).is_some_and(|step| *step > right.since.step);

@@ -33,6 +33,11 @@ impl Session {
         self.subs.iter().filter(|sub| sub.removed.is_none())
     }
 
+    /// Whether it held this filter until this very step.
+    pub(super) fn has_just_left(&self, filter: usize, step: u64) -> bool {
+        self.subs.iter().any(|sub| sub.filter == filter && sub.removed == Some(step))
+    }
+
     /// The shared subscriptions it holds, by filter.
     pub(super) fn shares(&self) -> impl Iterator<Item = usize> + '_ {
         self.held().map(|sub| sub.filter).filter(|filter| is_share(*filter))
