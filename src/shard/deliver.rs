@@ -166,19 +166,21 @@ impl Shard {
         outgoing: &mut Outgoing<'_>,
         turn: &mut Turn<'_>,
     ) {
-        if outgoing.stamp != 0 && !terms.is_replay {
-            self.replays.note_live(session, outgoing.message.topic, outgoing.stamp);
-        }
         if outgoing.message.is_expired(turn.now) {
             self.drop_message(session, outgoing.message.topic, DropReason::Expired, turn);
             return;
         }
-        match lower(outgoing.message.qos, terms.grant.qos) {
+        let is_taken = match lower(outgoing.message.qos, terms.grant.qos) {
             QoS::AtMostOnce => self.deliver_at_most_once(session, terms, outgoing, turn),
             qos => self.deliver_in_exchange(session, qos, terms, outgoing, turn),
+        };
+        // What was dropped here may still come as a retained reply.
+        if is_taken && outgoing.stamp != 0 && !terms.is_replay {
+            self.replays.note_live(session, outgoing.message.topic, outgoing.stamp);
         }
     }
 
+    /// False if it is dropped.
     #[inline]
     fn deliver_at_most_once(
         &mut self,
@@ -186,21 +188,21 @@ impl Shard {
         terms: Terms<'_>,
         outgoing: &Outgoing<'_>,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         let session = self.sessions.at(key);
-        let Some(id) = session.connection else { return };
-        let Some(connection) = self.connections.find_mut(id) else { return };
+        let Some(id) = session.connection else { return false };
+        let Some(connection) = self.connections.find_mut(id) else { return false };
         let limits = &self.settings.limits;
         let waiting = connection.outbox.len();
         // Who is slow has asked for its retained messages all the same; a step is bounded.
         let is_behind = session.is_slow() || waiting >= limits.outbox_bytes_max;
         if is_behind && !terms.is_replay {
             self.drop_message(key, outgoing.message.topic, DropReason::SlowConsumer, turn);
-            return;
+            return false;
         }
         if waiting > 0 && self.memory.level() >= MemoryLevel::DropQoS0 {
             self.drop_message(key, outgoing.message.topic, DropReason::Memory, turn);
-            return;
+            return false;
         }
         let sending = Sending {
             message: outgoing.message,
@@ -212,7 +214,7 @@ impl Shard {
         };
         if !connection.takes(&sending, turn.now) {
             self.drop_message(key, outgoing.message.topic, DropReason::PacketTooLarge, turn);
-            return;
+            return false;
         }
         let frames = Some(&mut self.frames);
         if connection.write_publish(&sending, frames, &mut self.buffers, turn.now) {
@@ -222,8 +224,10 @@ impl Shard {
         if connection.outbox.len() > limits.outbox_high_water_bytes {
             self.press(key, outgoing.publisher, turn);
         }
+        true
     }
 
+    /// False if it is dropped.
     fn deliver_in_exchange(
         &mut self,
         key: SessionKey,
@@ -231,7 +235,7 @@ impl Shard {
         terms: Terms<'_>,
         outgoing: &mut Outgoing<'_>,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         let delivery = Delivery {
             message: outgoing.keep(),
             qos,
@@ -240,8 +244,7 @@ impl Shard {
             share: terms.share.cloned(),
         };
         if !self.sends_at_once(key) {
-            self.enqueue(key, delivery, terms.is_replay, outgoing.publisher, turn);
-            return;
+            return self.enqueue(key, delivery, terms.is_replay, outgoing.publisher, turn);
         }
         self.send_delivery(key, delivery, true, turn);
         let connection = self.sessions.at(key).connection;
@@ -249,6 +252,7 @@ impl Shard {
         if waiting.is_some_and(|bytes| bytes > self.settings.limits.outbox_high_water_bytes) {
             self.press(key, outgoing.publisher, turn);
         }
+        true
     }
 
     /// Whether a QoS 1 or 2 message may leave now, ahead of nobody.
@@ -302,7 +306,8 @@ impl Shard {
         self.metrics.publishes_sent += 1;
     }
 
-    /// Puts a delivery into the session's queue, or does what its policy says.
+    /// Puts a delivery into the session's queue, or does what its policy says. False if it is
+    /// dropped.
     fn enqueue(
         &mut self,
         key: SessionKey,
@@ -310,10 +315,10 @@ impl Shard {
         is_replay: bool,
         publisher: Option<Publisher>,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         if self.memory.level() >= MemoryLevel::RefuseQueues && !is_replay {
             self.drop_message(key, delivery.message.topic(), DropReason::Memory, turn);
-            return;
+            return false;
         }
         let limits = self.queue_limits();
         if !self.sessions.at(key).queue.fits(delivery.bytes(), limits) {
@@ -329,9 +334,11 @@ impl Shard {
         };
         let after = session.queue.bytes();
         self.memory.adjust(before, after);
+        let is_queued = matches!(pushed, Pushed::Queued | Pushed::DroppedOldest(_));
         self.on_pushed(key, pushed, turn);
         self.update_fullness(key);
         self.press_for_queue(key, publisher, turn);
+        is_queued
     }
 
     /// What has expired in a session's queue makes room.

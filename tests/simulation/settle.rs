@@ -86,8 +86,9 @@ impl World {
         if missing > self.dropped() + refused * self.clients.len() as u64 {
             violated!(
                 "nothing is dropped silently",
-                "{missing} are missing, {} were dropped",
-                self.dropped()
+                "{missing} are missing, {} were dropped: {:?}",
+                self.dropped(),
+                self.scene.oracle.missed
             );
         }
         let never: &[DropReason] = match self.scene.plan.scarcity {

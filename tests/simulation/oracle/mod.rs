@@ -87,6 +87,8 @@ pub(crate) struct Oracle {
     maximum_qos: u8,
     session_expiry_s_max: u32,
     session_expiry_v3_s: u32,
+    /// What is missing, and who misses it.
+    pub(crate) missed: Vec<(usize, String)>,
     messages: Vec<Message>,
     attempts: Vec<Attempt>,
     sessions: Vec<Session>,
@@ -114,6 +116,7 @@ impl Oracle {
             maximum_qos: plan.maximum_qos(),
             session_expiry_s_max: limits.session_expiry_s_max,
             session_expiry_v3_s: limits.session_expiry_v3_s,
+            missed: Vec::new(),
             messages: Vec::new(),
             attempts: Vec::new(),
             sessions: Vec::new(),

@@ -23,7 +23,6 @@ pub(super) struct Write {
 pub(super) struct Right {
     pub(super) filter: usize,
     qos: u8,
-    no_local: bool,
     since: At,
     /// The SUBSCRIBE that gave it.
     asked: (LinkId, u16),
@@ -63,7 +62,6 @@ impl Right {
         Self {
             filter: facts.filter,
             qos,
-            no_local: facts.no_local,
             since,
             asked,
             is_answered: false,
@@ -79,11 +77,16 @@ impl Session {
     /// The QoS that were granted for the right's filter since: a later SUBSCRIBE changes what is
     /// left of the replay, too.
     fn granted(&self, right: &Right) -> impl Iterator<Item = u8> + use<'_> {
+        self.subs_since(right).map(|sub| sub.qos)
+    }
+
+    /// The subscriptions of the right's filter since.
+    fn subs_since(&self, right: &Right) -> impl Iterator<Item = &Sub> + use<'_> {
         let (filter, since) = (right.filter, right.since.step);
         let is_it = move |sub: &&Sub| {
             sub.filter == filter && sub.removed.is_none_or(|removed| removed > since)
         };
-        self.subs.iter().filter(is_it).map(|sub| sub.qos)
+        self.subs.iter().filter(is_it)
     }
 }
 
@@ -180,6 +183,10 @@ impl Oracle {
             let message = write.message;
             if self.must_be_seen(&self.sessions[number], right, &write, at) {
                 let name = self.sessions[number].name.clone();
+                if self.missed.iter().any(|(missed, who)| *missed == message && *who == name) {
+                    // It would have come live, and is counted as missing already.
+                    continue;
+                }
                 let granted = self.sessions[number].granted(right).min().unwrap_or(right.qos);
                 let survives = granted.min(self.messages[message].facts.qos) > 0;
                 self.miss(message, survives, || format!("{name} upon its SUBSCRIBE"));
@@ -191,7 +198,8 @@ impl Oracle {
         let facts = &self.messages[write.message].facts;
         let is_deleted = facts.payload.is_empty();
         let has_expired = write.expires_at.is_some_and(|end| end <= at.now);
-        let is_own = self.sessions[write.publisher].name == session.name && right.no_local;
+        let is_local = session.subs_since(right).any(|sub| sub.no_local);
+        let is_own = is_local && self.sessions[write.publisher].name == session.name;
         let most = session.packet_bytes_max.min(right.packet_bytes_max);
         let fits = facts.packet_bytes() <= most;
         let survives = facts.qos > 0 && session.granted(right).all(|qos| qos > 0);

@@ -144,5 +144,6 @@ impl Oracle {
             violated!("what is acknowledged is delivered", "{who} did not get {number}: {facts:?}");
         }
         self.tally.missing += 1;
+        self.missed.push((number, who()));
     }
 }
