@@ -23,7 +23,11 @@ impl Client {
             };
             scene.log.note(|| format!("{} hears on {id:?}: {packet}", self.name));
             scene.step += 1;
-            self.on_packet(id, &packet, size, scene);
+            let most = scene.link(id).facts.as_ref().map_or(0, |facts| facts.packet_bytes_max);
+            if size > most {
+                violated!("the maximum packet size is kept", "{} of {most}: {packet}", self.name);
+            }
+            self.on_packet(id, &packet, scene);
             if self.link != Some(id) {
                 return;
             }
@@ -32,7 +36,7 @@ impl Client {
         self.conversation.unread.drain(..start);
     }
 
-    fn on_packet(&mut self, id: LinkId, packet: &Packet<'_>, size: usize, scene: &mut Scene) {
+    fn on_packet(&mut self, id: LinkId, packet: &Packet<'_>, scene: &mut Scene) {
         if self.conversation.farewell.is_some() {
             violated!("nothing follows DISCONNECT", "{}: {packet}", self.name);
         }
@@ -45,7 +49,7 @@ impl Client {
         }
         let session = scene.link(id).session;
         match packet {
-            Packet::Publish(publish) => self.on_publish(id, publish, size, scene),
+            Packet::Publish(publish) => self.on_publish(id, publish, scene),
             Packet::PubAck(ack) => self.on_puback(ack, scene),
             Packet::PubRec(ack) => self.on_pubrec(id, ack, scene),
             Packet::PubComp(ack) => self.on_pubcomp(ack),
@@ -83,7 +87,7 @@ impl Client {
         }
     }
 
-    fn on_publish(&mut self, id: LinkId, publish: &Publish<'_>, size: usize, scene: &mut Scene) {
+    fn on_publish(&mut self, id: LinkId, publish: &Publish<'_>, scene: &mut Scene) {
         let topic = self.resolve(id, publish, scene);
         let delivery = Delivery {
             link: id,
@@ -94,7 +98,6 @@ impl Client {
             packet_id: publish.packet_id.map(PacketId::get),
             properties: &publish.properties,
             payload: publish.payload,
-            bytes: size,
         };
         let message = scene.oracle.find_message(publish.payload);
         scene.log.note(|| format!("{} hears message {message:?} of {topic}", self.name));
