@@ -205,12 +205,15 @@ impl Shard {
             expires_at: expiry_s.map(|s| turn.now.plus(u64::from(s) * 1000)),
         };
         let publisher = Publisher { shard: self.id, connection: id };
-        let is_wanted =
-            self.spread(&mut Outgoing::new(message, Some(publisher)), Some(session), turn);
-        self.pause_for_memory(id, turn);
         if let Some(packet_id) = publish.packet_id {
+            // Before the deliveries: a client that leaves when its own message has come back has
+            // then heard that we have it, too.
+            let route = self.routes.find(message.topic, &self.subscriptions);
+            let is_wanted = !route.is_empty();
             self.acknowledge_publish(id, session, publish.qos, packet_id, is_wanted, turn);
         }
+        self.spread(&mut Outgoing::new(message, Some(publisher)), Some(session), turn);
+        self.pause_for_memory(id, turn);
     }
 
     fn acknowledge_publish(
@@ -233,13 +236,13 @@ impl Shard {
     }
 
     /// Takes a message to everybody who wants it, here and on other shards, and to the home of
-    /// its topic if it is retained. False if nobody wants it.
+    /// its topic if it is retained.
     pub(super) fn spread(
         &mut self,
         outgoing: &mut Outgoing<'_>,
         own: Option<SessionKey>,
         turn: &mut Turn<'_>,
-    ) -> bool {
+    ) {
         let route = self.routes.find(outgoing.message.topic, &self.subscriptions);
         if outgoing.message.retain {
             outgoing.stamp = self.retained.next_stamp(self.id);
@@ -256,7 +259,6 @@ impl Shard {
         if outgoing.message.retain && self.home_of(outgoing.message.topic) == self.id {
             self.retain(outgoing);
         }
-        !route.is_empty()
     }
 
     /// One shard, and its key, for each matching share.

@@ -160,13 +160,13 @@ impl Shard {
             let fits = self.retained.topics.len() < self.retained.messages_max
                 && self.retained.bytes + bytes <= self.retained.bytes_max
                 && self.memory.level() < MemoryLevel::RefuseQueues;
-            let kept = if fits { Some(outgoing.to_retained()) } else { old };
-            if !fits {
-                self.metrics.retained_refused += 1;
-            }
-            if let Some(kept) = kept {
+            if fits {
+                let kept = outgoing.to_retained();
                 self.memory.charge(kept.message.bytes());
                 self.retained.insert(topic, kept);
+            } else {
+                // The old message is gone all the same: none is better than a stale one.
+                self.metrics.retained_refused += 1;
             }
         }
         self.tell_retained_full();
