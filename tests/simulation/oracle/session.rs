@@ -7,7 +7,10 @@ use skein::shard::Time;
 use super::{
     At, Oracle, delivery::Course, exchange::Exchange, replay::Right, subscription::Sub, violated,
 };
-use crate::link::{ConnectFacts, Link, LinkId};
+use crate::{
+    alphabet::is_share,
+    link::{ConnectFacts, Link, LinkId},
+};
 
 /// One session of one client id, from its beginning to its end.
 #[derive(Debug)]
@@ -263,7 +266,12 @@ impl Oracle {
         for sub in &mut session.subs {
             sub.removed.get_or_insert(at.step);
         }
-        for sub in active.iter().filter(|sub| crate::alphabet::is_share(sub.filter)) {
+        // What it got as a member goes to others, even if it is none any more.
+        let filters: BTreeSet<usize> = session.subs.iter().map(|sub| sub.filter).collect();
+        for filter in filters.into_iter().filter(|filter| is_share(*filter)) {
+            self.end_in_group(filter, at.step);
+        }
+        for sub in active.iter().filter(|sub| is_share(sub.filter)) {
             self.leave_group(sub, true, at.step);
         }
     }

@@ -66,6 +66,11 @@ impl Oracle {
         }
     }
 
+    /// The session of one who is or was a member has ended.
+    pub(super) fn end_in_group(&mut self, filter: usize, step: u64) {
+        self.groups.entry(filter).or_default().ends.push(step);
+    }
+
     /// A member unsubscribed, or its session ended.
     pub(super) fn leave_group(&mut self, left: &Sub, has_ended: bool, step: u64) {
         let filter = left.filter;
@@ -73,9 +78,6 @@ impl Oracle {
         let has_members = self.members(filter).any(|(_, sub)| sub.is_confirmed());
         let messages = &self.messages;
         let Some(group) = self.groups.get_mut(&filter) else { return };
-        if has_ended {
-            group.ends.push(step);
-        }
         // Of QoS 2, what was in flight belonged to that member alone [MQTT-4.8.2-5].
         let is_lost = |number: &usize| messages[*number].facts.qos == 2 && left.qos == 2;
         group.owed.retain(|number, _| has_members && !(has_ended && is_lost(number)));
