@@ -3,7 +3,10 @@
 use skein::config::{Overflow, Settings};
 use skein_protocol::QoS;
 
-use crate::draw::Draw;
+use crate::{
+    alphabet::{Alphabet, FILTERS, TOPICS, has_wildcard, is_share},
+    draw::Draw,
+};
 
 macro_rules! features {
     ($($(#[$note:meta])* $name:ident,)+) => {
@@ -95,6 +98,10 @@ pub(crate) struct Plan {
     /// Whether clients speak 5.0 only (2), all versions (1) or none 5.0 (0).
     pub(crate) versions: usize,
     pub(crate) placement_seed: [u64; 4],
+    /// The topics and filters of this world, by their numbers in the alphabet: the fewer, the more
+    /// often everybody meets.
+    pub(crate) topics: Vec<usize>,
+    pub(crate) filters: Vec<usize>,
     features: [bool; FEATURES.len()],
 }
 
@@ -124,12 +131,15 @@ impl Plan {
             window_bytes: draw.pick(&[16, 100, 1000, 100_000]),
             versions: draw.pick(&[2, 2, 1, 1, 1, 0]),
             placement_seed: std::array::from_fn(|_| draw.next()),
+            topics: Vec::new(),
+            filters: Vec::new(),
             features,
         };
         if !plan.has(Feature::QoS0) && !plan.has(Feature::QoS1) {
             plan.features[Feature::QoS2 as usize] = true;
         }
         plan.draw_settings(draw);
+        plan.draw_alphabet(draw);
         plan
     }
 
@@ -169,6 +179,35 @@ impl Plan {
         let policies =
             [Overflow::DropNewest, Overflow::DropOldest, Overflow::Disconnect, Overflow::Refuse];
         self.settings.listeners[0].overflow = draw.pick(&policies);
+    }
+
+    fn draw_alphabet(&mut self, draw: &mut Draw) {
+        let most = draw.pick(&[1, 2, 4, 6]);
+        for _ in 0..most {
+            let topic = draw.below(TOPICS.len());
+            if !self.topics.contains(&topic) {
+                self.topics.push(topic);
+            }
+        }
+        let alphabet = Alphabet::new();
+        let may_be = |filter: &usize| {
+            let matches = self.topics.iter().any(|topic| alphabet.matches(*filter, *topic));
+            matches
+                && (self.has(Feature::Shares) || !is_share(*filter))
+                && (self.has(Feature::WildcardFilters) || !has_wildcard(*filter))
+        };
+        let matching: Vec<usize> = (0..FILTERS.len()).filter(may_be).collect();
+        let most = draw.pick(&[1, 3, 8, 20]);
+        while self.filters.len() < most.min(matching.len()) {
+            let filter = draw.pick(&matching);
+            if !self.filters.contains(&filter) {
+                self.filters.push(filter);
+            }
+        }
+        // A topic alone is a filter, but not every topic of the alphabet is one of its filters.
+        if self.filters.is_empty() || draw.chance(1, 4) {
+            self.filters.push(draw.below(FILTERS.len()));
+        }
     }
 
     pub(crate) fn has(&self, feature: Feature) -> bool {
@@ -244,6 +283,9 @@ impl std::fmt::Display for Plan {
             limits.memory_bytes_max,
             limits.sessions_max
         )?;
+        let topics: Vec<&str> = self.topics.iter().map(|topic| TOPICS[*topic]).collect();
+        let filters: Vec<&str> = self.filters.iter().map(|filter| FILTERS[*filter]).collect();
+        writeln!(f, "  topics {topics:?}, filters {filters:?}")?;
         let left_out: Vec<String> = FEATURES
             .iter()
             .filter(|feature| !self.has(**feature))

@@ -253,7 +253,7 @@ impl Client {
 fn draw_will(is_v5: bool, scene: &mut Scene) -> usize {
     let plan = &scene.plan;
     let facts = Facts {
-        topic: Some(scene.draw.below(TOPICS.len())),
+        topic: Some(scene.draw.pick(&plan.topics)),
         qos: plan.draw_qos(&mut scene.draw),
         retain: plan.does(Feature::Retained, &mut scene.draw, 1, 3),
         expiry_s: (is_v5 && plan.does(Feature::MessageExpiry, &mut scene.draw, 1, 4))

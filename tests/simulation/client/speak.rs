@@ -10,7 +10,7 @@ use skein_protocol::{
 
 use super::{Client, Sent};
 use crate::{
-    alphabet::{DENIED_TOPIC, FILTERS, TOPICS, has_wildcard, is_share},
+    alphabet::{DENIED_TOPIC, FILTERS, TOPICS, is_share},
     link::{FilterFacts, LinkId, Said},
     oracle::Facts,
     plan::Feature,
@@ -178,14 +178,7 @@ impl Client {
 
     fn draw_filter(&self, identifier: Option<u32>, scene: &mut Scene) -> FilterFacts {
         let (plan, draw) = (&scene.plan, &mut scene.draw);
-        let filter = loop {
-            let filter = draw.below(FILTERS.len());
-            let is_had = (plan.has(Feature::Shares) || !is_share(filter))
-                && (plan.has(Feature::WildcardFilters) || !has_wildcard(filter));
-            if is_had {
-                break filter;
-            }
-        };
+        let filter = draw.pick(&plan.filters);
         let is_v5 = self.is_v5();
         FilterFacts {
             filter,
@@ -201,7 +194,7 @@ impl Client {
         let packet_id = self.next_id();
         let mut filters = Vec::new();
         for _ in 0..scene.draw.pick(&[1, 1, 2, 4]) {
-            let filter = scene.draw.below(FILTERS.len());
+            let filter = scene.draw.pick(&scene.plan.filters);
             if !filters.contains(&filter) {
                 filters.push(filter);
             }
@@ -283,7 +276,7 @@ fn draw_message(qos: u8, is_v5: bool, scene: &mut Scene) -> usize {
         _ => 10,
     };
     let facts = Facts {
-        topic: (!is_denied).then(|| draw.below(TOPICS.len())),
+        topic: (!is_denied).then(|| draw.pick(&plan.topics)),
         qos,
         retain,
         expiry_s: (is_v5 && plan.does(Feature::MessageExpiry, draw, 1, 4))

@@ -57,8 +57,17 @@ impl Oracle {
         self.groups.entry(filter).or_default().disturbed_at = step;
     }
 
-    pub(super) fn join_group(&mut self, filter: usize, qos: u8, step: u64) {
+    pub(super) fn join_group(
+        &mut self,
+        filter: usize,
+        qos: u8,
+        packet_bytes_max: usize,
+        step: u64,
+    ) {
         self.disturb_group(filter, step);
+        let messages = &self.messages;
+        let fits = |number: &usize| messages[*number].facts.packet_bytes() <= packet_bytes_max;
+        self.groups.entry(filter).or_default().owed.retain(|number, _| fits(number));
         if qos == 0 {
             for owed in self.groups.entry(filter).or_default().owed.values_mut() {
                 owed.survives = false;

@@ -103,7 +103,8 @@ impl Oracle {
             _ => false,
         };
         if is_share(facts.filter) {
-            self.join_group(facts.filter, qos, at.step);
+            let most = session.packet_bytes_max;
+            self.join_group(facts.filter, qos, most, at.step);
         } else if sends_retained {
             let most = session.packet_bytes_max;
             session.rights.push(Right::new(facts, qos, asked, most, at));
