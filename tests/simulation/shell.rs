@@ -3,6 +3,7 @@
 
 mod inbound;
 mod outbound;
+mod tell;
 
 use std::collections::VecDeque;
 
@@ -105,60 +106,7 @@ impl Node {
         let resumed = self.shard.metrics().sessions_resumed;
         self.shard.handle(event, scene.now, &mut self.effects);
         let is_resumed = self.shard.metrics().sessions_resumed > resumed;
-        self.tell_closes(scene);
-        self.tell_notices(is_resumed, scene);
-        scene.oracle.on_handled();
-    }
-
-    /// The oracle hears which connections the core has forgotten.
-    fn tell_closes(&mut self, scene: &mut Scene) {
-        for close in &self.effects.closes[self.closes_told..] {
-            let slot = self.sockets.get_mut(close.connection.slot());
-            let Some(socket) = slot.and_then(Option::as_mut) else { continue };
-            assert_eq!(socket.id, close.connection, "only a connection that exists is closed");
-            socket.is_closing = true;
-            let link = socket.link;
-            scene.log.note(|| format!("shard {} closes {link:?}", self.index));
-            scene.links[link.0].is_over = true;
-            scene.links[link.0].closed_step = Some(scene.step);
-            scene.oracle.on_close(link, &scene.links, scene.now, scene.step);
-        }
-        self.closes_told = self.effects.closes.len();
-    }
-
-    fn tell_notices(&mut self, is_resumed: bool, scene: &mut Scene) {
-        for notice in self.effects.notices.drain(..) {
-            let socket = notice.connection.and_then(|id| {
-                let socket = self.sockets.get(id.slot())?.as_ref()?;
-                // While its client does not read either, the silence is not ours alone.
-                let was_refused = socket.refused_in.is_some_and(|turn| turn < self.turns);
-                let is_unwritten = socket.is_dirty || self.effects.dirty.contains(&id);
-                let is_refused = was_refused && !is_unwritten;
-                (socket.id == id).then_some((socket.link, is_refused))
-            });
-            scene.log.note(|| {
-                let who = socket.map(|(link, _)| link);
-                format!("shard {} notes {} {who:?}: {}", self.index, notice.kind, notice.text)
-            });
-            match (notice.kind, socket, &notice.client) {
-                ("connected", Some((link, _)), Some(name)) => {
-                    scene.links[link.0].heard_at = scene.now;
-                    scene.links[link.0].established_step = Some(scene.step);
-                    scene.links[link.0].is_resumed = is_resumed;
-                    let (oracle, links) = (&mut scene.oracle, &mut scene.links);
-                    let at = crate::oracle::At { now: scene.now, step: scene.step };
-                    oracle.on_established(link, links, name, self.index, is_resumed, at);
-                }
-                ("will-published", _, Some(name)) => {
-                    scene.oracle.on_will_published(name, scene.now, scene.step);
-                }
-                ("keep-alive-timeout", Some((link, is_refused)), _) => {
-                    scene.oracle.on_silence(&scene.links[link.0], is_refused, scene.now);
-                }
-                ("slow-consumer", ..) => scene.oracle.tally.slow_consumers += 1,
-                _ => {}
-            }
-        }
+        self.tell(is_resumed, scene);
     }
 
     fn open_dealt(&mut self, scene: &mut Scene) -> bool {

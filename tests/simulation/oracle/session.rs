@@ -261,19 +261,26 @@ impl Oracle {
         session.owed.clear();
         session.rights.clear();
         session.exchanges.clear();
-        let active: Vec<Sub> =
-            session.subs.iter().filter(|sub| sub.removed.is_none()).cloned().collect();
-        for sub in &mut session.subs {
-            sub.removed.get_or_insert(at.step);
-        }
+        let active: Vec<usize> = session.shares().collect();
         // What it got as a member goes to others, even if it is none any more.
-        let filters: BTreeSet<usize> = session.subs.iter().map(|sub| sub.filter).collect();
-        for filter in filters.into_iter().filter(|filter| is_share(*filter)) {
-            self.end_in_group(filter, at.step);
+        let mut were_member: BTreeMap<usize, bool> = BTreeMap::new();
+        for sub in session.subs.iter_mut() {
+            sub.removed.get_or_insert(at.step);
+            if is_share(sub.filter) {
+                *were_member.entry(sub.filter).or_default() |= sub.qos == 2;
+            }
         }
-        for sub in active.iter().filter(|sub| is_share(sub.filter)) {
-            self.leave_group(sub, true, at.step);
+        for (filter, had_qos_2) in were_member {
+            self.end_in_group(filter, had_qos_2, at.step);
         }
+        for filter in active {
+            self.leave_group(filter, at.step);
+        }
+    }
+
+    /// Whether the session of this client id has a connection.
+    pub(crate) fn is_connected(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|number| self.sessions[*number].link.is_some())
     }
 
     /// Sessions whose time is over, for certain.

@@ -75,21 +75,22 @@ impl Oracle {
         }
     }
 
-    /// The session of one who is or was a member has ended.
-    pub(super) fn end_in_group(&mut self, filter: usize, step: u64) {
-        self.groups.entry(filter).or_default().ends.push(step);
+    /// The session of one who is or was a member has ended; of QoS 2, what was in flight belonged
+    /// to it alone [MQTT-4.8.2-5].
+    pub(super) fn end_in_group(&mut self, filter: usize, had_qos_2: bool, step: u64) {
+        let messages = &self.messages;
+        let group = self.groups.entry(filter).or_default();
+        group.ends.push(step);
+        group.owed.retain(|number, _| !had_qos_2 || messages[*number].facts.qos < 2);
     }
 
     /// A member unsubscribed, or its session ended.
-    pub(super) fn leave_group(&mut self, left: &Sub, has_ended: bool, step: u64) {
-        let filter = left.filter;
+    pub(super) fn leave_group(&mut self, filter: usize, step: u64) {
         self.disturb_group(filter, step);
         let has_members = self.members(filter).any(|(_, sub)| sub.is_confirmed());
-        let messages = &self.messages;
-        let Some(group) = self.groups.get_mut(&filter) else { return };
-        // Of QoS 2, what was in flight belonged to that member alone [MQTT-4.8.2-5].
-        let is_lost = |number: &usize| messages[*number].facts.qos == 2 && left.qos == 2;
-        group.owed.retain(|number, _| has_members && !(has_ended && is_lost(number)));
+        if !has_members {
+            self.groups.entry(filter).or_default().owed.clear();
+        }
     }
 
     /// A member received a message: is it another one's, or received before? Takes it if not.

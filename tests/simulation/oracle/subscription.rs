@@ -121,12 +121,11 @@ impl Oracle {
             were_held.push(held.is_some());
             let Some(held) = held else { continue };
             held.removed = Some(at.step);
-            let sub = held.clone();
             for right in session.rights.iter_mut().filter(|right| right.filter == *filter) {
                 right.is_unsubscribed = true;
             }
             if is_share(*filter) {
-                self.leave_group(&sub, false, at.step);
+                self.leave_group(*filter, at.step);
             }
         }
         self.sessions[number].unsubscribing.push(were_held);
