@@ -43,7 +43,7 @@ fn e02_wrong_flags_in_auth_close() {
     }
 }
 
-/// [MQTT-3.1.2-30]: nor is AUTH a way to begin.
+/// [MQTT-3.1.0-1]: nor is AUTH a way to begin.
 #[test]
 fn e02_auth_as_first_packet_closes_silently() {
     let case = Case::new();
@@ -141,7 +141,7 @@ fn e07_acknowledgement_of_a_wrong_length_closes() {
     }
 }
 
-/// [MQTT-4.3.2-1], [MQTT-4.3.3-4], [MQTT-4.3.3-8]: an acknowledgement of the other flow completes
+/// [MQTT-4.3.2-3], [MQTT-4.3.3-3], [MQTT-4.3.3-5]: an acknowledgement of the other flow completes
 /// neither.
 #[test]
 fn e08_acknowledgements_of_the_other_flow_complete_nothing() {
@@ -248,7 +248,7 @@ fn e10_no_reason_string_without_problem_information() {
     }
 }
 
-/// [MQTT-4.3.2-4], [MQTT-4.3.3-5]: PUBACK with a failure ends the exchange, and so does PUBREC.
+/// [MQTT-4.3.2-3], [MQTT-4.3.3-4]: PUBACK with a failure ends the exchange, and so does PUBREC.
 #[test]
 fn e00_a_refusal_by_the_receiver_ends_the_exchange() {
     let case = Case::new();
@@ -271,7 +271,7 @@ fn e00_a_refusal_by_the_receiver_ends_the_exchange() {
     case.forget("peer");
 }
 
-/// [MQTT-4.3.2-2], [MQTT-4.3.3-8]: acknowledged with the identifier of the message, and what the
+/// [MQTT-4.3.2-4], [MQTT-4.3.2-5], [MQTT-4.3.3-8], [MQTT-4.3.3-12]: acknowledged with the identifier of the message, and what the
 /// identifier was used for before does not matter.
 #[test]
 fn e00_acknowledgements_carry_the_identifier_of_their_message() {

@@ -86,7 +86,7 @@ fn messages_of_one_publisher_arrive_in_order() {
     });
 }
 
-/// [MQTT-4.6.0-2], [MQTT-4.6.0-3], [MQTT-4.6.0-4]: answers come in the order of the packets.
+/// 4.6: answers come in the order of the packets.
 #[test]
 fn acknowledgements_come_in_the_order_of_the_messages() {
     each_shard_count(|case, version| {
@@ -265,8 +265,8 @@ fn a_stuck_subscriber_does_not_hold_the_others() {
     }
 }
 
-/// [MQTT-4.5.0-1], [MQTT-4.5.0-2], [MQTT-4.5.0-1 of 3.1.1]: everybody who asked gets each message,
-/// and nobody else.
+/// [MQTT-4.5.0-1], [MQTT-3.3.2-3], [MQTT-4.5.0-1 of 3.1.1], [MQTT-3.3.2-3 of 3.1.1]: everybody who
+/// asked gets each message, and nobody else.
 #[test]
 fn messages_reach_those_who_asked_and_nobody_else() {
     each_shard_count(|case, version| {
@@ -315,4 +315,45 @@ fn is_match(filter: &str, topic: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// [MQTT-3.3.1-3], [MQTT-3.3.1-3 of 3.1.1]: that a publisher sends again is its own affair.
+#[test]
+fn the_dup_flag_of_the_publisher_is_not_passed_on() {
+    each_shard_count(|case, version| {
+        let topic = case.name("topic");
+        let mut peer = case.connect(version, "peer");
+        peer.subscribe(&topic, QoS::ExactlyOnce);
+        let mut other = case.connect(version, "other");
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            other.say(&Publish { dup: true, qos, ..publish(&topic, b"x") });
+            let message = peer.expect_message(&topic, b"x");
+            assert!(!message.publish().dup);
+            peer.acknowledge(&message);
+        }
+    });
+}
+
+/// [MQTT-1.5.4-3], [MQTT-4.7.3-4], [MQTT-1.5.3-3 of 3.1.1], [MQTT-4.7.3-4 of 3.1.1]: text is taken
+/// as it is: no mark is stripped, no accent composed, no letter made smaller.
+#[test]
+fn topics_are_compared_character_by_character() {
+    each_shard_count(|case, version| {
+        let root = case.name("");
+        let twins = ["\u{FEFF}x", "x", "e\u{301}", "\u{e9}", "A", "a", " a", "a ", "/a"];
+        let mut peer = case.connect(version, "peer");
+        let mut other = case.connect(version, "other");
+        for twin in twins {
+            let filter = format!("{root}{twin}");
+            peer.subscribe(&filter, QoS::AtMostOnce);
+            for topic in twins {
+                other.publish(&format!("{root}{topic}"), topic.as_bytes(), QoS::AtMostOnce);
+            }
+            other.publish(&filter, b"end", QoS::AtMostOnce);
+            peer.expect_message(&filter, twin.as_bytes());
+            peer.expect_message(&filter, b"end");
+            peer.send(&unsubscribe(1, &[&filter]));
+            peer.expect_unsuback(1, &[0]);
+        }
+    });
 }

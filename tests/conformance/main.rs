@@ -8,7 +8,7 @@
 //! `SKEIN_BIN` names the binary under test; without it the release build is made once.
 
 mod acks;
-// mod compliance;
+mod compliance;
 mod connect;
 mod connect_v5;
 mod flow;

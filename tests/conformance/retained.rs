@@ -110,7 +110,7 @@ fn retain_as_published_keeps_the_flag_of_live_messages() {
     });
 }
 
-/// [MQTT-3.3.1-8], 4.7.1: wildcards find what is retained below them, everything once, whatever
+/// [MQTT-3.3.1-9], [MQTT-3.3.1-6 of 3.1.1], 4.7.1: wildcards find what is retained below them, everything once, whatever
 /// shard keeps it; none finds what begins with a dollar.
 #[test]
 fn wildcard_subscriptions_get_all_retained_messages_once() {

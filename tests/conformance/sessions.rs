@@ -266,7 +266,7 @@ fn version_3_1_sessions_are_resumed() {
     });
 }
 
-/// [MQTT-4.1.0-1], [MQTT-4.1.0-2]: a subscription and identifiers of QoS 2 live as long as the
+/// [MQTT-4.1.0-1]: a subscription and identifiers of QoS 2 live as long as the
 /// session, whatever connections it had.
 #[test]
 fn a_session_outlives_many_connections() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use skein_protocol::{QoS, Version};
+use skein_protocol::{Ack, Packet, QoS, ReasonCode, Version};
 
 use crate::harness::{Case, Heard, Peer, each_shard_count, each_shard_count_v5, unsubscribe};
 
@@ -234,5 +234,35 @@ fn messages_for_a_group_that_is_away_wait() {
         }
         case.forget("one");
         case.forget("two");
+    });
+}
+
+/// [MQTT-4.8.2-6]: what a member refuses is not offered to another.
+#[test]
+fn what_a_member_refuses_is_not_offered_to_another() {
+    each_shard_count_v5(|case| {
+        let topic = case.name("topic");
+        let filter = format!("$share/group/{topic}");
+        let mut members = members(case, Version::V5, &filter, QoS::ExactlyOnce);
+        let mut other = case.connect(Version::V5, "other");
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            other.publish(&topic, b"unwanted", qos);
+            let mut offered = 0;
+            for member in &mut members {
+                while let Heard::Packet(message) = member.hear(Duration::from_millis(30)) {
+                    offered += 1;
+                    let id = skein_protocol::PacketId::new(message.id()).expect("it has one");
+                    let refusal = Ack::with_reason(id, ReasonCode::NotAuthorized);
+                    member.send(&match qos {
+                        QoS::ExactlyOnce => Packet::PubRec(refusal),
+                        QoS::AtLeastOnce | QoS::AtMostOnce => Packet::PubAck(refusal),
+                    });
+                }
+            }
+            assert_eq!(offered, 1);
+            for member in &mut members {
+                member.expect_silence(Duration::from_millis(15));
+            }
+        }
     });
 }

@@ -267,7 +267,7 @@ fn subscribe_to_many(case: &Case, packets: usize) -> usize {
     granted
 }
 
-/// [MQTT-3.9.3-1], [MQTT-3.8.4-5 of 3.1.1]: a code per filter, in order, and only the granted ones
+/// [MQTT-3.9.3-1], [MQTT-3.8.4-6], [MQTT-3.8.4-7], [MQTT-3.8.4-5 of 3.1.1]: a code per filter, in order, and only the granted ones
 /// deliver.
 #[test]
 fn d21_one_allowed_and_one_denied_filter_are_answered_in_order() {
@@ -407,7 +407,7 @@ fn d00_the_same_filter_again_replaces_the_subscription() {
     });
 }
 
-/// [MQTT-3.8.4-5], [MQTT-3.10.4-6]: a packet of many filters counts as many packets of one.
+/// [MQTT-3.8.4-5], [MQTT-3.10.4-4], [MQTT-3.10.4-5], [MQTT-3.10.4-6], [MQTT-3.11.3-1]: a packet of many filters counts as many packets of one.
 #[test]
 fn d00_a_packet_of_many_filters_is_many_packets_of_one() {
     each_version(|case, version| {
@@ -446,4 +446,30 @@ fn d00_user_properties_of_subscribe_and_unsubscribe_are_read() {
         filters: std::iter::once(TopicFilter::new(&filter).expect("a filter")).collect(),
     }));
     peer.expect_unsuback(2, &[0]);
+}
+
+/// [MQTT-3.10.4-1], [MQTT-3.10.4-3], [MQTT-3.10.4-1 of 3.1.1], [MQTT-3.10.4-3 of 3.1.1]: a filter is
+/// ended by its very text, and what was being delivered is delivered to its end.
+#[test]
+fn d00_unsubscribe_completes_what_has_begun() {
+    each_shard_count(|case, version| {
+        let topic = case.name("topic");
+        let (mut peer, _) = case.resume(version, "peer");
+        peer.subscribe(&topic, QoS::ExactlyOnce);
+        let mut other = case.connect(version, "other");
+        other.publish(&topic, b"begun", QoS::ExactlyOnce);
+        let begun = peer.expect_message(&topic, b"begun");
+        peer.send(&unsubscribe(8, &[&case.name("+"), &topic.to_uppercase()]));
+        peer.expect_unsuback(8, &[0x11, 0x11]);
+        peer.send(&unsubscribe(9, &[&topic]));
+        peer.expect_unsuback(9, &[0]);
+        other.publish(&topic, b"too late", QoS::ExactlyOnce);
+        peer.cut();
+        let (mut peer, _) = case.resume(version, "peer");
+        let again = peer.expect_message(&topic, b"begun");
+        assert_eq!((again.id(), again.publish().dup), (begun.id(), true));
+        peer.acknowledge(&again);
+        peer.expect_nothing();
+        case.forget("peer");
+    });
 }

@@ -35,8 +35,8 @@ fn the_largest_packet_passes_both_ways() {
     peer.expect_closed_with(0x95);
 }
 
-/// [MQTT-3.3.4-9], [MQTT-4.9.0-2], [MQTT-4.9.0-3]: the client's Receive Maximum holds for QoS 1 and
-/// 2 together; QoS 0 and everything else passes by.
+/// [MQTT-2.2.1-4], [MQTT-3.3.4-9], [MQTT-3.3.4-10], [MQTT-4.9.0-2], [MQTT-4.9.0-3]: the client's
+/// Receive Maximum holds for QoS 1 and 2 together; QoS 0 and everything else passes by.
 #[test]
 fn the_receive_maximum_of_the_client_is_kept() {
     each_shard_count_v5(|case| {
@@ -74,7 +74,7 @@ fn the_receive_maximum_of_the_client_is_kept() {
     });
 }
 
-/// 3.3.2.3.4, [MQTT-3.3.2-10], [MQTT-3.3.2-7]: an alias is a connection's, and may be set anew.
+/// 3.3.2.3.4, [MQTT-3.3.2-12], [MQTT-3.3.2-7]: an alias is a connection's, and may be set anew.
 #[test]
 fn aliases_of_the_client_stand_for_its_topics() {
     each_shard_count_v5(|case| {
@@ -103,8 +103,8 @@ fn aliases_of_the_client_stand_for_its_topics() {
     });
 }
 
-/// [MQTT-3.1.2-26], [MQTT-3.1.2-27]: towards a client that allows aliases each topic is sent once in
-/// full, and no alias is above its maximum; towards one that does not, none.
+/// [MQTT-3.1.2-26], [MQTT-3.1.2-27], [MQTT-3.3.2-11]: towards a client that allows aliases each topic
+/// is sent once in full, and no alias is above its maximum; towards one that does not, none.
 #[test]
 fn aliases_of_the_broker_are_introduced_and_kept_to_the_maximum() {
     each_shard_count_v5(|case| {
@@ -265,7 +265,7 @@ fn no_local_leaves_out_ones_own_messages() {
     });
 }
 
-/// [MQTT-3.3.4-2], [MQTT-3.3.4-3], [MQTT-3.3.4-4], [MQTT-3.3.4-5]: one copy, the highest QoS, all
+/// [MQTT-3.3.4-2], [MQTT-3.3.4-3], [MQTT-3.3.4-4]: one copy, the highest QoS, all
 /// identifiers; an identifier that is set anew replaces the old one.
 #[test]
 fn overlapping_subscriptions_get_one_copy_with_all_identifiers() {
@@ -300,7 +300,7 @@ fn overlapping_subscriptions_get_one_copy_with_all_identifiers() {
 }
 
 /// [MQTT-3.3.2-4], [MQTT-3.3.2-15], [MQTT-3.3.2-16], [MQTT-3.3.2-17], [MQTT-3.3.2-18],
-/// [MQTT-3.3.2-20], [MQTT-3.1.3-10]: request and response, and all else a message may say.
+/// [MQTT-3.3.2-20]: request and response, and all else a message may say.
 #[test]
 fn properties_of_a_message_are_passed_on_unaltered_and_in_order() {
     each_shard_count_v5(|case| {
@@ -360,7 +360,7 @@ fn acknowledgements_say_what_became_of_it() {
     });
 }
 
-/// [MQTT-3.8.4-8], [MQTT-3.3.5-1], [MQTT-3.8.4-6 of 3.1.1]: the lower one of both.
+/// [MQTT-3.8.4-8], [MQTT-3.8.4-6 of 3.1.1]: the lower one of both.
 #[test]
 fn a_message_is_delivered_with_the_lower_qos() {
     each_version(|case, version| {

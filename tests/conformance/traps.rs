@@ -255,7 +255,7 @@ fn trap_vernemq_2551_retain_as_published_is_kept_through_the_offline_queue() {
     });
 }
 
-/// [MQTT-3.1.2-23], [MQTT-3.1.3-9]: not before and, where it can be seen, not after: the will that
+/// [MQTT-3.1.2-23], [MQTT-4.1.0-2]: not before and, where it can be seen, not after: the will that
 /// waits for the session's end says when.
 #[test]
 fn trap_tbmq_372_session_ends_at_the_granted_expiry() {
