@@ -93,6 +93,7 @@ impl Broker {
     }
 
     /// The client sends a packet, and everything that follows happens.
+    #[expect(clippy::needless_pass_by_value, reason = "a test sends what it makes on the spot")]
     pub(crate) fn send(&mut self, peer: Peer, packet: Packet<'_>) {
         let state = &mut self.peers[peer.0];
         packet.encode(state.version, &mut state.unread);

@@ -11,15 +11,15 @@ use crate::{
 /// [MQTT-3.9.3-1]: a reason for each filter, in order; those granted hold.
 #[test]
 fn each_filter_is_granted_or_refused_by_itself() {
-    let rows: [(fn(&mut Settings), &str, &str); 6] = [
-        (|s| s.limits.topic_levels_max = 2, "a/b/c", "0x8F"),
-        (|s| s.limits.shared_subscription_available = false, "$share/g/a", "0x9E"),
-        (|s| s.limits.wildcard_subscription_available = false, "a/+", "0xA2"),
-        (|s| s.access.deny_subscribe = vec!["secret/#".to_owned()], "secret/a", "0x87"),
-        (|s| s.access.deny_subscribe = vec!["secret/#".to_owned()], "$share/g/secret/a", "0x87"),
-        (|s| s.limits.subscriptions_per_client_max = 1, "c", "0x97"),
-    ];
-    for (settings, filter, reason) in rows {
+    let row = |change: fn(&mut Settings), filter, reason| (change, filter, reason);
+    for (settings, filter, reason) in [
+        row(|s| s.limits.topic_levels_max = 2, "a/b/c", "0x8F"),
+        row(|s| s.limits.shared_subscription_available = false, "$share/g/a", "0x9E"),
+        row(|s| s.limits.wildcard_subscription_available = false, "a/+", "0xA2"),
+        row(|s| s.access.deny_subscribe = vec!["secret/#".to_owned()], "secret/a", "0x87"),
+        row(|s| s.access.deny_subscribe = vec!["a/#".to_owned()], "$share/g/a/b", "0x87"),
+        row(|s| s.limits.subscriptions_per_client_max = 1, "c", "0x97"),
+    ] {
         let mut broker = Broker::with(2, settings);
         let client = broker.connect(0, v5("client"));
         let filters = ["good", filter, "good"].map(str::to_owned);
