@@ -175,8 +175,12 @@ impl Shard {
             qos => self.deliver_in_exchange(session, qos, terms, outgoing, turn),
         };
         // What was dropped here may still come as a retained reply.
-        if is_taken && outgoing.stamp != 0 && !terms.is_replay {
-            self.replays.note_live(session, outgoing.message.topic, outgoing.stamp);
+        if outgoing.stamp != 0 && !terms.is_replay {
+            if is_taken {
+                self.replays.note_live(session, outgoing.message.topic, outgoing.stamp);
+            } else {
+                self.replays.note_dropped(session);
+            }
         }
     }
 

@@ -71,6 +71,9 @@ pub(super) struct Replays {
     /// The serials of those that were not begun, so that asking again adds no other: there are
     /// never more of one session than its filters, and the one that runs.
     fresh: BTreeMap<(SessionKey, FilterId), u64>,
+    /// Sessions with replays that live messages were dropped for: what a reply brings is theirs,
+    /// whatever came live.
+    deprived: BTreeSet<SessionKey>,
     /// Sessions whose replays go on with the next tick.
     unfinished: BTreeSet<SessionKey>,
     is_pumping: bool,
@@ -115,6 +118,14 @@ impl Replays {
         }
     }
 
+    /// A retained publish should have reached a session live, and was dropped.
+    #[cold]
+    pub(super) fn note_dropped(&mut self, session: SessionKey) {
+        if self.first(session).is_some() {
+            self.deprived.insert(session);
+        }
+    }
+
     /// The session's connection is lost: a reply on its way is worth nothing, and is asked for
     /// again on the next connection.
     pub(super) fn pause(&mut self, session: SessionKey) {
@@ -129,6 +140,7 @@ impl Replays {
             self.remove(session, serial, filter);
         }
         self.unfinished.remove(&session);
+        self.deprived.remove(&session);
     }
 
     pub(super) fn forget_filter(&mut self, session: SessionKey, filter: FilterId) {
@@ -212,6 +224,7 @@ impl Shard {
             self.tell(home, Message::RetainedQuery { request, pattern, after }, turn);
             return true;
         }
+        self.replays.deprived.remove(&key);
         false
     }
 
@@ -265,7 +278,7 @@ impl Shard {
         let Some(subscriber) = self.subscriptions.entry(filter).subscriber(key) else { return };
         let grant = subscriber.grant();
         // With No Local its own messages do not come live.
-        let is_told_all = !subscriber.no_local;
+        let is_told_all = !subscriber.no_local && !self.replays.deprived.contains(&key);
         let connection = self.sessions.at(key).connection;
         messages.for_each(|routed| {
             let topic = routed.message.topic;

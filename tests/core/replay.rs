@@ -140,6 +140,30 @@ fn a_step_that_finds_a_slow_subscriber_is_delivered_all_the_same() {
     assert!(heard.contains(&format!("PUBLISH {home} kept retain")), "{heard:?}");
 }
 
+/// What was dropped live is not "already brought": the home still has it.
+#[test]
+fn a_retained_message_that_a_slow_subscriber_missed_live_comes_with_its_replay() {
+    for home in 0..2 {
+        let mut broker = Broker::new(2);
+        let topic = broker.name_on(home, "home");
+        let publisher = broker.connect(0, v5("publisher"));
+        let subscriber = broker.connect(1, v5("subscriber"));
+        broker.ask(subscriber, subscribe(1, "live", 0), ["SUBACK #1 0x00"]);
+        broker.stall(subscriber);
+        let large = "x".repeat(200_000);
+        for _ in 0..3 {
+            broker.send(publisher, publish(0, "live", &large));
+        }
+        broker.wait_ms(1_000);
+        broker.send(subscriber, subscribe(2, &topic, 0));
+        broker.send(publisher, retained(&topic, "new"));
+        broker.unstall(subscriber);
+        let heard = broker.hear(subscriber);
+        assert_eq!(heard.last(), Some(&format!("PUBLISH {topic} new retain")), "{heard:?}");
+        assert_eq!(broker.audit(1).replays, 0);
+    }
+}
+
 /// [MQTT-3.3.1-10], [MQTT-3.3.1-11]
 #[test]
 fn retain_handling_says_when_retained_messages_are_sent() {
