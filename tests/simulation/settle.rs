@@ -13,6 +13,8 @@ use crate::{
 
 /// Virtual time that everything may take to come to rest, milliseconds. No grace is longer.
 const REST_MS_MAX: u64 = 5_000;
+/// With the memory budget used up, every publish waits for a grace.
+const REST_WITHOUT_MEMORY_MS_MAX: u64 = 200_000;
 /// Rounds without a moment passing: far more than any chain of answers needs.
 const ROUNDS_MAX: usize = 100_000;
 
@@ -38,6 +40,10 @@ impl World {
             hostile.leave(&mut self.scene);
         }
         let mut waited_ms = 0;
+        let rest_ms_max = match self.scene.plan.settings.limits.memory_bytes_max {
+            0 => REST_MS_MAX,
+            _ => REST_WITHOUT_MEMORY_MS_MAX,
+        };
         for _ in 0..ROUNDS_MAX {
             if self.settle_round() {
                 continue;
@@ -45,7 +51,7 @@ impl World {
             if self.is_at_rest() {
                 return;
             }
-            if waited_ms > REST_MS_MAX {
+            if waited_ms > rest_ms_max {
                 break;
             }
             // Something waits for a grace to end.

@@ -147,7 +147,9 @@ impl Oracle {
                 "it was not retained any more when that SUBSCRIBE came"
             } else if qos > granted {
                 "its QoS is too high"
-            } else if session.had_newer(publisher, topic, qos, newest, since) {
+            } else if self.scarcity != Scarcity::TightQueues
+                && session.had_newer(publisher, topic, qos, newest, since)
+            {
                 "a newer one was delivered live after that SUBSCRIBE"
             } else {
                 least = Some(least.map_or((granted, place), |other| other.min((granted, place))));
@@ -183,13 +185,14 @@ impl Oracle {
             let message = write.message;
             if self.must_be_seen(&self.sessions[number], right, &write, at) {
                 let name = self.sessions[number].name.clone();
+                // It would have come live, or upon another SUBSCRIBE, and is counted as missing
+                // already.
                 if self.missed.iter().any(|(missed, who)| *missed == message && *who == name) {
-                    // It would have come live, and is counted as missing already.
                     continue;
                 }
                 let granted = self.sessions[number].granted(right).min().unwrap_or(right.qos);
                 let survives = granted.min(self.messages[message].facts.qos) > 0;
-                self.miss(message, survives, || format!("{name} upon its SUBSCRIBE"));
+                self.miss(message, survives, || name);
             }
         }
     }
