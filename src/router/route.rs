@@ -13,7 +13,7 @@ use crate::{
 /// Topics remembered; then all are forgotten and the busy ones come back by themselves.
 const ROUTES_MAX: usize = 65_536;
 /// Receivers remembered, of all topics together: some 100 MiB of them.
-const RECEIVERS_MAX: usize = 1 << 20;
+const RECEIVERS_MAX: usize = if cfg!(test) { 100 } else { 1 << 20 };
 
 /// What a session gets of the messages it published itself (No Local).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,5 +238,19 @@ mod tests {
         let filter = subscriptions.insert("a");
         subscriptions.entry_mut(filter).subscribe(subscriber(1, QoS::AtMostOnce, false, 0));
         assert_eq!(routes.find("a", &subscriptions).receivers.len(), 1);
+    }
+
+    /// Law 8: many topics that many want are not remembered all at once.
+    #[test]
+    fn the_receivers_of_all_routes_are_bounded_together() {
+        let all: Vec<_> =
+            (0..30).map(|slot| ("#", subscriber(slot, QoS::AtMostOnce, false, 0))).collect();
+        let subscriptions = subscriptions(&all);
+        let mut routes = Routes::new(RandomState::with_seeds(1, 2, 3, 4));
+        for number in 0..50 {
+            assert_eq!(routes.find(&number.to_string(), &subscriptions).receivers.len(), 30);
+            let held: usize = routes.routes.values().map(|route| route.receivers.len()).sum();
+            assert!(held <= RECEIVERS_MAX && held == routes.receivers, "{held} are remembered");
+        }
     }
 }

@@ -345,14 +345,6 @@ impl Shard {
         is_queued
     }
 
-    /// What has expired in a session's queue makes room.
-    pub(super) fn drop_expired(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
-        for delivery in self.sessions.at_mut(key).queue.take_expired(turn.now) {
-            self.memory.release(delivery.bytes());
-            self.drop_message(key, delivery.message.topic(), DropReason::Expired, turn);
-        }
-    }
-
     pub(super) fn queue_limits(&self) -> QueueLimits {
         let limits = &self.settings.limits;
         QueueLimits { messages_max: limits.queue_messages_max, bytes_max: limits.queue_bytes_max }

@@ -6,7 +6,8 @@ use skein_protocol::{
 };
 
 use super::{
-    ConnectionId, Shard, Time, Turn, respond::Violation, subscribe::counts_as_full, timers::Timer,
+    ConnectionId, Shard, Time, Turn, metrics::DropReason, respond::Violation,
+    subscribe::counts_as_full, timers::Timer,
 };
 use crate::{
     config::Overflow,
@@ -89,6 +90,14 @@ impl Shard {
         }
         if let Some(at) = at {
             self.timers.arm(at, Timer::QueueExpires(key));
+        }
+    }
+
+    /// What has expired in a session's queue makes room.
+    pub(super) fn drop_expired(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        for delivery in self.sessions.at_mut(key).queue.take_expired(turn.now) {
+            self.memory.release(delivery.bytes());
+            self.drop_message(key, delivery.message.topic(), DropReason::Expired, turn);
         }
     }
 
