@@ -140,6 +140,40 @@ fn a_step_that_finds_a_slow_subscriber_is_delivered_all_the_same() {
     assert!(heard.contains(&format!("PUBLISH {home} kept retain")), "{heard:?}");
 }
 
+/// Law 4: a reply that comes after UNSUBSCRIBE, or for the connection before, is late.
+#[test]
+fn a_reply_on_its_way_finds_nobody_once_its_question_is_over() {
+    for ends_by_takeover in [false, true] {
+        let mut broker = Broker::new(2);
+        // Its registrar is its own shard, or the grant would come behind the reply.
+        let (topic, client) = (broker.name_on(1, "home"), broker.name_on(0, "client"));
+        let publisher = broker.connect(0, v5("publisher"));
+        broker.send(publisher, retained(&topic, "x"));
+        let mut subscriber = broker.connect(0, lasting(&client, 60));
+        broker.hold(1, 0);
+        broker.send(subscriber, subscribe(1, &topic, 0));
+        // The barrier, then the fence; the reply waits behind them.
+        for _ in 0..2 {
+            broker.step(1, 0);
+            broker.settle();
+        }
+        broker.expect(subscriber, ["SUBACK #1 0x00"]);
+        let kept = format!("PUBLISH {topic} x retain");
+        if ends_by_takeover {
+            let next = broker.dial(0, lasting(&client, 60));
+            broker.release(1, 0);
+            broker.expect(subscriber, ["DISCONNECT 0x8E"]);
+            broker.expect(next, ["CONNACK present 0x00", &kept]);
+            subscriber = next;
+        } else {
+            broker.ask(subscriber, unsubscribe(2, &topic), ["UNSUBACK #2 0x00"]);
+            broker.release(1, 0);
+        }
+        broker.expect_nothing(subscriber);
+        assert_eq!((broker.audit(0).replays, broker.metrics(0).late_replies), (0, 1));
+    }
+}
+
 /// What was dropped live is not "already brought": the home still has it.
 #[test]
 fn a_retained_message_that_a_slow_subscriber_missed_live_comes_with_its_replay() {
