@@ -17,8 +17,16 @@ COMMAND = sys.orig_argv[: len(sys.orig_argv) - len(DONE)]
 # The longest healthy test waits for half a minute; some wait for ever where a broker is wrong.
 TEST_SECONDS_MAX = 75
 
+# Tests that race with their own client. The first publishes before the SUBACK it means to wait for
+# (it looks at the other client's), which a broker on several cores need not have sent yet. The
+# second ends its client's reader on seeing a message, with the PUBACK perhaps still unread.
+RACES = ("test_request_response", "test_client_topic_alias")
+TRIES = 5
+
 
 class Reporter(unittest.TestResult):
+    tries, lost = {}, []
+
     def startTest(self, test):
         super().startTest(test)
         self.name, self.begun = test._testMethodName, time.monotonic()
@@ -55,7 +63,13 @@ class Reporter(unittest.TestResult):
     def fail(self, test, error):
         print(self._exc_info_to_string(error, test))
         # What goes wrong before the first test has another shape.
-        self.report("not", getattr(test, "_testMethodName", "set-up"))
+        name = getattr(test, "_testMethodName", "set-up")
+        self.tries[name] = self.tries.get(name, 1) + 1
+        if name in RACES and self.tries[name] <= TRIES:
+            self.report("again", name)
+            self.lost.append(type(test)(name))
+            return
+        self.report("not", name)
 
     def report(self, verdict, name):
         took = time.monotonic() - getattr(self, "begun", time.monotonic())
@@ -72,7 +86,10 @@ def tests(suite):
 
 def main(*_, **__):
     found = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    unittest.TestSuite(tests(found)).run(Reporter())
+    reporter = Reporter()
+    unittest.TestSuite(tests(found)).run(reporter)
+    while reporter.lost:
+        unittest.TestSuite([reporter.lost.pop()]).run(reporter)
     sys.stdout.flush()
     # The suites' clients leave threads behind that nothing ends.
     os._exit(0)
