@@ -2,6 +2,7 @@
 
 mod broker;
 mod job;
+mod mutants;
 mod paho;
 mod process;
 mod runner;
@@ -29,6 +30,21 @@ enum Command {
     },
     /// Lists the stages of `test`.
     List,
+    /// Plants bugs in a copy of the core, one at a time; the simulator must catch each.
+    Mutants {
+        /// Plants only this one; may be given several times.
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Plants only so many, others each day.
+        #[arg(long, value_name = "COUNT")]
+        sample: Option<usize>,
+        /// Picks the sample by this number instead of the day.
+        #[arg(long, value_name = "NUMBER")]
+        seed: Option<u64>,
+        /// Seeds of the simulator within which each must be caught.
+        #[arg(long, value_name = "COUNT", default_value_t = 300)]
+        seeds: u64,
+    },
     /// Runs the Paho interoperability suites against the release binary with 1, 2 and 4 shards.
     Paho {
         /// A checkout of the Paho interoperability tests.
@@ -48,6 +64,9 @@ fn main() -> ExitCode {
         Command::List => {
             runner::list();
             Ok(true)
+        }
+        Command::Mutants { only, sample, seed, seeds } => {
+            mutants::run(&mutants::Choice { only, sample, seed, seeds })
         }
         Command::Paho { directory, only, address } => {
             paho::run(&directory, only.as_deref(), address.as_deref())

@@ -29,7 +29,7 @@ pub(crate) const STAGES: [Stage; 13] = [
     Stage { name: "doc", what: "the examples in the documentation", minutes: 10, shows: &[], run: unit::documentation },
     Stage { name: "loom", what: "the lane under every order of its steps", minutes: 15, shows: &[], run: unit::loom },
     Stage { name: "simulation", what: "300 seeds of whole brokers", minutes: 20, shows: &["seeds"], run: unit::simulation },
-    Stage { name: "mutants", what: "a sample of planted bugs is caught", minutes: 20, shows: &["caught", "survived"], run: unit::mutants },
+    Stage { name: "mutants", what: "a sample of planted bugs is caught", minutes: 20, shows: &["caught ", "CAUGHT", "BROKEN"], run: unit::mutants },
     Stage { name: "release", what: "the release binary builds", minutes: 20, shows: &[], run: live::release },
     Stage { name: "conformance", what: "the release binary keeps the clauses", minutes: 10, shows: &[], run: live::conformance },
     Stage { name: "interop", what: "other people's clients", minutes: 20, shows: &[], run: live::interop },
