@@ -3,8 +3,8 @@
 use skein_protocol::{Error, ReasonCode, packet::Disconnect};
 
 use super::{
-    CloseCause, Connection, ConnectionId, NoticeLevel, Shard, Turn, effect::Close,
-    metrics::DropReason, respond::Violation, timers::Timer,
+    CloseCause, Connection, ConnectionId, Message, NoticeLevel, Shard, ShardId, Turn,
+    effect::Close, metrics::DropReason, respond::Violation, timers::Timer,
 };
 use crate::session::{Delivery, SessionKey};
 
@@ -126,9 +126,27 @@ impl Shard {
         }
     }
 
-    /// The broker stops: everybody is told [MQTT-3.14.0-1 allows it only after CONNACK].
+    /// The broker stops. First all shards stop reading, so that every message that was read, and
+    /// perhaps acknowledged, reaches its connected receivers before they are told.
     pub(super) fn on_shut_down(&mut self, turn: &mut Turn<'_>) {
         self.is_shutting_down = true;
+        for shard in self.others() {
+            self.lanes.send(shard, Message::Stopping);
+        }
+        self.say_goodbye(turn);
+    }
+
+    pub(super) fn on_stopping(&mut self, from: ShardId, turn: &mut Turn<'_>) {
+        self.stopping.insert(from);
+        self.say_goodbye(turn);
+    }
+
+    /// Once no shard reads any more, everybody is told; who has had no CONNACK, by the end alone
+    /// [MQTT-3.14.0-1].
+    fn say_goodbye(&mut self, turn: &mut Turn<'_>) {
+        if !self.is_shutting_down || self.stopping.iter().count() + 1 < self.shards {
+            return;
+        }
         let violation =
             Violation::new(ReasonCode::ServerShuttingDown, "the broker is shutting down");
         for id in self.connections.ids() {

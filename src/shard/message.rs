@@ -146,6 +146,9 @@ pub enum Message {
         /// The fence.
         fence: u64,
     },
+    /// The broker stops and the sender reads no more packets: what it had read is in the lane
+    /// before this.
+    Stopping,
     /// Read nothing more of this connection of yours until released.
     Pause {
         /// The connection.

@@ -66,7 +66,7 @@ use crate::{
     config::Settings,
     router::{Frames, Routes},
     session::Buffers,
-    topic::Subscriptions,
+    topic::{ShardSet, Subscriptions},
 };
 use connection::{Connection, Connections, Stage};
 use sessions::Sessions;
@@ -109,6 +109,8 @@ pub struct Shard {
     /// has been dealt with, as their sessions may end with them.
     doomed: Vec<ConnectionId>,
     is_shutting_down: bool,
+    /// Other shards that read no more packets, as the broker stops.
+    stopping: ShardSet,
 }
 
 impl Shard {
@@ -147,6 +149,7 @@ impl Shard {
             pressures: 0,
             doomed: Vec::new(),
             is_shutting_down: false,
+            stopping: ShardSet::EMPTY,
         }
     }
 
@@ -197,6 +200,7 @@ impl Shard {
             Message::RetainedFull { is_full } => self.retained.set_full(from, is_full),
             Message::Fence { fence } => self.tell(from, Message::FenceReached { fence }, turn),
             Message::FenceReached { fence } => self.on_fence_reached(fence, turn),
+            Message::Stopping => self.on_stopping(from, turn),
             Message::Pause { connection, pressure } => {
                 self.on_pause(from, connection, pressure);
             }
@@ -251,7 +255,7 @@ impl Shard {
         let Some(connection) = self.connections.find(connection) else { return false };
         let is_ready = !matches!(connection.stage, Stage::AwaitingGrant(_));
         let reads = connection.outbox.len() <= self.settings.limits.outbox_bytes_max;
-        is_ready && reads && !connection.is_paused()
+        is_ready && reads && !connection.is_paused() && !self.is_shutting_down
     }
 
     /// The longest packet this connection may send now, in bytes with its header.
