@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use skein_protocol::{Connect, QoS, Version};
+use skein_protocol::{Connect, PacketType, QoS, Version};
 
-use crate::harness::{Broker, Peer, connect, publish, will};
+use crate::harness::{Broker, Peer, connect, publish_as, will};
 
 fn accepted(broker: &Broker, connect: &Connect<'_>) -> Peer {
     let mut peer = Peer::open(broker.address, connect.version);
@@ -41,26 +41,36 @@ fn sigterm_says_0x8b_to_everybody_and_exits_with_0() {
     }
 }
 
-/// What waits for those who read is still written out.
+/// What was read before the signal is delivered to those who read, from whatever shard it came.
 #[test]
-fn sigterm_runs_the_outboxes_out() {
-    let broker = Broker::start(1, "");
-    let mut peer = accepted(&broker, &connect(Version::V5, "peer"));
-    peer.subscribe("topic", QoS::AtMostOnce);
-    let mut other = accepted(&broker, &connect(Version::V5, "other"));
-    let payload = vec![b'x'; 100_000];
-    for _ in 0..20 {
-        other.send(&publish("topic", &payload));
+fn sigterm_runs_the_lanes_and_the_outboxes_out() {
+    for shards in [1, 2, 4] {
+        let broker = Broker::start(shards, "");
+        let mut peers: Vec<Peer> = (0..8)
+            .map(|n| accepted(&broker, &connect(Version::V5, &format!("peer-{n}"))))
+            .collect();
+        for peer in &mut peers {
+            peer.subscribe("topic", QoS::AtLeastOnce);
+        }
+        let mut other = accepted(&broker, &connect(Version::V5, "other"));
+        let payload = vec![b'x'; 20_000];
+        for id in 1..=100 {
+            other.send(&publish_as(QoS::AtLeastOnce, id, "topic", &payload));
+        }
+        for id in 1..=100 {
+            other.expect_ack(PacketType::PubAck, id, 0);
+        }
+        broker.signal("TERM");
+        for peer in &mut peers {
+            for _ in 0..100 {
+                peer.expect_message("topic", &payload);
+            }
+            peer.expect_closed_with(0x8B);
+        }
+        other.expect_closed_with(0x8B);
+        drop((peers, other));
+        assert_eq!(broker.wait().code(), Some(0));
     }
-    other.expect_nothing();
-    broker.signal("TERM");
-    for _ in 0..20 {
-        peer.expect_message("topic", &payload);
-    }
-    peer.expect_closed_with(0x8B);
-    other.expect_closed_with(0x8B);
-    drop((peer, other));
-    assert_eq!(broker.wait().code(), Some(0));
 }
 
 /// A broker on which nobody is ends at once, also when it had clients with wills.
