@@ -161,7 +161,10 @@ impl Plan {
         }
         // A lane may be congested in any world: that only pauses.
         limits.lane_waiting_bytes_max = draw.pick(&[1, 300, 2_000, 4_194_304]);
-        if scarcity != Scarcity::Ample {
+        if scarcity == Scarcity::Ample {
+            limits.outbox_high_water_bytes = 1 << 24;
+            limits.outbox_bytes_max = 1 << 26;
+        } else {
             limits.outbox_high_water_bytes = draw.pick(&[1, 50, 300, 2_000]);
             limits.outbox_low_water_bytes = limits.outbox_high_water_bytes / 2;
             limits.outbox_bytes_max =

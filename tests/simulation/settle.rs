@@ -25,7 +25,7 @@ impl World {
         let at = self.scene.at();
         let audits = self.audits();
         for client in &self.clients {
-            client.check_rest(&self.scene);
+            client.check_rest();
         }
         self.scene.oracle.on_rest(&audits, at, is_last);
         check_replicas(&audits);
@@ -133,6 +133,9 @@ impl World {
         }
         self.settle();
         self.end_sessions();
+        // Every grace is over.
+        self.scene.now = self.scene.now.plus(1_000);
+        self.settle();
         self.check_nothing_remains();
     }
 
