@@ -40,7 +40,7 @@ impl Node {
         match (notice.kind, link, &notice.client) {
             ("connected", Some(link), Some(name)) => {
                 // Whoever was taken over has gone before.
-                while self.tell_close(scene) {}
+                while scene.oracle.is_connected(name) && self.tell_close(scene) {}
                 self.tell_connected(link, name, is_resumed, scene);
             }
             ("will-published", _, Some(name)) => {
