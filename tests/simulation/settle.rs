@@ -182,13 +182,9 @@ impl World {
             if audit.retained.is_empty() && audit.memory_bytes > 0 {
                 violated!("nothing remains when all have left", "{} bytes", audit.memory_bytes);
             }
-            // A retained message that expires has a timer, as long as it is retained; and one
-            // timer ends all pauses for memory, whoever has left meanwhile.
-            let pauses_end =
-                self.scene.now.plus(self.scene.plan.settings.limits.slow_consumer_grace_ms);
+            // A retained message that expires has a timer, as long as it is retained.
             if audit.retained.is_empty()
                 && let Some(due) = node.shard.next_deadline()
-                && due > pauses_end
             {
                 violated!("nothing remains when all have left", "a timer for {due}");
             }
