@@ -163,3 +163,18 @@ fn clauses_are_found_in_comments_and_names() {
     assert_eq!(clauses, expected.map(|(old, text)| (old, format!("MQTT-{text}"))));
     assert!(clauses_of(&tests[1]).is_empty());
 }
+
+/// The checklist of attacks, sections A to F: each row has a test that begins with its id.
+#[test]
+fn every_row_of_the_checklist_has_a_test() {
+    let mut files = Vec::new();
+    rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance"), &mut files);
+    let sources = files.iter().map(|file| std::fs::read_to_string(file).expect("it is text"));
+    let tests: Vec<Test> = sources.flat_map(|source| tests_of(&source)).collect();
+    for (section, rows) in [('a', 19), ('b', 33), ('c', 30), ('d', 23), ('e', 10), ('f', 8)] {
+        for row in 1..=rows {
+            let id = format!("{section}{row:02}_");
+            assert!(tests.iter().any(|test| test.name.starts_with(&id)), "no test for {id}");
+        }
+    }
+}

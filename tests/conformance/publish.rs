@@ -212,7 +212,6 @@ fn c27_identifier_of_the_other_qos_in_use_is_refused() {
         let mut other = case.connect(version, "other");
         other.publish(&topic, b"end", QoS::AtMostOnce);
         watcher.expect_message(&topic, b"two");
-        // Perhaps of another shard than the first, but the refused one is never between them.
         watcher.expect_message(&topic, b"end");
     });
 }
