@@ -117,7 +117,7 @@ impl Serve {
         let access = if server.settings().access.anonymous {
             "anyone may connect without a password"
         } else {
-            "a user name is required"
+            "nobody may connect: anonymous access is off, and there are no identities yet"
         };
         let reach = if addresses.iter().all(|address| address.ip().is_loopback()) {
             "from this machine only"

@@ -221,7 +221,8 @@ section! {
          queues no longer grow, at 100 % publishers are paused";
     /// How many connections may be open at once in the whole broker; 0 = no limit.
     connections_max: usize = 0, 0..=CONNECTIONS_MAX, "a further connection is closed and counted";
-    /// How long a shutdown may take to write out what waits for the clients.
+    /// How long a shutdown may take to write out what waits for the clients; no connection is
+    /// waited for longer than a second.
     shutdown_ms_max: u64 = 5_000, 0..=600_000, "the rest is left and the broker ends";
 }
 

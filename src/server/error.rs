@@ -42,8 +42,8 @@ impl std::error::Error for StartError {
 fn advice(address: SocketAddr, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "another program has this port; stop it (`ss -ltnp 'sport = :{}'` names it) or choose \
-             another with --listen ADDR:PORT",
+            "another program has this port, or another listener of this one ([::] takes IPv4 too); \
+             stop it (`ss -ltnp 'sport = :{}'` names it) or choose another with --listen ADDR:PORT",
             address.port()
         ),
         io::ErrorKind::PermissionDenied => format!(
