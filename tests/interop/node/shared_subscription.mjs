@@ -38,7 +38,9 @@ promise('when a member leaves, the others go on', async () => {
     for (const member of [leaver, stayer]) await member.subscribe(`$share/group/${topic}`, 1)
     expect((await leaver.unsubscribe(`$share/group/${topic}`)).granted, [0], 'UNSUBACK')
     await sender.publishAll(topic, range(20).map(String), 1)
-    expect(numbers(await stayer.untilFence()), range(20), 'the member that stayed')
+    // A broker on several cores may have picked the leaver for some, which then come a little later.
+    const seen = numbers(await stayer.untilFence()).sort((one, other) => one - other)
+    expect(seen, range(20), 'the member that stayed')
     await leaver.expectNothingMore()
   })
 })
