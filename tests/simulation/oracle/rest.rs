@@ -96,6 +96,9 @@ impl Oracle {
             if homes.next().is_some() {
                 violated!("a retained topic has one home", "{text} has two");
             }
+            if found.is_some_and(|payload| payload.is_empty()) {
+                violated!("an empty retained message deletes", "{text} has an empty one");
+            }
             let mut writes = self.retained(topic).peekable();
             let is_unknown = writes.peek().is_none();
             let is_right = match found {
