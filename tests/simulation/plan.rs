@@ -91,6 +91,10 @@ pub(crate) struct Plan {
     pub(crate) rest_every: usize,
     /// Messages that fit into one lane.
     pub(crate) lane_slots: usize,
+    /// How often, of four times, a shard does not look at a lane.
+    pub(crate) lane_lag: usize,
+    /// How often a client publishes, subscribes and unsubscribes.
+    pub(crate) weights: [usize; 3],
     /// Most bytes in one read.
     pub(crate) read_bytes_max: usize,
     /// Bytes that the network holds towards a client that does not read.
@@ -127,6 +131,8 @@ impl Plan {
             steps,
             rest_every: draw.pick(&[40, 100, 200, 500]),
             lane_slots: draw.pick(&[1, 2, 4, 64]),
+            lane_lag: draw.pick(&[0, 0, 2, 3]),
+            weights: [draw.pick(&[4, 11]), draw.pick(&[2, 4, 8]), draw.pick(&[1, 1, 4])],
             read_bytes_max: draw.pick(&[1, 7, 64, 4096, 65536]),
             window_bytes: draw.pick(&[16, 100, 1000, 100_000]),
             versions: draw.pick(&[2, 2, 1, 1, 1, 0]),
@@ -255,8 +261,13 @@ impl std::fmt::Display for Plan {
         )?;
         writeln!(
             f,
-            "  lane slots {}, reads up to {} bytes, window {} bytes, versions {}",
-            self.lane_slots, self.read_bytes_max, self.window_bytes, self.versions
+            "  lane slots {}, lag {}/4, reads up to {} bytes, window {} bytes, versions {}, weights {:?}",
+            self.lane_slots,
+            self.lane_lag,
+            self.read_bytes_max,
+            self.window_bytes,
+            self.versions,
+            self.weights
         )?;
         writeln!(
             f,

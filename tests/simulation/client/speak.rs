@@ -33,15 +33,28 @@ impl Client {
             self.is_slow = !self.is_slow;
             return;
         }
-        match draw.below(20) {
-            0..11 => self.publish(id, scene),
-            11..15 => self.subscribe(id, scene),
-            15 if scene.plan.has(Feature::Unsubscribe) => self.unsubscribe(id, scene),
-            16 => self.ping(id, scene),
-            17 => self.disconnect(id, scene),
-            _ => {
-                self.acknowledge_late(id, scene);
+        let [publish, subscribe, unsubscribe] = plan.weights;
+        let mut dice = draw.below(publish + subscribe + unsubscribe + 4);
+        // Whether the dice fell into a part of this weight.
+        let mut falls = |weight: usize| {
+            let is_it = dice < weight;
+            dice = dice.wrapping_sub(weight);
+            is_it
+        };
+        if falls(publish) {
+            self.publish(id, scene);
+        } else if falls(subscribe) {
+            self.subscribe(id, scene);
+        } else if falls(unsubscribe) {
+            if scene.plan.has(Feature::Unsubscribe) {
+                self.unsubscribe(id, scene);
             }
+        } else if falls(1) {
+            self.ping(id, scene);
+        } else if falls(1) {
+            self.disconnect(id, scene);
+        } else {
+            self.acknowledge_late(id, scene);
         }
     }
 
