@@ -48,6 +48,16 @@ pub(super) struct Live {
 }
 
 impl Live {
+    /// What came live after both of two SUBSCRIBEs: each asks for what came before it, and the
+    /// later one may be answered first.
+    fn or_after(self, other: &Self) -> Self {
+        if self.connection != other.connection {
+            return self;
+        }
+        let both = self.after.iter().zip(other.after.iter());
+        Self { after: both.map(|(one, other)| *one.max(other)).collect(), ..self }
+    }
+
     fn has_brought(&self, connection: Option<ConnectionId>, stamp: u64) -> bool {
         let (shard, number) = origin_of(stamp);
         connection == Some(self.connection)
@@ -92,7 +102,7 @@ impl Replays {
         if let Some(serial) = self.fresh.get(&(session, filter))
             && let Some(replay) = self.replays.get_mut(&(session, *serial))
         {
-            replay.live = live;
+            replay.live = live.or_after(&replay.live);
             return;
         }
         self.serials += 1;
@@ -294,5 +304,22 @@ impl Shard {
             let terms = Terms { grant: &grant, retain: true, share: None, is_replay: true };
             self.deliver(key, terms, &mut Outgoing::new(routed.message, None), turn);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(serial: u64, after: &[u64]) -> Live {
+        Live { connection: ConnectionId::new(1, serial), after: after.into() }
+    }
+
+    #[test]
+    fn of_two_subscribes_that_share_a_replay_the_earlier_one_hides_nothing_from_the_later() {
+        let (later, earlier) = (live(1, &[7, 0]), live(1, &[5, 1]));
+        assert_eq!(*earlier.clone().or_after(&later).after, [7, 1]);
+        assert_eq!(*later.or_after(&earlier).after, [7, 1]);
+        assert_eq!(*live(2, &[3, 3]).or_after(&earlier).after, [3, 3]);
     }
 }

@@ -77,16 +77,15 @@ impl Scene {
         id
     }
 
-    /// The core is given a packet of this link.
-    pub(crate) fn hears(&mut self, id: LinkId, bytes: usize, shard: usize) {
+    /// The core is given a packet of this link. The message, if it publishes one.
+    pub(crate) fn hears(&mut self, id: LinkId, bytes: usize, shard: usize) -> Option<usize> {
         self.step += 1;
         let link = &mut self.links[id.0];
         link.heard_at = self.now;
         let said = link.take(bytes);
         self.log.note(|| format!("{} shard {shard} hears {id:?}: {said:?}", self.now));
-        if let Some(said) = said {
-            let at = At { now: self.now, step: self.step };
-            self.oracle.on_said(id, &self.links, said, at);
-        }
+        let said = said?;
+        let at = At { now: self.now, step: self.step };
+        self.oracle.on_said(id, &self.links, said, at)
     }
 }

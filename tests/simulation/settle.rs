@@ -86,10 +86,7 @@ impl World {
     /// What was dropped is counted, and nothing is dropped without need.
     fn check_drops(&self, at: At) {
         let missing = self.scene.oracle.tally.missing;
-        // Who was not told of a refusal counts what was refused as lost.
-        let refused: u64 =
-            self.nodes.iter().map(|node| node.shard.metrics().publishes_refused).sum();
-        if missing > self.dropped() + refused * self.clients.len() as u64 {
+        if missing > self.dropped() {
             violated!(
                 "nothing is dropped silently",
                 "{missing} are missing, {} were dropped: {:?}",

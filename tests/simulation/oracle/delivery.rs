@@ -114,7 +114,7 @@ impl Oracle {
         if topic != Some(delivery.topic) {
             violated!("the topic is unaltered", "{topic:?} became {}", delivery.topic);
         }
-        if known.attempts.is_empty() || known.is_refused {
+        if known.attempts.is_empty() {
             violated!(UNASKED, "{} got {message}, which was not accepted", session.name);
         }
         if session.is_v5 {

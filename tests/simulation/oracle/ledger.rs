@@ -40,8 +40,8 @@ pub(crate) struct Message {
     pub(crate) facts: Facts,
     /// Each time the core took it, by number.
     pub(super) attempts: Vec<usize>,
-    /// An acknowledgement refused it.
-    pub(super) is_refused: bool,
+    /// How often the core took it and refused it.
+    pub(super) refusals: usize,
 }
 
 /// The core took a message once.
@@ -120,7 +120,7 @@ impl Oracle {
             facts.payload = Facts::payload(number, bytes);
         }
         facts.properties = has_properties.then(|| Properties::new(number));
-        self.messages.push(Message { facts, attempts: Vec::new(), is_refused: false });
+        self.messages.push(Message { facts, attempts: Vec::new(), refusals: 0 });
         number
     }
 

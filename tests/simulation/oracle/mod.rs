@@ -138,11 +138,17 @@ impl Oracle {
         self.ticked[shard] = now;
     }
 
-    /// The core is given a packet of a model client.
-    pub(crate) fn on_said(&mut self, id: LinkId, links: &[Link], said: Said, at: At) {
+    /// The core is given a packet of a model client. The message, if it publishes one.
+    pub(crate) fn on_said(
+        &mut self,
+        id: LinkId,
+        links: &[Link],
+        said: Said,
+        at: At,
+    ) -> Option<usize> {
         let link = &links[id.0];
         // Before it is established a connection says CONNECT and nothing else.
-        let Some(session) = link.session else { return };
+        let session = link.session?;
         if link.is_over {
             violated!("a connection that is closed is heard no more", "{id:?} said {said:?}");
         }
@@ -151,7 +157,10 @@ impl Oracle {
             Said::PubRel(message) => {
                 self.sessions[session].held.remove(&message);
             }
-            Said::Publish(message) => self.on_publish(message, session, at),
+            Said::Publish(message) => {
+                self.on_publish(message, session, at);
+                return Some(message);
+            }
             Said::Finished(packet_id) => self.sessions[session].finish_exchange(packet_id),
             Said::Received(packet_id) => self.sessions[session].release_exchange(packet_id),
             Said::Subscribe(packet_id, filters) => {
@@ -163,6 +172,7 @@ impl Oracle {
                 self.sessions[session].say_goodbye(publishes_will, expiry_s, most);
             }
         }
+        None
     }
 
     /// One call of the core is over.

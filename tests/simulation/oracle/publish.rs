@@ -76,32 +76,41 @@ impl Oracle {
         is_wanted
     }
 
+    /// The core has refused what it was just given: nobody is owed it, and it goes nowhere.
+    pub(crate) fn on_refused(&mut self, number: usize) {
+        let message = &mut self.messages[number];
+        message.refusals += 1;
+        if let Some(attempt) = message.attempts.pop() {
+            self.forget_write(number, self.attempts[attempt].step);
+        }
+        for session in &mut self.sessions {
+            session.owed.remove(&number);
+            session.held.remove(&number);
+        }
+        for group in self.groups.values_mut() {
+            group.owed.remove(&number);
+        }
+    }
+
     /// A publisher received PUBACK or PUBREC.
     pub(crate) fn on_accepted(&mut self, number: usize, reason: u8) {
-        let message = &mut self.messages[number];
-        let Some(_) = message.facts.topic else {
+        let message = &self.messages[number];
+        let attempts = &message.attempts;
+        if message.facts.topic.is_none() {
             if reason != 0 && reason != 0x87 {
                 violated!("a denied topic is refused", "with {reason:#04x}");
             }
             return;
-        };
-        let attempts = &message.attempts;
-        if attempts.is_empty() {
-            violated!("an acknowledgement follows its message", "message {number} was not taken");
         }
-        if reason >= 0x80 {
-            message.is_refused = attempts.len() == 1;
-            for session in &mut self.sessions {
-                session.owed.remove(&number);
-                session.held.remove(&number);
-            }
-            for group in self.groups.values_mut() {
-                group.owed.remove(&number);
-            }
-            if self.scarcity != super::Scarcity::TightQueues {
-                violated!("nothing is refused without need", "{number} with {reason:#04x}");
-            }
-            return;
+        let is_known = match reason {
+            0x80.. => message.refusals > 0,
+            _ => !attempts.is_empty(),
+        };
+        if !is_known {
+            violated!("an acknowledgement tells", "message {number} got {reason:#04x}");
+        }
+        if reason >= 0x80 && self.scarcity != super::Scarcity::TightQueues {
+            violated!("nothing is refused without need", "{number} with {reason:#04x}");
         }
         if reason == 0x10 && attempts.iter().all(|attempt| self.attempts[*attempt].is_wanted) {
             violated!("0x10 means that nobody subscribed", "but somebody wanted message {number}");

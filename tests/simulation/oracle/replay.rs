@@ -103,6 +103,17 @@ impl Oracle {
         writes.push(write);
     }
 
+    /// The write of this step was refused.
+    pub(super) fn forget_write(&mut self, message: usize, step: u64) {
+        let Some(topic) = self.messages[message].facts.topic else { return };
+        let writes = &mut self.writes[topic];
+        if writes.pop_if(|write| write.message == message).is_some() {
+            for other in writes.iter_mut().filter(|other| other.replaced_at == Some(step)) {
+                other.replaced_at = None;
+            }
+        }
+    }
+
     /// What may be retained for a topic now.
     pub(super) fn retained(&self, topic: usize) -> impl Iterator<Item = &Write> {
         self.writes[topic].iter().filter(|write| write.replaced_at.is_none())

@@ -78,8 +78,13 @@ impl Node {
         while start < unread.len() && self.shard.wants_packets(connection) {
             match Frame::decode(&unread[start..], self.shard.packet_bytes_max(connection)) {
                 Ok(Some((frame, size))) => {
-                    scene.hears(link, size, self.index);
+                    let message = scene.hears(link, size, self.index);
+                    let refused = self.shard.metrics().publishes_refused;
                     self.handle(Event::Packet { connection, frame }, scene);
+                    let is_refused = self.shard.metrics().publishes_refused > refused;
+                    if let Some(message) = message.filter(|_| is_refused) {
+                        scene.oracle.on_refused(message);
+                    }
                     start += size;
                 }
                 Ok(None) => break,
