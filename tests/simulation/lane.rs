@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use skein::shard::{HandOver, Message};
 
-use crate::link::LinkId;
+use crate::{link::LinkId, scene::Scene};
 
 /// What takes one slot of a lane.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) enum Parcel {
 #[derive(Debug)]
 pub(crate) struct Rings {
     rings: Vec<VecDeque<Parcel>>,
+    /// Until which step nothing of a ring is seen.
+    stand_still_until: Vec<u64>,
     shards: usize,
     slots: usize,
 }
@@ -29,7 +31,7 @@ pub(crate) struct Rings {
 impl Rings {
     pub(crate) fn new(shards: usize, slots: usize) -> Self {
         let rings = (0..shards * shards).map(|_| VecDeque::new()).collect();
-        Self { rings, shards, slots }
+        Self { rings, stand_still_until: vec![0; shards * shards], shards, slots }
     }
 
     fn ring(&mut self, from: usize, to: usize) -> &mut VecDeque<Parcel> {
@@ -39,6 +41,18 @@ impl Rings {
     pub(crate) fn has_room(&mut self, from: usize, to: usize) -> bool {
         let slots = self.slots;
         self.ring(from, to).len() < slots
+    }
+
+    /// Whether nothing of the lane is seen now. While one stands still, the others go on.
+    pub(crate) fn stands_still(&mut self, from: usize, to: usize, scene: &mut Scene) -> bool {
+        const STEPS: usize = 300;
+        let until = &mut self.stand_still_until[from * self.shards + to];
+        if *until < scene.step && scene.draw.chance(1, 8) {
+            let lags = scene.draw.chance(scene.plan.lane_lag, 4);
+            let steps = if lags { scene.draw.between(10, STEPS) } else { 0 };
+            *until = scene.step + steps as u64;
+        }
+        *until > scene.step
     }
 
     pub(crate) fn push(&mut self, from: usize, to: usize, parcel: Parcel) {

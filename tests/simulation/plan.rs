@@ -91,7 +91,7 @@ pub(crate) struct Plan {
     pub(crate) rest_every: usize,
     /// Messages that fit into one lane.
     pub(crate) lane_slots: usize,
-    /// How often, of four times, a shard does not look at a lane.
+    /// How often, of four times, a lane is one that stands still for a while.
     pub(crate) lane_lag: usize,
     /// How often a client publishes, subscribes and unsubscribes.
     pub(crate) weights: [usize; 3],

@@ -151,10 +151,9 @@ impl Node {
         for from in (0..shards).map(|offset| (first + offset) % shards) {
             let waiting = rings.waiting(from, self.index);
             // What is in the ring is seen in order, but not all at once.
-            let lags = !full && scene.draw.chance(scene.plan.lane_lag, 4);
             let seen = match full {
                 true => waiting,
-                false if lags => 0,
+                false if rings.stands_still(from, self.index, scene) => 0,
                 false => scene.draw.some_of(waiting),
             };
             for _ in 0..seen {
