@@ -136,8 +136,10 @@ impl Shard {
         change(share);
         let (weight, key) = (share.weight(), share.key);
         if weight != before {
-            // The first member waits until all others know of the share.
-            let barrier = if before.members == 0 { self.interest.issue() } else { 0 };
+            // The first member waits until all others know of the share; and until all know that
+            // the last has left, they may pick the share by its key.
+            let is_told = before.members == 0 || weight.members == 0;
+            let barrier = if is_told { self.interest.issue() } else { 0 };
             if barrier > 0 {
                 self.subscriptions.share_mut(filter, group).barrier = barrier;
             }
@@ -149,6 +151,7 @@ impl Shard {
             self.tell_interest(interest, barrier);
         }
         self.subscriptions.prune_share(filter, group);
+        self.subscriptions.note_applied(self.interest.applied_everywhere(self.id));
     }
 
     fn tell_interest(&mut self, interest: impl Fn() -> Interest, barrier: u64) {
@@ -209,6 +212,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         self.interest.note_applied(from, barrier, stamp);
+        self.subscriptions.note_applied(self.interest.applied_everywhere(self.id));
         self.finish_reached(turn);
     }
 

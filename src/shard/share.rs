@@ -24,7 +24,11 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let Some(share) = self.subscriptions.share_by_key(share_key) else {
-            self.metrics.count_drop(DropReason::NoMemberLeft, outgoing.message.topic);
+            // The last member had left when the publisher's shard did not know it yet.
+            match self.subscriptions.successor(share_key) {
+                Some(share_key) => self.deliver_to_member(share_key, outgoing, turn),
+                None => self.metrics.count_drop(DropReason::NoMemberLeft, outgoing.message.topic),
+            }
             return;
         };
         let origin = Rc::clone(&share.origin);

@@ -47,7 +47,8 @@ pub struct Share {
     pub key: u64,
     /// Filter and share name, for the deliveries picked through it.
     pub origin: Rc<ShareOrigin>,
-    /// The own interest's number; see [`FilterEntry::barrier`](super::FilterEntry::barrier).
+    /// The number of the own interest that told the other shards of the first member, or that
+    /// there is none any more; see [`FilterEntry::barrier`](super::FilterEntry::barrier).
     pub barrier: u64,
     members: Vec<Member>,
     neighbours: Vec<Neighbour>,

@@ -1,5 +1,7 @@
 //! One shard's replica of all subscriptions: the trie of filters with what stands at each.
 
+use std::collections::BTreeMap;
+
 use ahash::{AHashMap, RandomState};
 
 use super::{FilterEntry, Share, ShareWeight, trie::Trie};
@@ -9,9 +11,21 @@ use crate::session::{FilterId, ShardId, ShareOrigin};
 #[derive(Debug)]
 pub struct Subscriptions {
     trie: Trie<FilterEntry>,
-    /// Share key → where it stands. Keys are never used again, so a late pick finds nothing.
+    /// Share key → where it stands. Keys are never used again.
     shares: AHashMap<u64, (FilterId, Box<str>)>,
     share_keys: u64,
+    /// Shares that were forgotten, by the key that other shards may pick them by until they have
+    /// applied what they were told.
+    forgotten: BTreeMap<u64, Forgotten>,
+}
+
+/// A share that nobody is in any more.
+#[derive(Debug)]
+struct Forgotten {
+    pattern: String,
+    group: Box<str>,
+    /// The own interest's number that told the others.
+    barrier: u64,
 }
 
 impl Subscriptions {
@@ -21,6 +35,7 @@ impl Subscriptions {
             trie: Trie::new(hasher.clone()),
             shares: AHashMap::with_hasher(hasher),
             share_keys: 0,
+            forgotten: BTreeMap::new(),
         }
     }
 
@@ -120,12 +135,30 @@ impl Subscriptions {
 
     /// Forgets a share that nobody is in any more, and its filter if nobody wants that.
     pub fn prune_share(&mut self, filter: FilterId, group: &str) {
-        let entry = self.trie.value_mut(filter);
-        if let Some(key) = entry.share(group).filter(|share| share.is_empty()).map(|s| s.key) {
-            entry.remove_share(group);
+        let share = self.trie.value(filter).share(group).filter(|share| share.is_empty());
+        if let Some((key, barrier)) = share.map(|share| (share.key, share.barrier)) {
+            if barrier > 0 {
+                let (pattern, group) = (self.trie.text(filter), group.into());
+                self.forgotten.insert(key, Forgotten { pattern, group, barrier });
+            }
+            self.trie.value_mut(filter).remove_share(group);
             self.shares.remove(&key);
         }
         self.prune(filter);
+    }
+
+    /// The key by which the share that was forgotten under this one is known now.
+    pub fn successor(&self, key: u64) -> Option<u64> {
+        let Forgotten { pattern, group, .. } = self.forgotten.get(&key)?;
+        self.share_key(self.trie.find(pattern)?, group)
+    }
+
+    /// All other shards have applied the own interest up to this number: none of them picks what
+    /// was forgotten before it.
+    pub fn note_applied(&mut self, barrier: u64) {
+        if !self.forgotten.is_empty() {
+            self.forgotten.retain(|_, forgotten| forgotten.barrier > barrier);
+        }
     }
 
     /// The share's key as this shard tells it to others.

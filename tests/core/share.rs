@@ -65,6 +65,21 @@ fn a_pick_for_a_member_that_has_left_goes_to_another_shard() {
     assert_eq!(payloads(&mut broker, leaving).len(), 0);
 }
 
+/// The publisher's shard still knows a share that was forgotten and begun anew meanwhile.
+#[test]
+fn a_pick_for_a_share_that_began_anew_is_not_lost() {
+    let mut broker = Broker::new(3);
+    let publisher = broker.connect(0, v5("publisher"));
+    let leaving = join(&mut broker, 1, "leaving");
+    broker.hold(1, 0);
+    broker.ask(leaving, unsubscribe(2, FILTER), ["UNSUBACK #2 0x00"]);
+    let joining = join(&mut broker, 2, "joining");
+    for number in 0..4 {
+        broker.send(publisher, publish(0, "a", &number.to_string()));
+    }
+    assert_eq!(payloads(&mut broker, joining), ["0", "1", "2", "3"]);
+}
+
 /// The last member has left, and with it the share: late picks find nothing and are counted.
 #[test]
 fn a_pick_for_a_share_that_is_gone_is_counted() {
