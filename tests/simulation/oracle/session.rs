@@ -167,7 +167,9 @@ impl Oracle {
         let fits = |message: &usize| messages[*message].facts.packet_bytes() <= most;
         session.owed.retain(|message, _| fits(message));
         session.exchanges.values_mut().for_each(|exchange| exchange.reconsider(fits));
-        for filter in session.shares() {
+        // Also what it holds of groups that it has left.
+        let filters = session.subs.iter().map(|sub| sub.filter).filter(|filter| is_share(*filter));
+        for filter in filters {
             self.groups.entry(filter).or_default().owed.retain(|message, _| fits(message));
         }
     }

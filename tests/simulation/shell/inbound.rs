@@ -35,7 +35,7 @@ impl Node {
             let link = &mut scene.links[socket.link.0];
             let wants = !socket.is_closing && self.shard.wants_packets(socket.id);
             // A broken link may be noticed even while nothing is read.
-            let is_noticed = link.up_end == End::Reset && !full && scene.draw.chance(1, 4);
+            let is_noticed = link.up_end == End::Reset && (full || scene.draw.chance(1, 4));
             if socket.is_closing || !(socket.is_readable && (wants || is_noticed)) {
                 let waits = !socket.unread.is_empty() || !link.up.is_empty();
                 let refused = (waits && !wants).then_some(self.turns);
