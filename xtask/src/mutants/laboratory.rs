@@ -102,14 +102,22 @@ impl Laboratory {
 
     /// Runs the seeds of the simulator that was built.
     fn simulate(&self) -> Result<Vec<Failure>, String> {
-        let mut failures = Vec::new();
+        let (mut failures, mut seeds) = (Vec::new(), Vec::new());
         let mut command = self.cargo();
         command.args(["test", "--locked", "--quiet", "--profile", "sim", "--test", "simulation"]);
         command.env("SIM_SEEDS", self.seeds.to_string()).env("SIM_SHOWN", "0");
         for name in ["SIM_SEED", "SIM_START", "SIM_STOP"] {
             command.env_remove(name);
         }
-        match run(&mut command, RUN_MAX, |line| failures.extend(failure(line)))? {
+        let ended = run(&mut command, RUN_MAX, |line| {
+            failures.extend(failure(line));
+            seeds.extend(failed_seeds(line));
+        })?;
+        // Of many failures only the first are told one by one.
+        let told: BTreeSet<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+        let untold = seeds.into_iter().filter(|seed| !told.contains(seed));
+        failures.extend(untold.map(|seed| (seed, "one of many promises".to_owned())));
+        match ended {
             Ended::Well => Ok(failures),
             Ended::Badly(_) if !failures.is_empty() => Ok(failures),
             Ended::Badly(how) => Err(format!("the simulator ended without a verdict: {how}")),
@@ -146,6 +154,13 @@ fn failure(line: &str) -> Option<Failure> {
     Some((seed.parse().ok()?, promise.to_owned()))
 }
 
+/// The seeds in the last line of the simulator: "simulation: 2 failed: 5 589".
+fn failed_seeds(line: &str) -> Vec<u64> {
+    let seeds = line.strip_prefix("simulation: ").and_then(|rest| rest.split_once(" failed: "));
+    let words = seeds.map_or("", |(_, seeds)| seeds).split_whitespace();
+    words.filter_map(|seed| seed.parse().ok()).collect()
+}
+
 fn judge(failures: Result<Vec<Failure>, String>, failing_unmutated: &BTreeSet<u64>) -> Outcome {
     let failures = match failures {
         Ok(failures) => failures,
@@ -165,6 +180,8 @@ mod tests {
         let promise = "what is acknowledged is delivered".to_owned();
         assert_eq!(failure(line), Some((589, promise)));
         assert_eq!(failure("simulation: 2 failed: 5 589"), None);
+        assert_eq!(failed_seeds("simulation: 2 failed: 5 589"), [5, 589]);
+        assert_eq!(failed_seeds(line), []);
         assert_eq!(failure("300 seeds from 0, 9 deliveries checked"), None);
     }
 
