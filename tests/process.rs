@@ -244,3 +244,32 @@ fn check_config_says_ok_or_what_is_wrong() {
     assert_eq!(code, Some(1));
     assert!(text.contains("bad.toml:1"), "{text}");
 }
+
+#[test]
+fn log_lines_that_nobody_reads_are_left_out_and_counted() {
+    let folder = Folder::new("left-out");
+    let file =
+        folder.write("log.toml", "[log]\nlines_per_second_max = 1000000\nlevel = \"debug\"\n");
+    let mut broker = Skein::start(&["--shards", "1", "--config", &file]);
+    // More lines than the pipe holds and than may wait behind it. The broker goes on all the same.
+    for _ in 0..12_000 {
+        let mut client = broker.connect();
+        client.write_all(b"\xF0\0").expect("it reads");
+        assert_eq!(client.read(&mut [0; 16]).expect("it closes"), 0);
+    }
+    assert!(broker.serves());
+    broker.signal("-TERM");
+    let text = broker.rest();
+    let counts: Vec<u64> = text
+        .lines()
+        .filter_map(|line| {
+            line.split_once("log: ")?
+                .1
+                .strip_suffix(" lines were left out, nobody read them in time")
+        })
+        .map(|count| count.parse().expect("a number"))
+        .collect();
+    assert!(!counts.is_empty(), "{} lines", text.lines().count());
+    assert!(text.lines().count() as u64 + counts.iter().sum::<u64>() >= 12_000);
+    assert_eq!(broker.wait().code(), Some(0));
+}

@@ -24,9 +24,9 @@ pub fn documentation() -> String {
         "# Configuration\n\n\
          <!-- Made from src/config/table.rs: UPDATE_DOCS=1 cargo test --lib config -->\n\n\
          `skein serve --config skein.toml` reads a TOML file; `skein check-config skein.toml` only \
-         checks it. Every key has a default, so a file names just what differs. A key that skein \
-         does not know, a value out of range and limits that contradict each other are errors that \
-         name the line and what to write instead.\n\n\
+         checks it. Every key but a listener's address has a default, so a file names just what \
+         differs. A key that skein does not know, a value out of range and limits that contradict \
+         each other are errors that name the line and what to write instead.\n\n\
          The unit stands at the end of a key: `_ms` milliseconds, `_s` seconds, `_bytes` bytes; \
          without one it is a count. [skein.toml](../deploy/examples/skein.toml) holds every key \
          with its default.\n",
@@ -59,7 +59,10 @@ pub fn example() -> String {
         match section {
             "" => {}
             // A block without an address would be an error, so this one is commented out as well.
-            "listener" => file.push_str("#[[listener]]\n"),
+            "listener" => {
+                file.push_str("# Remove the # of the next line as well as of the address.\n");
+                file.push_str("#[[listener]]\n");
+            }
             _ => file.push_str(&format!("[{section}]\n")),
         }
         for row in of_section(section) {

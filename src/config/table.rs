@@ -101,9 +101,9 @@ section! {
 section! {
     /// One address to listen on: a `[[listener]]` block.
     Listener = "listener";
-    /// What log lines and metrics call the listener; the address when it is not set.
+    /// What log lines call the listener; the address when it is not set.
     name: String = "default".to_owned(), .., "two listeners of one name are refused";
-    /// The IP address and port to listen on.
+    /// The IP address and port to listen on; every block has to name one.
     address: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883), ..,
         "two listeners on one address are refused";
     /// What happens to a message that does not fit the queue of a session which connected here.
@@ -215,7 +215,7 @@ section! {
     retained_step_topics: usize = 256, 1..=65_536, "the next step follows after other work";
 
     /// How much memory all clients' data may take in the whole broker, each shard its share;
-    /// 0 = no budget.
+    /// 0 = half of the memory this process may use.
     memory_bytes_max: usize = 0, 0..=BYTES_MAX,
         "at 80 % new connections are refused, at 90 % QoS 0 that would wait is dropped, at 95 % \
          queues no longer grow, at 100 % publishers are paused";

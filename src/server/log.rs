@@ -12,9 +12,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use super::left_out::{Counting, LeftOut};
 use crate::config::{self, LogFormat, LogLevel};
 
-/// Lines that wait for the writing thread; when nobody reads them further ones are left out.
+/// Lines that wait for the writing thread; when nobody reads them further ones are left out, and
+/// counted.
 const LINES_WAITING_MAX: usize = 8_192;
 
 /// The log of this process. Dropping it writes what waits, within a second or so.
@@ -27,11 +29,13 @@ pub struct Log {
 /// Lets the lines of this process be written from now on. For a program; a library leaves this to
 /// the program it is in. If it was done before, the first one goes on.
 pub fn start_log(settings: &config::Log) -> Log {
+    let left_out = LeftOut::default();
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_WAITING_MAX)
         .lossy(true)
         .thread_name("log")
-        .finish(io::stderr());
+        .finish(Counting::new(io::stderr(), settings.format, left_out.clone()));
+    left_out.set(writer.error_counter());
     let lines = fmt::layer().with_target(false).with_writer(writer);
     let lines = match settings.format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),

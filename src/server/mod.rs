@@ -19,8 +19,10 @@ mod backoff;
 mod cores;
 mod dealer;
 mod error;
+mod left_out;
 mod listener;
 mod log;
+mod memory;
 mod shards;
 mod signals;
 mod throttle;
@@ -41,6 +43,7 @@ pub use self::acceptor::Ending;
 pub use self::cores::{available_cores, raise_open_files};
 pub use self::error::StartError;
 pub use self::log::{Log, start_log};
+pub use self::memory::available_memory;
 
 /// The acceptor's token of its waker; its listeners have the tokens from zero.
 const WAKER: Token = Token(usize::MAX);
@@ -66,6 +69,10 @@ impl Server {
     pub fn bind(mut settings: Settings) -> Result<Self, StartError> {
         if settings.shards == 0 {
             settings.shards = available_cores();
+        }
+        if settings.limits.memory_bytes_max == 0 {
+            // The other half is for code, the allocator's slack and the kernel's socket buffers.
+            settings.limits.memory_bytes_max = available_memory().map_or(0, |bytes| bytes / 2);
         }
         let poll = Poll::new().map_err(StartError::Kernel)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::Kernel)?;
@@ -94,7 +101,8 @@ impl Server {
         self.listeners.iter().map(Listener::address).collect()
     }
 
-    /// The settings it was made with; `shards` is the number it will have.
+    /// The settings it was made with; `shards` is the number it will have, and `memory_bytes_max`
+    /// the budget (0 where the system does not say how much memory there is).
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -23,6 +23,16 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [
+        Self::QueueFull,
+        Self::SlowConsumer,
+        Self::Expired,
+        Self::PacketTooLarge,
+        Self::NoMemberLeft,
+        Self::Memory,
+    ];
+
     /// The reason in words, for the log and metrics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -32,6 +42,20 @@ impl DropReason {
             Self::PacketTooLarge => "packet too large",
             Self::NoMemberLeft => "no member left",
             Self::Memory => "memory budget",
+        }
+    }
+
+    /// What the reason means, for the documentation.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::QueueFull => "the session's queue was full",
+            Self::SlowConsumer => {
+                "QoS 0 for a consumer whose grace is over, or whose outbox is full"
+            }
+            Self::Expired => "its Message Expiry Interval was over before delivery began",
+            Self::PacketTooLarge => "larger than the client's Maximum Packet Size",
+            Self::NoMemberLeft => "the last session of a shared subscription ended",
+            Self::Memory => "the memory budget of the broker is used up",
         }
     }
 }
@@ -50,6 +74,11 @@ macro_rules! counters {
             /// Every counter with its name.
             pub fn rows(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name),)+]
+            }
+
+            /// Every counter's name and what it counts, for the documentation.
+            pub fn descriptions() -> Vec<(&'static str, String)> {
+                vec![$((stringify!($name), [$($doc),+].map(str::trim).join(" ")),)+]
             }
         }
     };
