@@ -310,6 +310,31 @@ fn no_will_is_published_after_a_disconnect_however_soon_the_client_returns() {
     assert_eq!(subscriber.next_payload(), b"the end");
 }
 
+/// [MQTT-3.1.4-3] A client that gives up before its CONNACK and comes back on another shard may get
+/// to its session before what it left behind.
+#[test]
+fn a_connection_is_not_taken_over_by_one_that_its_client_left_before() {
+    let broker = Broker::start(4);
+    let lasting = |clean_start| {
+        let Packet::Connect(mut packet) = connect("impatient") else { unreachable!("a CONNECT") };
+        packet.clean_start = clean_start;
+        packet.properties.session_expiry_s = Some(600);
+        bytes(&Packet::Connect(packet))
+    };
+    for round in 0..2_000_u32 {
+        Client::open(&broker).send(&lasting(true));
+        let mut client = Client::open(&broker);
+        client.send(&lasting(false));
+        assert_eq!(client.next_kind(), "CONNACK");
+        client.subscribe("a");
+        for part in 0..4_u32 {
+            let payload = (4 * round + part).to_be_bytes();
+            client.send(&bytes(&publish("a", &payload)));
+            assert_eq!(client.next_payload(), payload);
+        }
+    }
+}
+
 #[test]
 fn a_connection_moves_to_its_sessions_shard_with_everything_it_has_sent() {
     let broker = Broker::start(4);

@@ -14,7 +14,7 @@ use super::event_loop::EventLoop;
 use super::mesh::{Command, Moving, Parcel};
 use super::transport::{Plain, Transport};
 use super::unread::Unread;
-use crate::session::{ConnectionId, ListenerId, PeerAddress, ShardId};
+use crate::session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress, ShardId};
 use crate::shard::{Event, HandOver, Message};
 
 /// Commands taken per turn.
@@ -37,8 +37,8 @@ impl EventLoop {
         self.lanes_left = false;
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.pop() {
-                Some(Command::Open { stream, peer, listener }) => {
-                    self.open(stream, PeerAddress::new(peer.to_string()), listener);
+                Some(Command::Open { stream, peer, listener, order }) => {
+                    self.open(stream, PeerAddress::new(peer.to_string()), listener, order);
                 }
                 Some(Command::ShutDown) => self.begin_shutdown(),
                 Some(Command::ReportMetrics) => {
@@ -139,11 +139,17 @@ impl EventLoop {
     }
 
     /// Serves a connection that the acceptor has accepted.
-    fn open(&mut self, stream: TcpStream, peer: PeerAddress, listener: ListenerId) {
+    fn open(
+        &mut self,
+        stream: TcpStream,
+        peer: PeerAddress,
+        listener: ListenerId,
+        order: AcceptOrder,
+    ) {
         let transport = Transport::Plain(Plain::new(stream));
         match self.admit(transport, Unread::default(), listener) {
             Some(connection) => {
-                self.core.handle(Event::Opened { connection, peer, listener });
+                self.core.handle(Event::Opened { connection, peer, listener, order });
             }
             None => self.count_closed(listener),
         }

@@ -18,7 +18,7 @@ use super::lane::{Consumer, Doorbell, Producer, Tally, lane};
 use super::neighbour::Neighbour;
 use super::transport::Transport;
 use crate::config::Settings;
-use crate::session::{ListenerId, ShardId};
+use crate::session::{AcceptOrder, ListenerId, ShardId};
 use crate::shard::{HandOver, Message};
 
 /// The token of a shard's waker: no connection id has all its bits set.
@@ -76,6 +76,8 @@ pub enum Command {
         peer: SocketAddr,
         /// The listener it came through.
         listener: ListenerId,
+        /// Its place among all connections of the broker.
+        order: AcceptOrder,
     },
     /// Say goodbye to everybody and end.
     ShutDown,

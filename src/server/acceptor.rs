@@ -1,9 +1,11 @@
 //! The acceptor's thread: accepts connections, deals them out, hears signals and requests.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use mio::net::TcpStream;
 use mio::{Events, Poll};
 
 use super::dealer::Dealer;
@@ -13,6 +15,7 @@ use super::throttle::Throttle;
 use super::{SIGNALS, WAKER};
 use crate::config::Settings;
 use crate::net::{Command, Door};
+use crate::session::AcceptOrder;
 
 /// Connections accepted from one listener before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 256;
@@ -51,6 +54,10 @@ pub(super) struct Acceptor {
     signals: Option<Signals>,
     requests: mpsc::Receiver<Request>,
     dealer: Dealer,
+    /// The zero of the broker's clock.
+    start: Instant,
+    /// The place of the connection that was accepted last.
+    order: AcceptOrder,
     shards_ended: usize,
     /// Connections closed because a limit was reached.
     refused: u64,
@@ -70,6 +77,7 @@ impl Acceptor {
         signals: Option<Signals>,
         requests: mpsc::Receiver<Request>,
         doors: Vec<Door>,
+        start: Instant,
     ) -> Self {
         Self {
             settings,
@@ -78,6 +86,8 @@ impl Acceptor {
             signals,
             requests,
             dealer: Dealer::new(doors),
+            start,
+            order: AcceptOrder::default(),
             shards_ended: 0,
             refused: 0,
             refusals: Throttle::default(),
@@ -197,12 +207,7 @@ impl Acceptor {
             match listener.accept() {
                 Ok((stream, peer)) => {
                     listener.backoff.succeed();
-                    let id = listener.id;
-                    if self.has_reached_limit(index) {
-                        self.refuse(index, now);
-                    } else if self.dealer.deal(stream, peer, id).is_ok() {
-                        self.listeners[index].dealt += 1;
-                    }
+                    self.admit(index, stream, peer, now);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => listener.is_ready = false,
                 Err(error) if concerns_one_connection(&error) => {}
@@ -216,6 +221,20 @@ impl Acceptor {
                     );
                 }
             }
+        }
+    }
+
+    /// Deals a connection out, unless a limit is reached.
+    fn admit(&mut self, index: usize, stream: TcpStream, peer: SocketAddr, now: Instant) {
+        if self.has_reached_limit(index) {
+            self.refuse(index, now);
+            return;
+        }
+        let now_us = now.saturating_duration_since(self.start).as_micros();
+        self.order = self.order.next(u64::try_from(now_us).unwrap_or(u64::MAX));
+        let listener = &mut self.listeners[index];
+        if self.dealer.deal(stream, peer, listener.id, self.order).is_ok() {
+            listener.dealt += 1;
         }
     }
 

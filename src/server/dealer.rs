@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 
 use crate::net::{Command, Door};
-use crate::session::ListenerId;
+use crate::session::{AcceptOrder, ListenerId};
 
 /// The shards, and how many connections each has been dealt.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ impl Dealer {
         stream: TcpStream,
         peer: SocketAddr,
         listener: ListenerId,
+        order: AcceptOrder,
     ) -> Result<(), TcpStream> {
         let count = self.seats.len();
         let in_turn = (self.next..self.next + count).map(|index| index % count);
@@ -56,7 +57,7 @@ impl Dealer {
         self.next = (index + 1) % count;
         let seat = &mut self.seats[index];
         seat.dealt += 1;
-        seat.send(Command::Open { stream, peer, listener });
+        seat.send(Command::Open { stream, peer, listener, order });
         Ok(())
     }
 

@@ -30,6 +30,7 @@ mod throttle;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Instant;
 
 use mio::{Poll, Token, Waker};
 
@@ -118,7 +119,8 @@ impl Server {
     /// # Errors
     /// When the kernel gives no threads or file descriptors for the shards.
     pub fn run(self) -> Result<Ending, StartError> {
-        let doors = shards::start(&self.settings, &self.handle)?;
+        let start = Instant::now();
+        let doors = shards::start(&self.settings, &self.handle, start)?;
         let acceptor = Acceptor::new(
             self.settings,
             self.poll,
@@ -126,6 +128,7 @@ impl Server {
             self.signals,
             self.requests,
             doors,
+            start,
         );
         Ok(acceptor.run())
     }

@@ -18,9 +18,13 @@ const LOG_WAIT: Duration = Duration::from_millis(200);
 
 /// Starts a thread for each shard and returns the doors to them. A shard that ends says so to the
 /// acceptor.
-pub(super) fn start(settings: &Settings, handle: &Handle) -> Result<Vec<Door>, StartError> {
+pub(super) fn start(
+    settings: &Settings,
+    handle: &Handle,
+    start: Instant,
+) -> Result<Vec<Door>, StartError> {
     let places = mesh(settings);
-    let beginning = Beginning { start: Instant::now(), seed: seed() };
+    let beginning = Beginning { start, seed: seed() };
     places
         .map_err(StartError::Kernel)?
         .into_iter()

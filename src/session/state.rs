@@ -7,7 +7,7 @@ use skein_protocol::{
     qos::{Receiver, Sender},
 };
 
-use super::{ConnectionId, Delivery, FilterId, Pressure, Queue, Time, Will};
+use super::{AcceptOrder, ConnectionId, Delivery, FilterId, Pressure, Queue, Time, Will};
 use crate::config::Overflow;
 
 /// One subscription a session holds; its options stand with the filter, in the subscription trie.
@@ -26,6 +26,8 @@ pub struct Session {
     pub client_id: Rc<str>,
     /// The registrar's count of grants for this client id: later means newer.
     pub epoch: u64,
+    /// The place of its newest connection: one that was accepted before it comes too late.
+    pub order: AcceptOrder,
     /// The version of the current or last connection.
     pub version: Version,
     /// The network connection, while there is one.
@@ -64,6 +66,7 @@ impl Session {
         Self {
             client_id,
             epoch,
+            order: AcceptOrder::default(),
             version,
             connection: None,
             expiry_s: 0,

@@ -12,7 +12,11 @@ use super::{
     Connection, ConnectionId, NoticeLevel, Shard, Stage, Turn, connection::PendingConnect,
     memory::MemoryLevel, respond::Violation, timers::Timer,
 };
-use crate::session::{ListenerId, PeerAddress};
+use crate::session::{AcceptOrder, ListenerId, PeerAddress};
+
+/// How long a CONNECT may have waited for a shard that is busy. One that comes longer than this
+/// after its connection was accepted was sent late.
+const UNREAD_MS_MAX: u64 = 1_000;
 
 /// Makes client ids for those who bring none [MQTT-3.1.3-6]: unguessable, as whoever knows an id
 /// can take its session over.
@@ -46,10 +50,11 @@ impl Shard {
         id: ConnectionId,
         peer: PeerAddress,
         listener: ListenerId,
+        order: AcceptOrder,
         turn: &mut Turn<'_>,
     ) {
         self.metrics.connections_opened += 1;
-        self.connections.insert(Connection::new(id, peer, listener, turn.now));
+        self.connections.insert(Connection::new(id, peer, listener, order, turn.now));
         if self.is_shutting_down {
             self.close(id, turn);
             return;
@@ -77,7 +82,10 @@ impl Shard {
                     self.punish(id, &violation, turn);
                 }
             }
-            Stage::AwaitingConnect => self.on_first_packet(id, frame, turn),
+            Stage::AwaitingConnect(order) => {
+                let order = order.of_connect_read_at(turn.now, UNREAD_MS_MAX);
+                self.on_first_packet(id, frame, order, turn);
+            }
             Stage::AwaitingGrant(_) => debug_assert!(false, "no packet is wanted before CONNACK"),
         }
     }
@@ -88,7 +96,13 @@ impl Shard {
         self.punish(id, &violation, turn);
     }
 
-    fn on_first_packet(&mut self, id: ConnectionId, frame: Frame<'_>, turn: &mut Turn<'_>) {
+    fn on_first_packet(
+        &mut self,
+        id: ConnectionId,
+        frame: Frame<'_>,
+        order: AcceptOrder,
+        turn: &mut Turn<'_>,
+    ) {
         if frame.packet_type() != PacketType::Connect {
             self.punish(id, &Error::FirstPacketNotConnect.into(), turn);
             return;
@@ -99,7 +113,7 @@ impl Shard {
                     connection.take_terms(&connect);
                 }
                 match self.admit(&connect) {
-                    Ok(()) => self.place(id, frame, &connect, turn),
+                    Ok(()) => self.place(id, frame, &connect, order, turn),
                     Err(violation) => self.refuse_connect(id, connect.version, &violation, turn),
                 }
             }
@@ -179,6 +193,7 @@ impl Shard {
         id: ConnectionId,
         frame: Frame<'_>,
         connect: &Connect<'_>,
+        order: AcceptOrder,
         turn: &mut Turn<'_>,
     ) {
         let client_id = if connect.client_id.is_empty() {
@@ -195,7 +210,7 @@ impl Shard {
             self.refuse_connect(id, connect.version, &violation, turn);
             return;
         }
-        let pending = PendingConnect { connect: whole_packet(frame), client_id };
+        let pending = PendingConnect { connect: whole_packet(frame), client_id, order };
         connection.stage = Stage::AwaitingGrant(Box::new(pending));
         self.locate(id, turn);
     }

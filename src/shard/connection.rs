@@ -7,8 +7,8 @@ use skein_protocol::{Connect, Version};
 use super::ConnectionId;
 use crate::{
     session::{
-        IncomingAliases, ListenerId, Outbox, OutgoingAliases, PeerAddress, SessionKey, ShardId,
-        Time,
+        AcceptOrder, IncomingAliases, ListenerId, Outbox, OutgoingAliases, PeerAddress, SessionKey,
+        ShardId, Time,
     },
     topic::ShardSet,
 };
@@ -22,8 +22,8 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Nothing has come yet [MQTT-3.1.0-1].
-    AwaitingConnect,
+    /// Nothing has come yet [MQTT-3.1.0-1]; its place among all connections.
+    AwaitingConnect(AcceptOrder),
     /// The registrar was asked where the client id lives.
     AwaitingGrant(Box<PendingConnect>),
     /// CONNACK 0 was sent.
@@ -38,6 +38,8 @@ pub(super) struct PendingConnect {
     pub(super) connect: Box<[u8]>,
     /// The client id, chosen by us if the client sent none.
     pub(super) client_id: Box<str>,
+    /// The connection's place among all, as of its CONNECT.
+    pub(super) order: AcceptOrder,
 }
 
 /// Why nothing is read from a connection.
@@ -92,13 +94,14 @@ impl Connection {
         id: ConnectionId,
         peer: PeerAddress,
         listener: ListenerId,
+        order: AcceptOrder,
         now: Time,
     ) -> Self {
         Self {
             id,
             peer,
             listener,
-            stage: Stage::AwaitingConnect,
+            stage: Stage::AwaitingConnect(order),
             version: Version::V3_1_1,
             problem_information: true,
             is_resumed: false,
@@ -126,7 +129,7 @@ impl Connection {
     pub(super) fn session(&self) -> Option<SessionKey> {
         match self.stage {
             Stage::Live(session) => Some(session),
-            Stage::AwaitingConnect | Stage::AwaitingGrant(_) => None,
+            Stage::AwaitingConnect(_) | Stage::AwaitingGrant(_) => None,
         }
     }
 

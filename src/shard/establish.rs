@@ -9,33 +9,35 @@ use skein_protocol::{
     qos::QoS,
 };
 
-use super::{ConnectionId, NoticeLevel, Shard, Stage, Turn, respond::Violation, timers::Timer};
+use super::{
+    ConnectionId, NoticeLevel, Shard, Stage, Turn, place::Claim, respond::Violation, timers::Timer,
+};
 use crate::{
     config::Overflow,
     session::{ApplicationRef, OutgoingAliases, Payload, Session, SessionKey, Will},
 };
 
 impl Shard {
-    /// Makes the connection the one of its client id, by the registrar's grant.
+    /// Makes the connection the one of its client id.
     pub(super) fn establish(
         &mut self,
         id: ConnectionId,
         client_id: &str,
         connect: &Connect<'_>,
-        epoch: u64,
+        claim: Claim,
         turn: &mut Turn<'_>,
     ) {
         self.take_over(client_id, connect.clean_start, turn);
         let resumed = self.sessions.find_by_client_id(client_id);
         let sessions_max = self.settings.limits.sessions_max.div_ceil(self.shards);
         if resumed.is_none() && self.sessions.len() >= sessions_max {
-            self.release(client_id, epoch, turn);
+            self.release(client_id, claim.epoch, turn);
             let violation = Violation::new(ReasonCode::QuotaExceeded, "sessions_max is reached");
             self.refuse_connect(id, connect.version, &violation, turn);
             return;
         }
-        let session = resumed.unwrap_or_else(|| self.new_session(id, client_id, connect, epoch));
-        self.attach(id, session, connect, epoch, turn);
+        let session = resumed.unwrap_or_else(|| self.new_session(id, client_id, connect, claim));
+        self.attach(id, session, connect, claim, turn);
         let is_resumed = resumed.is_some();
         if let Some(connection) = self.connections.find_mut(id) {
             connection.is_resumed = is_resumed;
@@ -72,10 +74,11 @@ impl Shard {
         id: ConnectionId,
         client_id: &str,
         connect: &Connect<'_>,
-        epoch: u64,
+        claim: Claim,
     ) -> SessionKey {
         let overflow = self.overflow_of(id);
-        self.sessions.insert(Session::new(Rc::from(client_id), epoch, connect.version, overflow))
+        let client_id = Rc::from(client_id);
+        self.sessions.insert(Session::new(client_id, claim.epoch, connect.version, overflow))
     }
 
     /// The policy of the listener that a connection came through.
@@ -91,7 +94,7 @@ impl Shard {
         id: ConnectionId,
         key: SessionKey,
         connect: &Connect<'_>,
-        epoch: u64,
+        claim: Claim,
         turn: &mut Turn<'_>,
     ) {
         self.disarm_session(key);
@@ -102,7 +105,8 @@ impl Shard {
         let will = connect.will.as_ref().map(|will| Box::new(owned_will(will)));
         let limits = &self.settings.limits;
         let session = self.sessions.at_mut(key);
-        session.epoch = epoch;
+        session.epoch = claim.epoch;
+        session.order = claim.order;
         session.version = connect.version;
         session.overflow = overflow;
         session.connection = Some(id);

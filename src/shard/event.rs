@@ -3,7 +3,7 @@
 use skein_protocol::{Error, Frame};
 
 use super::{HandOver, Message};
-use crate::session::{ConnectionId, ListenerId, PeerAddress, ShardId};
+use crate::session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress, ShardId};
 
 /// How a connection ended that the core did not close itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Event<'a> {
         peer: PeerAddress,
         /// The listener it came through.
         listener: ListenerId,
+        /// Its place among all connections of the broker.
+        order: AcceptOrder,
     },
     /// One whole packet arrived, cut but not parsed.
     Packet {

@@ -3,7 +3,7 @@
 use super::replay::ReplayId;
 use crate::{
     router::Batch,
-    session::{ConnectionId, ListenerId, PeerAddress},
+    session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress},
     topic::ShareWeight,
 };
 
@@ -54,6 +54,8 @@ pub struct HandOver {
     pub peer: PeerAddress,
     /// The listener it came through.
     pub listener: ListenerId,
+    /// Its place among all connections of the broker.
+    pub order: AcceptOrder,
     /// The registrar's grant; `None` on the way to the registrar.
     pub epoch: Option<u64>,
 }

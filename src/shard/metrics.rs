@@ -91,6 +91,8 @@ counters! {
     connections_accepted,
     /// Connections refused with a CONNACK reason.
     connections_refused,
+    /// Connections refused because a newer one with their client id had come before them.
+    connections_overtaken,
     /// Connections closed because a peer broke the protocol.
     protocol_errors,
     /// Connections closed because they were silent for too long.

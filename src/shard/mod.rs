@@ -60,7 +60,9 @@ pub use self::{
     metrics::{DropReason, Metrics},
     replay::ReplayId,
 };
-pub use crate::session::{ConnectionId, ListenerId, Outbox, PeerAddress, ShardId, Time};
+pub use crate::session::{
+    AcceptOrder, ConnectionId, ListenerId, Outbox, PeerAddress, ShardId, Time,
+};
 use crate::{
     access::Access,
     config::Settings,
@@ -157,8 +159,8 @@ impl Shard {
     pub fn handle(&mut self, event: Event<'_>, now: Time, effects: &mut Effects) {
         let turn = &mut Turn { now, effects };
         match event {
-            Event::Opened { connection, peer, listener } => {
-                self.on_opened(connection, peer, listener, turn);
+            Event::Opened { connection, peer, listener, order } => {
+                self.on_opened(connection, peer, listener, order, turn);
             }
             Event::Packet { connection, frame } => self.on_packet(connection, frame, turn),
             Event::Malformed { connection, error } => self.on_malformed(connection, &error, turn),
@@ -256,6 +258,13 @@ impl Shard {
         let is_ready = !matches!(connection.stage, Stage::AwaitingGrant(_));
         let reads = connection.outbox.len() <= self.settings.limits.outbox_bytes_max;
         is_ready && reads && !connection.is_paused() && !self.is_shutting_down
+    }
+
+    /// Whether this connection has sent CONNECT and waits for its place. Nothing is read from it
+    /// meanwhile; if the shell finds that its peer is gone, it need not wait.
+    pub fn is_being_placed(&self, connection: ConnectionId) -> bool {
+        let connection = self.connections.find(connection);
+        connection.is_some_and(|found| matches!(found.stage, Stage::AwaitingGrant(_)))
     }
 
     /// The longest packet this connection may send now, in bytes with its header.

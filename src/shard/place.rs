@@ -11,6 +11,9 @@
 //!
 //! A hand-over goes through the registrar, so that all grants for a client id reach its home in
 //! the order of their epochs, over one lane.
+//!
+//! Still, of two connections the older may get there last: its shard was busy, or it had the longer
+//! way. So each carries its place in the acceptor's order, and a session knows its newest one.
 
 use skein_protocol::{
     ReasonCode,
@@ -18,9 +21,19 @@ use skein_protocol::{
 };
 
 use super::{
-    Connection, ConnectionId, HandOver, Message, Shard, ShardId, Stage, Turn,
+    Connection, ConnectionId, HandOver, Message, NoticeLevel, Shard, ShardId, Stage, Turn,
     connection::PendingConnect, registrar::Located, respond::Violation,
 };
+use crate::session::AcceptOrder;
+
+/// By what a connection claims the session of its client id.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    /// The registrar's grant.
+    pub(super) epoch: u64,
+    /// Its place among all connections.
+    pub(super) order: AcceptOrder,
+}
 
 impl Shard {
     /// The shard that knows where this client id lives.
@@ -85,7 +98,10 @@ impl Shard {
             self.return_grant(client_id, epoch, turn);
             return;
         };
-        let stage = std::mem::replace(&mut connection.stage, Stage::AwaitingConnect);
+        let stage = std::mem::replace(
+            &mut connection.stage,
+            Stage::AwaitingConnect(AcceptOrder::default()),
+        );
         let Stage::AwaitingGrant(pending) = stage else {
             unreachable!("only a connection that waits for its grant is granted")
         };
@@ -115,6 +131,7 @@ impl Shard {
             connect: pending.connect,
             peer: connection.peer,
             listener: connection.listener,
+            order: pending.order,
             epoch,
         };
         self.lanes.send(to, Message::HandOver(Box::new(handed)));
@@ -122,15 +139,15 @@ impl Shard {
 
     /// A connection arrived from another shard: here is its registrar, or its home.
     pub(super) fn on_arrived(&mut self, id: ConnectionId, handed: HandOver, turn: &mut Turn<'_>) {
-        let mut connection = Connection::new(id, handed.peer, handed.listener, turn.now);
-        let pending =
-            Box::new(PendingConnect { connect: handed.connect, client_id: handed.client_id });
+        let HandOver { connection: _, client_id, connect, peer, listener, order, epoch } = handed;
+        let mut connection = Connection::new(id, peer, listener, order, turn.now);
+        let pending = Box::new(PendingConnect { connect, client_id, order });
         connection.version = decode_connect(&pending.connect).version;
         if self.is_shutting_down {
-            self.refuse_arrival(connection, &pending, handed.epoch, turn);
+            self.refuse_arrival(connection, &pending, epoch, turn);
             return;
         }
-        match handed.epoch {
+        match epoch {
             Some(epoch) => {
                 self.connections.insert(connection);
                 self.establish_pending(id, &pending, epoch, turn);
@@ -190,15 +207,40 @@ impl Shard {
         epoch: u64,
         turn: &mut Turn<'_>,
     ) {
+        let session = self.sessions.find_by_client_id(&pending.client_id);
+        if session.is_some_and(|session| pending.order < self.sessions.at(session).order) {
+            self.refuse_overtaken(id, pending, epoch, turn);
+            return;
+        }
         let connect = decode_connect(&pending.connect);
-        self.establish(id, &pending.client_id, &connect, epoch, turn);
+        let claim = Claim { epoch, order: pending.order };
+        self.establish(id, &pending.client_id, &connect, claim, turn);
+    }
+
+    /// The session has had a newer connection. This one would have been taken over by it
+    /// [MQTT-3.1.4-3] had it come in time; but it has had no CONNACK, so 0x8E is not to be said
+    /// [MQTT-3.14.0-1]. The session is not touched, even if the newer one has gone again.
+    fn refuse_overtaken(
+        &mut self,
+        id: ConnectionId,
+        pending: &PendingConnect,
+        epoch: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        self.metrics.connections_overtaken += 1;
+        let text = "[MQTT-3.1.4-3] a newer connection with the same client id came before it";
+        let client = Some(pending.client_id.clone());
+        self.notice(NoticeLevel::Info, "overtaken", id, client, text, turn);
+        let violation = Violation::new(ReasonCode::ImplementationSpecificError, text);
+        self.say_no(id, &violation, turn);
+        self.return_grant(&pending.client_id, epoch, turn);
     }
 }
 
 fn pending(connection: &Connection) -> Option<&PendingConnect> {
     match &connection.stage {
         Stage::AwaitingGrant(pending) => Some(pending),
-        Stage::AwaitingConnect | Stage::Live(_) => None,
+        Stage::AwaitingConnect(_) | Stage::Live(_) => None,
     }
 }
 

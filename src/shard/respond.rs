@@ -187,15 +187,19 @@ impl Shard {
         self.note_refusal(id, violation, turn);
         if let Some(connection) = self.connections.find_mut(id) {
             connection.version = version;
-            let connack = |reason_string| {
-                let properties =
-                    ConnAckProperties { reason_string, ..ConnAckProperties::default() };
-                let reason = violation.reason;
-                Packet::ConnAck(ConnAck { session_present: false, reason, properties })
-            };
-            let (explained, bare) = (connack(Some(&*violation.text)), connack(None));
-            self.write_or_bare(id, &explained, &bare, turn);
         }
+        self.say_no(id, violation, turn);
+    }
+
+    /// Sends the CONNACK that refuses, and closes.
+    pub(super) fn say_no(&mut self, id: ConnectionId, violation: &Violation, turn: &mut Turn<'_>) {
+        let connack = |reason_string| {
+            let properties = ConnAckProperties { reason_string, ..ConnAckProperties::default() };
+            let reason = violation.reason;
+            Packet::ConnAck(ConnAck { session_present: false, reason, properties })
+        };
+        let (explained, bare) = (connack(Some(&*violation.text)), connack(None));
+        self.write_or_bare(id, &explained, &bare, turn);
         self.close(id, turn);
     }
 

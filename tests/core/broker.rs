@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use skein::{
     config::{Overflow, Settings},
     shard::{
-        Audit, CloseCause, ConnectionId, Effects, Event, HandOver, ListenerId, Message, Metrics,
-        PeerAddress, Shard, ShardId, Time,
+        AcceptOrder, Audit, CloseCause, ConnectionId, Effects, Event, HandOver, ListenerId,
+        Message, Metrics, PeerAddress, Shard, ShardId, Time,
     },
 };
 use skein_protocol::{Connect, Frame, Packet, Version};
@@ -27,6 +27,8 @@ pub(crate) struct Broker {
     now: Time,
     held: BTreeSet<(usize, usize)>,
     serial: u64,
+    /// The place of the socket that was accepted last.
+    order: AcceptOrder,
     /// Sockets that are handed over do not arrive.
     pub(crate) loses_sockets: bool,
     /// The listener that further sockets come through.
@@ -50,6 +52,7 @@ impl Broker {
             now: Time::from_millis(1_000_000),
             held: BTreeSet::new(),
             serial: 0,
+            order: AcceptOrder::default(),
             loses_sockets: false,
             listener: 0,
         }
@@ -70,7 +73,9 @@ impl Broker {
         self.peers.push(State::new(shard, connection));
         let address = PeerAddress::new(format!("peer-{}", peer.0));
         let listener = ListenerId(self.listener);
-        self.handle(shard, Event::Opened { connection, peer: address, listener });
+        self.order = self.order.next(self.now.as_millis() * 1000);
+        let order = self.order;
+        self.handle(shard, Event::Opened { connection, peer: address, listener, order });
         peer
     }
 

@@ -51,7 +51,7 @@ fn law_6_a_connection_moves_to_its_session_once_with_all_it_has_sent() {
     assert_eq!((sessions(&broker), registered(&broker)), (1, 1));
 }
 
-/// [MQTT-3.1.4-3]
+/// [MQTT-3.1.4-3] Whichever comes first to the registrar, the one that was accepted last stays.
 #[test]
 fn two_connects_of_one_client_id_from_two_shards_make_one_session_in_either_order() {
     for (early, late) in [(0, 1), (1, 0)] {
@@ -62,10 +62,15 @@ fn two_connects_of_one_client_id_from_two_shards_make_one_session_in_either_orde
         broker.release(early, 2);
         broker.expect(peers[early], ["CONNACK 0x00"]);
         broker.release(late, 2);
-        broker.expect(peers[early], ["DISCONNECT 0x8E"]);
-        broker.expect(peers[late], ["CONNACK present 0x00"]);
-        assert!(broker.is_closed(peers[early]) && !broker.is_closed(peers[late]));
-        assert_eq!((broker.shard_of(peers[late]), sessions(&broker)), (early, 1));
+        if late == 1 {
+            broker.expect(peers[0], ["DISCONNECT 0x8E"]);
+            broker.expect(peers[1], ["CONNACK present 0x00"]);
+        } else {
+            broker.expect(peers[0], ["CONNACK 0x83"]);
+            broker.expect_nothing(peers[1]);
+        }
+        assert!(broker.is_closed(peers[0]) && !broker.is_closed(peers[1]));
+        assert_eq!((broker.shard_of(peers[1]), sessions(&broker)), (early, 1));
     }
 }
 
@@ -208,4 +213,84 @@ fn a_connection_that_arrives_while_the_broker_stops_is_refused() {
     broker.expect(second, ["CONNACK 0x88"]);
     assert!(broker.is_closed(second));
     assert_eq!(sessions(&broker), 1);
+}
+
+/// Connection A of a client leaves before its CONNACK, and B comes on another shard, gets there
+/// first and goes on with the session.
+fn overtake(broker: &mut Broker, name: &str) -> [crate::broker::Peer; 2] {
+    let first = broker.connect(0, lasting(name, 5));
+    broker.ask(first, subscribe(1, "a", 1), ["SUBACK #1 0x01"]);
+    broker.cut(first);
+    broker.hold(1, 2);
+    let older = broker.dial(1, v5(name));
+    let newer = broker.dial(2, lasting(name, 5));
+    broker.expect(newer, ["CONNACK present 0x00"]);
+    [older, newer]
+}
+
+/// [MQTT-3.1.4-3], [MQTT-3.14.0-1] The older asks for a clean start, and its socket is not known to
+/// be dead.
+#[test]
+fn a_connection_that_comes_after_a_newer_one_neither_ends_it_nor_its_session() {
+    let (mut broker, name) = broker();
+    let [older, newer] = overtake(&mut broker, &name);
+    broker.release(1, 2);
+    broker.expect(older, ["CONNACK 0x83"]);
+    assert!(broker.is_closed(older) && !broker.is_closed(newer));
+    assert_eq!(broker.metrics(0).connections_overtaken, 1);
+    let publisher = broker.connect(1, v5("publisher"));
+    broker.ask(publisher, publish(1, "a", "x"), ["PUBACK #1"]);
+    broker.expect(newer, ["PUBLISH a x q1 #1"]);
+}
+
+#[test]
+fn a_session_whose_newer_connection_has_gone_again_is_not_wiped_by_an_older_one() {
+    let (mut broker, name) = broker();
+    let [older, newer] = overtake(&mut broker, &name);
+    broker.cut(newer);
+    broker.release(1, 2);
+    broker.expect(older, ["CONNACK 0x83"]);
+    assert!(broker.is_closed(older));
+    // The session took the grant of the refused one: its end is still known as the newest.
+    let third = broker.dial(1, lasting(&name, 0));
+    broker.expect(third, ["CONNACK present 0x00"]);
+    broker.cut(third);
+    broker.expect_empty();
+}
+
+#[test]
+fn a_connection_that_comes_after_a_newer_one_whose_session_has_ended_is_accepted() {
+    let (mut broker, name) = broker();
+    let [older, newer] = overtake(&mut broker, &name);
+    broker.cut(newer);
+    broker.wait_ms(5_000);
+    broker.release(1, 2);
+    broker.expect(older, ["CONNACK 0x00"]);
+    broker.cut(older);
+    broker.expect_empty();
+}
+
+/// [MQTT-3.1.4-3] counts the CONNECTs, not the sockets: who opened its socket first and speaks much
+/// later is the newer one.
+#[test]
+fn a_connection_that_was_silent_for_long_before_its_connect_is_not_an_older_one() {
+    let (mut broker, name) = broker();
+    let silent = broker.open(1);
+    let first = broker.connect(0, lasting(&name, 60));
+    broker.wait_ms(1_001);
+    broker.send(silent, skein_protocol::Packet::Connect(lasting(&name, 60)));
+    broker.expect(first, ["DISCONNECT 0x8E"]);
+    broker.expect(silent, ["CONNACK present 0x00"]);
+}
+
+/// Its CONNECT may have waited unread while the other came.
+#[test]
+fn a_connection_whose_connect_is_read_soon_after_a_newer_one_is_older() {
+    let (mut broker, name) = broker();
+    let late = broker.open(1);
+    let newer = broker.connect(0, lasting(&name, 60));
+    broker.wait_ms(1_000);
+    broker.send(late, skein_protocol::Packet::Connect(lasting(&name, 60)));
+    broker.expect(late, ["CONNACK 0x83"]);
+    assert!(broker.is_closed(late) && !broker.is_closed(newer));
 }

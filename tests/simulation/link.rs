@@ -2,7 +2,12 @@
 
 use std::collections::VecDeque;
 
-use skein::{session::ConnectionId, shard::Time};
+use skein::{
+    session::ConnectionId,
+    shard::{AcceptOrder, Time},
+};
+
+use crate::oracle::At;
 
 /// One connection, by number; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +111,12 @@ pub(crate) struct Link {
     pub(crate) socket: Option<(usize, ConnectionId)>,
     /// The core has forgotten it.
     pub(crate) is_over: bool,
+    /// When the acceptor took it, and its place then.
+    pub(crate) accepted: Option<(AcceptOrder, At)>,
+    /// When the core was given its CONNECT.
+    pub(crate) connect_read: Option<At>,
+    /// The core has refused it, as a newer one came before it.
+    pub(crate) is_overtaken: bool,
     /// In which step the core established it, and forgot it.
     pub(crate) established_step: Option<u64>,
     pub(crate) closed_step: Option<u64>,
@@ -134,6 +145,9 @@ impl Link {
             said: VecDeque::new(),
             socket: None,
             is_over: false,
+            accepted: None,
+            connect_read: None,
+            is_overtaken: false,
             established_step: None,
             closed_step: None,
             is_resumed: false,

@@ -49,6 +49,8 @@ features! {
     Takeovers,
     /// Several connections with one client id at once.
     Races,
+    /// A client leaves before it has its CONNACK, and returns at once.
+    Impatience,
     TimeJumps,
     SlowReaders,
     LateAcknowledgements,

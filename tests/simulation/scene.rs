@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use skein::shard::Time;
+use skein::shard::{AcceptOrder, Time};
 
 use crate::{
     draw::Draw,
-    link::{Link, LinkId, Owner},
+    link::{Link, LinkId, Owner, Said},
     oracle::{At, Oracle},
     plan::Plan,
 };
@@ -54,6 +54,8 @@ pub(crate) struct Scene {
     pub(crate) log: Log,
     /// Links to be dealt to shards.
     pub(crate) dialled: Vec<LinkId>,
+    /// The place of the link that was accepted last.
+    pub(crate) order: AcceptOrder,
 }
 
 impl Scene {
@@ -77,6 +79,19 @@ impl Scene {
         id
     }
 
+    /// The acceptor takes one of the links that wait for it, mostly the first.
+    pub(crate) fn accept(&mut self) -> Option<LinkId> {
+        if self.dialled.is_empty() {
+            return None;
+        }
+        let is_in_turn = self.draw.chance(3, 4);
+        let which = if is_in_turn { 0 } else { self.draw.below(self.dialled.len()) };
+        let id = self.dialled.remove(which);
+        self.order = self.order.next(self.now.as_millis() * 1000);
+        self.links[id.0].accepted = Some((self.order, self.at()));
+        Some(id)
+    }
+
     /// The core is given a packet of this link. The message, if it publishes one.
     pub(crate) fn hears(&mut self, id: LinkId, bytes: usize, shard: usize) -> Option<usize> {
         self.step += 1;
@@ -86,6 +101,9 @@ impl Scene {
         self.log.note(|| format!("{} shard {shard} hears {id:?}: {said:?}", self.now));
         let said = said?;
         let at = At { now: self.now, step: self.step };
+        if matches!(said, Said::Connect) {
+            self.links[id.0].connect_read = Some(at);
+        }
         self.oracle.on_said(id, &self.links, said, at)
     }
 }

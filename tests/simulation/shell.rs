@@ -115,7 +115,9 @@ impl Node {
             let connection = self.admit(link, Vec::new(), scene);
             let peer = PeerAddress::new("sim");
             scene.log.note(|| format!("shard {} opens {link:?}", self.index));
-            self.handle(Event::Opened { connection, peer, listener: ListenerId(0) }, scene);
+            let (listener, accepted) = (ListenerId(0), scene.link(link).accepted);
+            let order = accepted.map(|(order, _)| order).unwrap_or_default();
+            self.handle(Event::Opened { connection, peer, listener, order }, scene);
             happened = true;
         }
         happened

@@ -2,7 +2,7 @@
 
 use skein::{
     session::ShardId,
-    shard::{Audit, Shard, Time},
+    shard::{AcceptOrder, Audit, Shard, Time},
 };
 
 use crate::{
@@ -44,6 +44,7 @@ impl World {
             links: Vec::new(),
             log: Log::default(),
             dialled: Vec::new(),
+            order: AcceptOrder::default(),
             plan,
         };
         let rings = Rings::new(scene.plan.shards, scene.plan.lane_slots);
@@ -86,11 +87,7 @@ impl World {
 
     /// The acceptor deals a connection to any shard.
     pub(super) fn deal(&mut self) {
-        if self.scene.dialled.is_empty() {
-            return;
-        }
-        let which = self.scene.draw.below(self.scene.dialled.len());
-        let link = self.scene.dialled.remove(which);
+        let Some(link) = self.scene.accept() else { return };
         let node = self.scene.draw.below(self.nodes.len());
         self.nodes[node].deal(link);
     }

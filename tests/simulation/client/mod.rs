@@ -144,6 +144,8 @@ impl Client {
             self.reset(scene);
         } else if scene.plan.does(Feature::Races, &mut scene.draw, 1, 20) {
             self.connect_again(scene);
+        } else if scene.plan.does(Feature::Impatience, &mut scene.draw, 1, 12) {
+            self.leave_and_return(scene);
         }
     }
 

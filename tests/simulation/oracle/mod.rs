@@ -10,6 +10,7 @@
 mod delivery;
 mod exchange;
 mod ledger;
+mod order;
 mod publish;
 mod replay;
 mod rest;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use skein::shard::Time;
 
 use super::{
-    At, Oracle, delivery::Course, exchange::Exchange, replay::Right, subscription::Sub, violated,
+    At, Oracle, delivery::Course, exchange::Exchange, order::Arrival, replay::Right,
+    subscription::Sub, violated,
 };
 use crate::{
     alphabet::is_share,
@@ -22,6 +23,8 @@ pub(super) struct Session {
     /// How many connections it has had.
     pub(super) connections: usize,
     pub(super) connected_at: Time,
+    /// Of its newest connection; none of a hostile client's.
+    pub(super) newest: Option<Arrival>,
     expiry_s: u32,
     /// When it ends; only while it has no connection.
     pub(super) ends_at: Option<Time>,
@@ -96,6 +99,7 @@ impl Session {
             link: None,
             connections: 0,
             connected_at: Time::from_millis(0),
+            newest: None,
             expiry_s: 0,
             ends_at: None,
             is_over: false,
@@ -138,6 +142,7 @@ impl Oracle {
         let before = self.by_name.get(name).copied().filter(|s| !self.sessions[*s].is_over);
         if let Some(before) = before {
             self.check_resumption(before, &facts, is_resumed, shard, at);
+            self.check_order(&self.sessions[before], &links[id.0], at);
         } else if is_resumed {
             violated!("a session begins once", "{name} resumed a session that never was");
         }
@@ -156,6 +161,7 @@ impl Oracle {
         self.forget_due_will(session, at);
         self.sessions[session].connect(id, &facts, expiry_s, at.now);
         self.forget_too_large(session);
+        self.note_newest(session, &links[id.0]);
         links[id.0].session = Some(session);
     }
 

@@ -48,6 +48,10 @@ impl Node {
                 while scene.oracle.is_connected(name) && self.tell_close(scene) {}
                 scene.oracle.on_will_published(name, scene.now, scene.step);
             }
+            ("overtaken", Some(link), Some(name)) => {
+                scene.links[link.0].is_overtaken = true;
+                scene.oracle.on_overtaken(link, &scene.links, name);
+            }
             ("keep-alive-timeout", Some(link), _) => {
                 let is_ours = notice.connection.is_some_and(|id| self.is_silence_ours(id));
                 scene.oracle.on_silence(&scene.links[link.0], is_ours, scene.now);
