@@ -4,10 +4,12 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skein::config::{Listener, Settings};
+use skein::net::{Beginning, Command, EventLoop, mesh};
 use skein::server::{Ending, Handle, Server, StartError};
+use skein::session::{AcceptOrder, ListenerId};
 use skein_protocol::{
     Connect, ConnectProperties, Disconnect, Frame, Packet, Publish, QoS, ReasonCode, Subscribe,
     SubscriptionOptions, TopicFilter, TopicName, Version, Will, WillProperties,
@@ -56,7 +58,11 @@ struct Client {
 
 impl Client {
     fn open(broker: &Broker) -> Self {
-        let stream = TcpStream::connect(broker.address).expect("the broker listens");
+        Self::open_at(broker.address)
+    }
+
+    fn open_at(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the broker listens");
         stream.set_nodelay(true).expect("a socket option");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
         Self { stream, received: Vec::new() }
@@ -86,6 +92,12 @@ impl Client {
 
     fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the broker reads");
+    }
+
+    /// Closes without waiting for anything, so that the broker's side fails.
+    fn reset(self) {
+        let socket = socket2::Socket::from(self.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("a socket option");
     }
 
     fn subscribe(&mut self, filter: &str) {
@@ -287,11 +299,54 @@ fn a_reset_is_noticed_and_the_will_is_published() {
     let broker = Broker::start(2);
     let mut subscriber = Client::connect(&broker, "subscriber");
     subscriber.subscribe("will");
-    let client = Client::connect_with_will(&broker, "mortal");
-    let socket = socket2::Socket::from(client.stream);
-    socket.set_linger(Some(Duration::ZERO)).expect("a socket option");
-    drop(socket);
+    Client::connect_with_will(&broker, "mortal").reset();
     assert_eq!(subscriber.next_payload(), b"gone");
+}
+
+/// The shard runs alone: its neighbour never answers, so that a connection whose client id has its
+/// registrar there waits for its place.
+#[test]
+fn a_connection_that_fails_while_it_waits_for_its_place_is_closed_at_once() {
+    let mut settings = Settings { shards: 2, ..Settings::default() };
+    settings.limits.shutdown_ms_max = 50;
+    let mut pairs = mesh(&settings).expect("a few file descriptors");
+    let _silent = pairs.pop();
+    let (place, mut door) = pairs.pop().expect("two shards were made");
+    let beginning = Beginning { start: Instant::now(), seed: [1, 2, 3, 4] };
+    let thread = std::thread::spawn(move || EventLoop::new(place, 2, &settings, beginning).run());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let mut order = AcceptOrder::default();
+    let mut tell = |command| {
+        door.commands.push(command).expect("the lane has room for a few commands");
+        door.doorbell.ring();
+    };
+    let clients = (0..16).map(|number: u32| {
+        let mut client = Client::open_at(address);
+        let (stream, peer) = listener.accept().expect("it has come");
+        stream.set_nonblocking(true).expect("a socket option");
+        let stream = mio::net::TcpStream::from_std(stream);
+        order = order.next(0);
+        tell(Command::Open { stream, peer, listener: ListenerId(0), order });
+        client.send(&bytes(&connect(&number.to_string())));
+        client
+    });
+    let clients: Vec<Client> = clients.collect();
+    std::thread::sleep(Duration::from_millis(300));
+    let (placed, waiting): (Vec<Client>, Vec<Client>) = clients.into_iter().partition(|client| {
+        client.stream.set_nonblocking(true).expect("a socket option");
+        client.stream.peek(&mut [0]).is_ok()
+    });
+    assert!(!placed.is_empty() && !waiting.is_empty(), "{} of 16 wait", waiting.len());
+    let count = waiting.len();
+    waiting.into_iter().for_each(Client::reset);
+    let is_closed = (0..500).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        door.tallies.closed[0].read() == count
+    });
+    assert!(is_closed, "well before connect_timeout_ms");
+    tell(Command::ShutDown);
+    thread.join().expect("the shard ends");
 }
 
 /// [MQTT-3.1.2-10] The DISCONNECT may still lie in the old socket when the client's next

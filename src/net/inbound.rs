@@ -113,6 +113,12 @@ impl EventLoop {
                 return;
             }
         }
+        if connection.hung_up
+            && self.core.shard.is_being_placed(id)
+            && let Some(cause) = seek_failure(connection, &mut self.inbound)
+        {
+            self.on_peer_gone(id, cause);
+        }
     }
 
     /// The peer closed or the socket failed. What waits for a peer that only closed its sending
@@ -151,6 +157,22 @@ fn receive(
             ReadEnd::Going
         }
         Err(error) => ReadEnd::Over(CloseCause::Failed(error.to_string())),
+    }
+}
+
+/// Looks how a peer hung up whose packets are not wanted now. One that closed its sending half, or
+/// said more before, waits for its answers; whose socket has failed waits for nothing.
+fn seek_failure(connection: &mut Connection, inbound: &mut Inbound) -> Option<CloseCause> {
+    if !connection.unread.is_empty() {
+        return None;
+    }
+    match connection.transport.read(&mut inbound.buffer[..READ_BYTES_MIN]) {
+        Ok(count) => {
+            connection.unread.append(&inbound.buffer[..count], &mut inbound.spares);
+            None
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        Err(error) => Some(CloseCause::Failed(error.to_string())),
     }
 }
 
