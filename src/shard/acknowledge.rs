@@ -1,7 +1,7 @@
 //! Packets of a live connection, and among them the acknowledgements of both handshakes (4.3).
 
 use skein_protocol::{
-    Error, Frame, ReasonCode,
+    Error, Frame, ReasonCode, Version,
     packet::{Ack, Packet, PacketType, Publish},
     qos::{AckError, PacketId, Received},
 };
@@ -21,15 +21,40 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
         let version = self.sessions.at(session).version;
-        if frame.packet_type() == PacketType::Publish {
-            let publish = Publish::decode(frame, version)?;
-            return self.on_publish(id, session, &publish, turn);
+        match frame.packet_type() {
+            PacketType::Publish => {
+                let publish = Publish::decode(frame, version)?;
+                return self.on_publish(id, session, &publish, turn);
+            }
+            PacketType::PubAck => {
+                self.on_puback(id, session, &Ack::decode(frame, version)?, turn);
+            }
+            PacketType::PubRec => {
+                self.on_pubrec(id, session, &Ack::decode(frame, version)?, turn);
+            }
+            PacketType::PubRel => {
+                self.on_pubrel(id, session, Ack::decode(frame, version)?.packet_id, turn);
+            }
+            PacketType::PubComp => {
+                self.on_pubcomp(id, session, Ack::decode(frame, version)?.packet_id, turn);
+            }
+            _ => return self.on_seldom_packet(id, session, frame, version, turn),
         }
+        Ok(())
+    }
+
+    /// Everything that is not part of a message's way. Apart from that, as a packet of any kind
+    /// is large to pass around.
+    #[cold]
+    fn on_seldom_packet(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        frame: Frame<'_>,
+        version: Version,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
         match Packet::decode(frame, version)? {
-            Packet::PubAck(ack) => self.on_puback(id, session, &ack, turn),
-            Packet::PubRec(ack) => self.on_pubrec(id, session, &ack, turn),
-            Packet::PubRel(ack) => self.on_pubrel(id, session, ack.packet_id, turn),
-            Packet::PubComp(ack) => self.on_pubcomp(id, session, ack.packet_id, turn),
             Packet::Subscribe(subscribe) => {
                 self.on_subscribe(id, session, &subscribe, turn)?;
                 self.pause_for_lanes(id);
@@ -43,13 +68,7 @@ impl Shard {
             Packet::Connect(_) => return Err(Error::SecondConnect.into()),
             // No authentication method was accepted, so there is none to go on with.
             Packet::Auth(_) => return Err(Error::AuthWithoutMethod.into()),
-            packet @ (Packet::ConnAck(_)
-            | Packet::SubAck(_)
-            | Packet::UnsubAck(_)
-            | Packet::PingResp
-            | Packet::Publish(_)) => {
-                return Err(Error::ServerPacketFromClient(packet.packet_type()).into());
-            }
+            packet => return Err(Error::ServerPacketFromClient(packet.packet_type()).into()),
         }
         Ok(())
     }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::PacketType;
+use super::check_header;
 use crate::properties::{UserProperties, properties};
 use crate::wire::{Reader, put_u16};
-use crate::{Error, PacketId, ReasonCode, Version};
+use crate::{Error, Frame, PacketId, ReasonCode, Version};
 
 /// One step of the QoS 1 or QoS 2 handshake.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,17 +41,18 @@ impl Ack<'_> {
 }
 
 impl<'a> Ack<'a> {
-    pub(super) fn decode(
-        body: &'a [u8],
-        packet_type: PacketType,
-        version: Version,
-    ) -> Result<Self, Error> {
-        let mut reader = Reader::new(body);
-        let packet_id = reader.packet_id()?;
-        let mut ack = Self::success(packet_id);
+    /// Parses the frame of a PUBACK, PUBREC, PUBREL or PUBCOMP without allocating.
+    ///
+    /// # Errors
+    /// The first rule the bytes break.
+    #[inline]
+    pub fn decode(frame: Frame<'a>, version: Version) -> Result<Self, Error> {
+        check_header(&frame, version)?;
+        let mut reader = Reader::new(frame.body);
+        let mut ack = Self::success(reader.packet_id()?);
         // Since 5.0 the reason and then the properties may be left out at the end (3.4.2.1).
         if version == Version::V5 && !reader.is_empty() {
-            ack.reason = ReasonCode::decode(reader.u8()?, packet_type)?;
+            ack.reason = ReasonCode::decode(reader.u8()?, frame.packet_type())?;
             if !reader.is_empty() {
                 ack.properties = AckProperties::read(&mut reader)?;
             }

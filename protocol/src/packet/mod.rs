@@ -116,16 +116,21 @@ impl<'a> Packet<'a> {
         match packet_type {
             PacketType::Connect => return Connect::decode(frame).map(Self::Connect),
             PacketType::Publish => return Publish::decode(frame, version).map(Self::Publish),
+            PacketType::PubAck => return Ack::decode(frame, version).map(Self::PubAck),
+            PacketType::PubRec => return Ack::decode(frame, version).map(Self::PubRec),
+            PacketType::PubRel => return Ack::decode(frame, version).map(Self::PubRel),
+            PacketType::PubComp => return Ack::decode(frame, version).map(Self::PubComp),
             _ => check_header(&frame, version)?,
         }
         let body = frame.body;
         Ok(match packet_type {
-            PacketType::Connect | PacketType::Publish => unreachable!("returned above"),
+            PacketType::Connect
+            | PacketType::Publish
+            | PacketType::PubAck
+            | PacketType::PubRec
+            | PacketType::PubRel
+            | PacketType::PubComp => unreachable!("returned above"),
             PacketType::ConnAck => Self::ConnAck(ConnAck::decode(body, version)?),
-            PacketType::PubAck => Self::PubAck(Ack::decode(body, packet_type, version)?),
-            PacketType::PubRec => Self::PubRec(Ack::decode(body, packet_type, version)?),
-            PacketType::PubRel => Self::PubRel(Ack::decode(body, packet_type, version)?),
-            PacketType::PubComp => Self::PubComp(Ack::decode(body, packet_type, version)?),
             PacketType::Subscribe => Self::Subscribe(Subscribe::decode(body, version)?),
             PacketType::SubAck => Self::SubAck(SubAck::decode(body, version)?),
             PacketType::Unsubscribe => Self::Unsubscribe(Unsubscribe::decode(body, version)?),
@@ -254,6 +259,7 @@ fn put_remaining_length(out: &mut Vec<u8>, body_len: usize) {
 ///
 /// MQTT 3.1 calls the flags of these packets unused and lets clients set DUP on a repetition, so
 /// only later versions hold them to table 2-2.
+#[inline]
 fn check_header(frame: &Frame<'_>, version: Version) -> Result<(), Error> {
     let packet_type = frame.packet_type();
     if packet_type == PacketType::Auth && version != Version::V5 {
