@@ -77,13 +77,15 @@ impl ApplicationRef<'_> {
 
     /// A copy to keep.
     pub fn to_owned(&self) -> Application {
+        let (inline, shared) = match self.payload {
+            Payload::Inline(bytes) => (bytes, None),
+            Payload::Shared(bytes) => (&[][..], Some(Rc::clone(bytes))),
+        };
         Application {
             topic: self.topic.into(),
-            properties: self.properties.into(),
-            payload: match self.payload {
-                Payload::Inline(bytes) => Rc::new(Bytes::copy_from_slice(bytes)),
-                Payload::Shared(bytes) => Rc::clone(bytes),
-            },
+            bytes: [self.properties, inline].concat().into(),
+            properties_len: self.properties.len(),
+            shared,
             qos: self.qos,
             retain: self.retain,
             expires_at: self.expires_at,
@@ -95,8 +97,10 @@ impl ApplicationRef<'_> {
 #[derive(Clone, Debug)]
 pub struct Application {
     topic: Box<str>,
-    properties: Box<[u8]>,
-    payload: Rc<Bytes>,
+    /// The properties, and behind them the payload unless it is shared.
+    bytes: Box<[u8]>,
+    properties_len: usize,
+    shared: Option<Rc<Bytes>>,
     qos: QoS,
     retain: bool,
     expires_at: Option<Time>,
@@ -108,14 +112,11 @@ impl Application {
 
     /// Its borrowed form.
     pub fn borrow(&self) -> ApplicationRef<'_> {
+        let (properties, inline) = self.bytes.split_at(self.properties_len);
         ApplicationRef {
             topic: &self.topic,
-            properties: &self.properties,
-            payload: if self.payload.len() >= SHARED_PAYLOAD_BYTES_MIN {
-                Payload::Shared(&self.payload)
-            } else {
-                Payload::Inline(&self.payload)
-            },
+            properties,
+            payload: self.shared.as_ref().map_or(Payload::Inline(inline), Payload::Shared),
             qos: self.qos,
             retain: self.retain,
             expires_at: self.expires_at,
@@ -129,12 +130,7 @@ impl Application {
 
     /// Bytes it is charged with in a budget.
     pub fn bytes(&self) -> usize {
-        self.topic.len() + self.properties.len() + self.payload.len() + Self::OVERHEAD_BYTES
-    }
-
-    /// Its payload as a buffer that can go to another shard.
-    pub fn payload(&self) -> Bytes {
-        Bytes::clone(&self.payload)
+        self.borrow().bytes() + Self::OVERHEAD_BYTES
     }
 }
 
@@ -159,6 +155,21 @@ mod tests {
         assert_eq!(message.seconds_left(Time::from_millis(3_001)), Some(2));
         assert!(!message.is_expired(Time::from_millis(4_999)));
         assert!(message.is_expired(Time::from_millis(5_000)));
+    }
+
+    #[test]
+    fn a_copy_has_what_was_copied() {
+        let large = Rc::new(Bytes::from(vec![7; SHARED_PAYLOAD_BYTES_MIN]));
+        for payload in [Payload::Inline(b"x"), Payload::Inline(b""), Payload::Shared(&large)] {
+            let message = ApplicationRef { properties: &[1, 1], payload, ..message(None) };
+            let kept = message.to_owned();
+            let copy = kept.borrow();
+            assert_eq!((copy.topic, copy.properties), ("a", &[1, 1][..]));
+            assert_eq!(copy.payload.as_slice(), payload.as_slice());
+            assert_eq!(kept.bytes(), message.bytes() + Application::OVERHEAD_BYTES);
+            let is_shared = |payload| matches!(payload, Payload::Shared(_));
+            assert_eq!(is_shared(copy.payload), is_shared(payload));
+        }
     }
 
     #[test]

@@ -53,12 +53,21 @@ pub struct Delivery {
     pub identifiers: Option<Rc<[u32]>>,
     /// The shared subscription it was picked for, if one.
     pub share: Option<Rc<ShareOrigin>>,
+    /// Kept here, so that an acknowledgement need not look at the message.
+    bytes: u32,
 }
 
 impl Delivery {
+    /// A delivery without RETAIN, Subscription Identifiers and share.
+    pub fn new(message: Rc<Application>, qos: QoS) -> Self {
+        // No packet, and so no message, is near 4 GiB.
+        let bytes = u32::try_from(message.bytes()).unwrap_or(u32::MAX);
+        Self { message, qos, retain: false, identifiers: None, share: None, bytes }
+    }
+
     /// Bytes it is charged with in a budget.
     pub fn bytes(&self) -> usize {
-        self.message.bytes()
+        self.bytes as usize
     }
 }
 

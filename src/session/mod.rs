@@ -11,6 +11,7 @@ mod order;
 mod outbox;
 mod pressure;
 mod queue;
+mod segments;
 mod state;
 mod time;
 mod will;

@@ -1,9 +1,7 @@
 //! The messages a session waits for: bounded by number and bytes, with a policy for what does
 //! not fit.
 
-use std::collections::VecDeque;
-
-use super::{Delivery, Time};
+use super::{Delivery, Time, segments::Segments};
 use crate::config::Overflow;
 
 /// How much one session may keep.
@@ -31,7 +29,7 @@ pub enum Pushed {
 /// QoS 1 and 2 messages that wait for a session, oldest first.
 #[derive(Debug, Default)]
 pub struct Queue {
-    waiting: VecDeque<Delivery>,
+    waiting: Segments<Delivery>,
     bytes: usize,
     /// No message that waits expires before.
     expires_from: Option<Time>,
@@ -99,13 +97,16 @@ impl Queue {
     }
 
     /// Takes out what has expired [MQTT-3.3.2-5]; looks at nothing as long as nothing can have.
-    pub fn take_expired(&mut self, now: Time) -> VecDeque<Delivery> {
+    pub fn take_expired(&mut self, now: Time) -> Vec<Delivery> {
         if self.expires_from.is_none_or(|from| now < from) {
-            return VecDeque::new();
+            return Vec::new();
         }
         let is_over = |delivery: &Delivery| delivery.message.borrow().is_expired(now);
         let all = std::mem::take(&mut self.waiting);
-        let (expired, left) = all.into_iter().partition::<VecDeque<_>, _>(is_over);
+        let (mut expired, mut left) = (Vec::new(), Segments::default());
+        for delivery in all {
+            if is_over(&delivery) { expired.push(delivery) } else { left.push_back(delivery) }
+        }
         self.bytes -= expired.iter().map(Delivery::bytes).sum::<usize>();
         self.expires_from = left.iter().filter_map(|d| d.message.borrow().expires_at).min();
         self.waiting = left;
@@ -122,14 +123,14 @@ impl Queue {
         let delivery = self.waiting.pop_front()?;
         self.bytes -= delivery.bytes();
         if self.waiting.is_empty() {
-            *self = Self::default();
+            self.expires_from = None;
         }
         Some(delivery)
     }
 
     /// Takes all out, oldest first.
-    pub fn drain(&mut self) -> VecDeque<Delivery> {
-        std::mem::take(self).waiting
+    pub fn drain(&mut self) -> impl Iterator<Item = Delivery> + use<> {
+        std::mem::take(self).waiting.into_iter()
     }
 }
 
@@ -153,17 +154,11 @@ mod tests {
             retain: false,
             expires_at: None,
         };
-        Delivery {
-            message: Rc::new(message.to_owned()),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            identifiers: None,
-            share: None,
-        }
+        Delivery::new(Rc::new(message.to_owned()), QoS::AtLeastOnce)
     }
 
     fn payloads(queue: &mut Queue) -> Vec<Vec<u8>> {
-        queue.drain().iter().map(|d| d.message.payload().to_vec()).collect()
+        queue.drain().map(|d| d.message.borrow().payload.as_slice().to_vec()).collect()
     }
 
     const TWO: QueueLimits = QueueLimits { messages_max: 2, bytes_max: 10_000 };

@@ -240,13 +240,10 @@ impl Shard {
         outgoing: &mut Outgoing<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let delivery = Delivery {
-            message: outgoing.keep(),
-            qos,
-            retain: terms.retain,
-            identifiers: terms.grant.identifiers.clone(),
-            share: terms.share.cloned(),
-        };
+        let mut delivery = Delivery::new(outgoing.keep(), qos);
+        delivery.retain = terms.retain;
+        delivery.identifiers = terms.grant.identifiers.clone();
+        delivery.share = terms.share.cloned();
         if !self.sends_at_once(key) {
             return self.enqueue(key, delivery, terms.is_replay, outgoing.publisher, turn);
         }

@@ -99,7 +99,8 @@ impl RetainedHome {
 
     /// Every retained topic with its payload.
     pub(super) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
-        let payload = |retained: &RetainedMessage| retained.message.payload().to_vec();
+        let payload =
+            |retained: &RetainedMessage| retained.message.borrow().payload.as_slice().to_vec();
         self.topics.iter().map(|(topic, kept)| (topic.to_owned(), payload(kept))).collect()
     }
 
