@@ -5,7 +5,9 @@ use std::io::IoSlice;
 
 use skein::{
     config::Settings,
-    shard::{ConnectionId, Effects, Event, ListenerId, PeerAddress, Shard, ShardId, Time},
+    shard::{
+        AcceptOrder, ConnectionId, Effects, Event, ListenerId, PeerAddress, Shard, ShardId, Time,
+    },
 };
 use skein_protocol::{
     Packet, PacketType, QoS, TopicFilter, TopicName, Version,
@@ -105,7 +107,8 @@ impl Broker {
         let connection = ConnectionId::new(number, number as u64);
         self.peers.push((shard, connection));
         let peer = PeerAddress::new(client_id.to_owned());
-        self.handle(shard, Event::Opened { connection, peer, listener: ListenerId(0) });
+        let (listener, order) = (ListenerId(0), AcceptOrder::default().next(number as u64));
+        self.handle(shard, Event::Opened { connection, peer, listener, order });
         let connect = Connect {
             version: Version::V3_1_1,
             clean_start: true,
