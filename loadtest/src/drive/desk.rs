@@ -1,0 +1,109 @@
+//! What all connections of a worker share while they are served.
+
+use std::sync::Arc;
+
+use skein_protocol::Frame;
+
+use super::plan::Plan;
+use crate::{
+    client::{Publisher, Subscriber, topic_number},
+    measure::{Recorder, RunClock},
+    report::latency::Clock,
+    verify::{Stamp, Unit},
+};
+
+/// What all connections of a worker share while they are served.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// The run.
+    pub(crate) plan: Arc<Plan>,
+    /// Those units whose connections this worker drives.
+    pub(crate) units: Vec<Unit>,
+    /// What is counted and timed.
+    pub(crate) recorder: Recorder,
+    clock: RunClock,
+    /// The time, as of the last look at the clock.
+    pub(crate) now_ns: u64,
+    /// Deliveries that are owed for what was sent.
+    pub(crate) owed: u64,
+    /// Deliveries that were owed and came.
+    pub(crate) paid: u64,
+    /// Of each so many deliveries one is timed.
+    timed_one_of: u64,
+}
+
+impl Desk {
+    /// At the beginning of a run.
+    pub(crate) fn new(plan: Arc<Plan>, units: Vec<Unit>, clock: RunClock) -> Self {
+        let (recorder, timed_one_of) = (Recorder::new(plan.delivery_clock()), plan.timed_one_of());
+        let now_ns = clock.now_ns();
+        Self { plan, units, recorder, clock, now_ns, owed: 0, paid: 0, timed_one_of }
+    }
+
+    /// It is as late as the clock says.
+    #[inline]
+    pub(crate) fn look_at_clock(&mut self) {
+        self.now_ns = self.clock.now_ns();
+    }
+
+    /// Appends the next PUBLISH of a publisher.
+    #[inline]
+    pub(crate) fn publish(
+        &mut self,
+        publisher: &mut Publisher,
+        intended_ns: u64,
+        out: &mut Vec<u8>,
+    ) {
+        let topology = &self.plan.topology;
+        self.owed += topology.groups[publisher.group()].units.len() as u64;
+        publisher.publish(topology, &self.plan.payloads, (intended_ns, self.now_ns), out);
+        self.recorder.on_publish(self.now_ns);
+    }
+
+    /// Checks and times a delivery, and appends its acknowledgement.
+    #[inline]
+    pub(crate) fn on_publish(
+        &mut self,
+        subscriber: &mut Subscriber,
+        frame: Frame<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), skein_protocol::Error> {
+        let Some(delivery) = subscriber.on_publish(frame, out)? else { return Ok(()) };
+        self.recorder.on_delivery(self.now_ns);
+        let unit = &mut self.units[subscriber.unit];
+        let payloads = &self.plan.payloads;
+        let Some(checked) = unit.check(payloads, delivery.payload, delivery.dup) else {
+            return Ok(());
+        };
+        self.paid += u64::from(checked.is_first);
+        let stamp = checked.stamp;
+        let topology = &self.plan.topology;
+        let group = topology.streams[stamp.stream as usize].group;
+        let topics = &topology.groups[group].topics;
+        if topics[topic_number(stamp.sequence, topics.len())].as_bytes() != delivery.topic {
+            unit.note_wrong_topic();
+        }
+        let is_timed = self.timed_one_of == 1 || stamp.sequence % self.timed_one_of == 0;
+        if is_timed && payloads.has_times() {
+            self.time(&stamp);
+        }
+        Ok(())
+    }
+
+    /// A publish was acknowledged in full.
+    #[inline]
+    pub(crate) fn on_acknowledged(&mut self, clock: Clock, sent_ns: u64) {
+        self.recorder.acknowledged += 1;
+        if self.timed_one_of == 1 || self.recorder.acknowledged % self.timed_one_of == 0 {
+            self.recorder.record(clock, sent_ns, self.now_ns);
+        }
+    }
+
+    fn time(&mut self, stamp: &Stamp) {
+        self.recorder.record_delivery(stamp.intended_ns, self.now_ns);
+        if self.recorder.delivery_clock() == Clock::Delivery {
+            let sent_ns = stamp.intended_ns + u64::from(stamp.late_us) * 1000;
+            self.recorder.record(Clock::DeliveryUncorrected, sent_ns, self.now_ns);
+        }
+    }
+}

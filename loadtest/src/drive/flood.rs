@@ -1,0 +1,93 @@
+//! Flood: everybody publishes as fast as flow control lets them.
+
+use super::{desk::Desk, fleet::Fleet, shared::Shared, window::Window};
+use crate::client::{Connection, Publisher};
+
+/// A publisher's buffer is filled up to this many bytes before the next one has its turn.
+const UNSENT_BYTES_MAX: usize = 64 * 1024;
+
+/// What decides when a worker's publishers send.
+#[derive(Debug)]
+pub(crate) struct Flood {
+    window: Window,
+    /// Who begins the next turn, so that nobody is always first.
+    first: usize,
+}
+
+/// How a turn of publishing ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// Whether there is more to send at once.
+    pub(crate) has_more: bool,
+    /// Whether everybody has sent all.
+    pub(crate) is_done: bool,
+}
+
+impl Flood {
+    /// At the beginning of a run.
+    pub(crate) fn new(window: Window) -> Self {
+        Self { window, first: 0 }
+    }
+
+    /// Fills the publishers' buffers as far as the window allows, and writes them.
+    pub(crate) fn publish(&mut self, fleet: &mut Fleet, desk: &mut Desk, shared: &Shared) -> Turn {
+        let mut turn = Turn { has_more: false, is_done: true };
+        let Fleet { members, publishers, lost, .. } = fleet;
+        self.first = (self.first + 1) % publishers.len().max(1);
+        let (before, from) = publishers.split_at(self.first);
+        for place in from.iter().chain(before) {
+            let Some(member) = &mut members[*place] else { continue };
+            let Some((publisher, connection)) = member.publisher() else { continue };
+            if publisher.is_done() {
+                continue;
+            }
+            let wants_more = self.fill(publisher, connection, desk, shared);
+            turn.is_done &= publisher.is_done();
+            match connection.flush(desk.now_ns) {
+                Ok(()) => turn.has_more |= wants_more && connection.unsent_len() == 0,
+                Err(_) => {
+                    member.lose();
+                    *lost += 1;
+                }
+            }
+        }
+        turn
+    }
+
+    /// Tells the other workers how far this one is.
+    pub(crate) fn tell(&self, desk: &Desk, shared: &Shared) {
+        self.window.tell(desk, shared);
+    }
+
+    /// True if neither the window nor the broker's acknowledgements ended it.
+    fn fill(
+        &mut self,
+        publisher: &mut Publisher,
+        connection: &mut Connection,
+        desk: &mut Desk,
+        shared: &Shared,
+    ) -> bool {
+        let outlets = publisher.outlets().len();
+        let (mut left, mut refused) = (0, 0);
+        for outlet in publisher.outlets() {
+            left += self.window.share(desk, shared, outlet.group);
+        }
+        while publisher.may_send() {
+            if left == 0 || connection.unsent_len() >= UNSENT_BYTES_MAX {
+                return left > 0 || refused < outlets;
+            }
+            if self.window.take(publisher.group()) {
+                let now_ns = desk.now_ns;
+                desk.publish(publisher, now_ns, connection.outgoing());
+                (left, refused) = (left - 1, 0);
+            } else {
+                publisher.pass();
+                refused += 1;
+                if refused == outlets {
+                    return false;
+                }
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,210 @@
+//! From what the threads of a run have left to its report.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::{
+    plan::{Pace, Plan, Stop},
+    series::Series,
+    watch::Watch,
+    worker::Harvest,
+};
+use crate::{
+    measure::Interval,
+    report::{
+        Generator, GeneratorThread, Mode, Report, Scenario, Traffic, Verification,
+        latency::{Clock, Latency},
+    },
+    verify::{Tally, Unit},
+};
+
+const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
+
+/// The measured window on the clock of the run, and what was counted in it.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    from_ns: u64,
+    until_ns: u64,
+    published: u64,
+    delivered: u64,
+    acknowledged: u64,
+}
+
+/// What a run showed.
+pub(super) fn report(plan: &Plan, harvests: Vec<Harvest>, series: Series, watch: &Watch) -> Report {
+    let measured = Measured::new(plan, &harvests, watch);
+    let verification = vec![verification(plan, &harvests)];
+    let lost: u64 = harvests.iter().map(|harvest| harvest.lost).sum();
+    let refused: u64 = harvests.iter().map(|harvest| harvest.refused).sum();
+    let generator = generator(&harvests, watch, &measured);
+    let (latencies, series) = times(plan, harvests, series, watch, &measured);
+    let window = Duration::from_nanos(measured.until_ns - measured.from_ns);
+    let payload = plan.payloads.length() as f64;
+    let mut report = Report {
+        started_unix_ms: watch.started_unix_ms,
+        scenario: scenario(plan),
+        traffic: Traffic {
+            acknowledged: measured.acknowledged,
+            connections_lost: lost,
+            ..Traffic::new(measured.published, measured.delivered, window, payload)
+        },
+        verification,
+        latencies,
+        series,
+        broker: watch.broker(measured.delivered),
+        generator,
+        ..Report::default()
+    };
+    report.notes.extend(notes(plan, lost, refused));
+    report
+}
+
+impl Measured {
+    fn new(plan: &Plan, harvests: &[Harvest], watch: &Watch) -> Self {
+        let recorders = || harvests.iter().map(|harvest| &harvest.recorder);
+        match (plan.stop, &watch.end) {
+            (Stop::After { .. }, Some(end)) => Self {
+                from_ns: watch.begin.at_ns,
+                until_ns: end.at_ns,
+                published: end.published - watch.begin.published,
+                delivered: end.delivered - watch.begin.delivered,
+                acknowledged: end.acknowledged - watch.begin.acknowledged,
+            },
+            _ => {
+                let from_ns = recorders().filter_map(|recorder| recorder.first_publish_ns).min();
+                let from_ns = from_ns.unwrap_or(watch.begin.at_ns);
+                let until_ns = recorders().map(|recorder| recorder.last_delivery_ns).max();
+                Self {
+                    from_ns,
+                    until_ns: until_ns.unwrap_or(from_ns).max(from_ns),
+                    published: recorders().map(|recorder| recorder.published).sum(),
+                    delivered: recorders().map(|recorder| recorder.delivered).sum(),
+                    acknowledged: recorders().map(|recorder| recorder.acknowledged).sum(),
+                }
+            }
+        }
+    }
+}
+
+/// What came of the promises, over all subscribers.
+fn verification(plan: &Plan, harvests: &[Harvest]) -> Verification {
+    let topology = &plan.topology;
+    let mut published = vec![0; topology.streams.len()];
+    for (stream, sent) in harvests.iter().flat_map(|harvest| &harvest.published) {
+        published[*stream as usize] = *sent;
+    }
+    let mut total = Tally::default();
+    for (unit, group) in topology.units.iter().enumerate() {
+        let streams = &topology.groups[*group].streams;
+        let sent = &published[streams.start as usize..streams.end as usize];
+        if let Some(unit) = unit_of(harvests, unit) {
+            total.add(&unit.finish(sent));
+        }
+    }
+    total.judge(plan.load.delivery_qos() as u8, topology.is_shared())
+}
+
+/// Units are dealt out to the workers in turn.
+fn unit_of(harvests: &[Harvest], unit: usize) -> Option<&Unit> {
+    harvests.get(unit % harvests.len())?.units.get(unit / harvests.len())
+}
+
+fn times(
+    plan: &Plan,
+    harvests: Vec<Harvest>,
+    mut series: Series,
+    watch: &Watch,
+    measured: &Measured,
+) -> (Vec<Latency>, Vec<crate::report::Second>) {
+    let mut clocks: Vec<(Clock, Histogram<u64>)> = Vec::new();
+    for harvest in harvests {
+        let (times, last): (_, Interval) = harvest.recorder.finish();
+        series.add(&last);
+        for (clock, times) in times {
+            match clocks.iter_mut().find(|(known, _)| *known == clock) {
+                Some((_, known)) => known.add(&times).expect("both have the same bounds"),
+                None => clocks.push((clock, times)),
+            }
+        }
+    }
+    let first = measured.from_ns / NANOSECONDS_PER_SECOND;
+    let (deliveries, mut seconds) =
+        series.finish(first, measured.until_ns / NANOSECONDS_PER_SECOND);
+    clocks.push((plan.delivery_clock(), deliveries));
+    clocks.retain(|(_, times)| !times.is_empty());
+    clocks.sort_by_key(|(clock, _)| *clock);
+    watch.add_broker(first, &mut seconds);
+    (clocks.iter().map(|(clock, times)| Latency::new(*clock, times)).collect(), seconds)
+}
+
+fn generator(harvests: &[Harvest], watch: &Watch, measured: &Measured) -> Generator {
+    let used = watch.own_used();
+    let (user_ns, system_ns) = used.cpu_ns();
+    let messages = (measured.published + measured.delivered).max(1);
+    let threads = harvests.iter().enumerate().map(|(number, harvest)| {
+        let name = format!("load-{number}");
+        let thread = used.threads.iter().find(|thread| thread.name == name);
+        GeneratorThread {
+            cpu_s: thread.map_or(0, |thread| thread.cpu_ns) as f64 / 1e9,
+            name,
+            turn_max_us: harvest.recorder.turn_max_ns as f64 / 1e3,
+            blocked_s: harvest.blocked_ns as f64 / 1e9,
+        }
+    });
+    Generator {
+        cpu_user_s: user_ns as f64 / 1e9,
+        cpu_system_s: system_ns as f64 / 1e9,
+        ns_per_message: (user_ns + system_ns) as f64 / messages as f64,
+        threads: threads.collect(),
+    }
+}
+
+fn scenario(plan: &Plan) -> Scenario {
+    let (load, shape) = (&plan.load, plan.load.shape());
+    let messages = match plan.stop {
+        Stop::Messages(messages) => Some(messages * shape.publishers as u64),
+        Stop::After { .. } => None,
+    };
+    let warm_up = match plan.stop {
+        Stop::Messages(_) => Duration::ZERO,
+        Stop::After { warm_up, .. } => warm_up,
+    };
+    let Pace::Flood { window } = plan.pace;
+    Scenario {
+        mode: Mode::Flood,
+        shape: shape.to_string(),
+        publishers: shape.publishers as u64,
+        subscribers: shape.subscribers as u64,
+        topics: shape.topics as u64,
+        publish_qos: load.publish_qos() as u8,
+        subscribe_qos: load.subscribe_qos() as u8,
+        version: load.version.to_string(),
+        transport: "tcp".to_owned(),
+        payload_bytes: load.payload as u64,
+        messages,
+        window: Some(window),
+        inflight: (load.publish_qos() as u8 > 0).then(|| u64::from(load.inflight)),
+        warm_up_s: warm_up.as_secs_f64(),
+        connect_per_s: (load.connect_rate > 0).then(|| f64::from(load.connect_rate)),
+        ..Scenario::default()
+    }
+}
+
+fn notes(plan: &Plan, lost: u64, refused: u64) -> Vec<String> {
+    let mut notes = Vec::new();
+    if lost > 0 {
+        notes.push(format!("{lost} connections were lost during the run."));
+    }
+    if refused > 0 {
+        notes.push(format!("The broker refused {refused} messages in their acknowledgements."));
+    }
+    if !plan.payloads.has_times() {
+        notes.push(
+            "Payloads below 32 bytes carry publisher and sequence only: latency was not measured, \
+             and messages of another run would not be recognised."
+                .to_owned(),
+        );
+    }
+    notes
+}

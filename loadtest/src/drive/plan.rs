@@ -1,0 +1,73 @@
+//! A run, as all its threads know it.
+
+use std::time::Duration;
+
+use crate::{
+    plan::{Load, Topology},
+    report::latency::Clock,
+    verify::Payloads,
+};
+
+/// A run, as all its threads know it.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// What was asked for.
+    pub(crate) load: Load,
+    /// Who publishes what to whom.
+    pub(crate) topology: Topology,
+    /// What the messages hold.
+    pub(crate) payloads: Payloads,
+    /// What decides when a message is sent.
+    pub(crate) pace: Pace,
+    /// When publishers stop.
+    pub(crate) stop: Stop,
+}
+
+/// What decides when a message is sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pace {
+    /// Flow control alone.
+    Flood {
+        /// Messages that may be on their way.
+        window: u64,
+    },
+}
+
+/// When publishers stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Each after so many messages.
+    Messages(u64),
+    /// After so long, of which the first part does not count.
+    After {
+        /// What does not count.
+        warm_up: Duration,
+        /// What counts.
+        measured: Duration,
+    },
+}
+
+impl Plan {
+    /// One of each so many deliveries is timed: in a flood the queue is long and the time to look
+    /// at it short.
+    pub(crate) fn timed_one_of(&self) -> u64 {
+        match self.pace {
+            Pace::Flood { .. } => 16,
+        }
+    }
+
+    /// What the latency of a delivery is called.
+    pub(crate) fn delivery_clock(&self) -> Clock {
+        match self.pace {
+            Pace::Flood { .. } => Clock::Queueing,
+        }
+    }
+
+    /// Messages of one publisher.
+    pub(crate) fn messages(&self) -> u64 {
+        match self.stop {
+            Stop::Messages(messages) => messages,
+            Stop::After { .. } => u64::MAX,
+        }
+    }
+}

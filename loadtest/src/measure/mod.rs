@@ -1,0 +1,9 @@
+//! What is measured: time, the load test's own work, and the broker's process from outside.
+
+mod process;
+mod recorder;
+mod run_clock;
+
+pub(crate) use process::{Process, ProcessSample, ThreadSample};
+pub(crate) use recorder::{Interval, Recorder};
+pub(crate) use run_clock::RunClock;

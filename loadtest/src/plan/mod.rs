@@ -1,0 +1,9 @@
+//! What is asked for: from the command line to who publishes what to whom.
+
+mod load;
+mod shape;
+mod topology;
+
+pub(crate) use load::Load;
+pub(crate) use shape::Shape;
+pub(crate) use topology::{Audience, Topology};
