@@ -32,6 +32,7 @@ impl Flood {
     /// Fills the publishers' buffers as far as the window allows, and writes them.
     pub(crate) fn publish(&mut self, fleet: &mut Fleet, desk: &mut Desk, shared: &Shared) -> Turn {
         let mut turn = Turn { has_more: false, is_done: true };
+        self.window.begin_turn();
         let Fleet { members, publishers, lost, .. } = fleet;
         self.first = (self.first + 1) % publishers.len().max(1);
         let (before, from) = publishers.split_at(self.first);
@@ -51,6 +52,8 @@ impl Flood {
                 }
             }
         }
+        // Meanwhile the others may have taken what was left.
+        turn.has_more &= self.window.has_room();
         turn
     }
 
@@ -59,7 +62,8 @@ impl Flood {
         self.window.tell(desk, shared);
     }
 
-    /// True if neither the window nor the broker's acknowledgements ended it.
+    /// True if the publisher's share or its buffer ended it, and not the window or the broker's
+    /// acknowledgements.
     fn fill(
         &mut self,
         publisher: &mut Publisher,
@@ -74,7 +78,7 @@ impl Flood {
         }
         while publisher.may_send() {
             if left == 0 || connection.unsent_len() >= UNSENT_BYTES_MAX {
-                return left > 0 || refused < outlets;
+                return true;
             }
             if self.window.take(publisher.group()) {
                 let now_ns = desk.now_ns;

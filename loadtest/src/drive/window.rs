@@ -5,6 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::{desk::Desk, shared::Shared};
 
+/// A group is filled up again once this part of its window is free.
+const REFILL_PART: u64 = 16;
+
 /// The window of one worker. Each group has an equal part of the whole.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -12,6 +15,8 @@ pub(crate) struct Window {
     /// Messages that may be on their way in each group.
     limit: u64,
     groups: Vec<GroupWindow>,
+    /// Counts the turns, so that a group that is full is looked at once in each.
+    turn: u64,
 }
 
 #[derive(Debug, Default)]
@@ -20,6 +25,8 @@ struct GroupWindow {
     published: u64,
     /// How many more may be sent, as far as was known at the last look.
     allowance: u64,
+    /// The turn of the last look.
+    looked: u64,
     /// How many one publisher may send before the others had their turn.
     share: u64,
     /// Streams that this worker's publishers have.
@@ -44,15 +51,28 @@ impl Window {
             let is_mine = topology.thread(stream.publisher, threads) == worker;
             groups[stream.group].streams += u64::from(is_mine);
         }
-        Self { worker, limit, groups }
+        Self { worker, limit, groups, turn: 1 }
+    }
+
+    /// The next turn begins.
+    pub(crate) fn begin_turn(&mut self) {
+        self.turn += 1;
     }
 
     /// How many messages of a group one publisher may send in this turn.
     pub(crate) fn share(&mut self, desk: &Desk, shared: &Shared, group: usize) -> u64 {
-        if self.groups[group].allowance == 0 {
+        let known = &mut self.groups[group];
+        if known.allowance == 0 && known.looked != self.turn {
+            known.looked = self.turn;
             self.look(desk, shared, group);
         }
-        self.groups[group].share
+        let known = &self.groups[group];
+        known.share.min(known.allowance)
+    }
+
+    /// Whether a message of any group may be sent, as far as is known.
+    pub(crate) fn has_room(&self) -> bool {
+        self.groups.iter().any(|group| group.allowance > 0)
     }
 
     /// Takes one message of a group; false if none may be sent.
@@ -85,6 +105,9 @@ impl Window {
             slowest = slowest.min(flows[number].slowest.load(Ordering::Relaxed));
         }
         let allowed = slowest.saturating_add(self.limit).saturating_sub(published);
+        // A window that is nearly full is not topped up one by one: larger batches cost everybody
+        // less, and what is on its way will make room.
+        let allowed = if allowed < self.limit / REFILL_PART { 0 } else { allowed };
         // Each worker takes its part, since all see the same room.
         group.allowance = allowed.div_ceil(desk.plan.load.threads as u64);
         group.share = group.allowance.div_ceil(group.streams.max(1));

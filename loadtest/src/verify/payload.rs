@@ -142,8 +142,8 @@ impl Payloads {
         let first = MAGIC << SEQUENCE_BITS | stamp.sequence & SEQUENCE_MASK;
         let second = u64::from(self.run) << 32 | u64::from(stamp.stream);
         let late = u64::from(stamp.late_us) << 32;
-        let sum = fold(fold(first ^ body.sum, second), fold(stamp.intended_ns, late | 1));
-        [first, second, stamp.intended_ns, late | (sum as u32 ^ (sum >> 32) as u32) as u64]
+        let sum = fold(first ^ body.sum ^ second.rotate_left(24), stamp.intended_ns ^ late);
+        [first, second, stamp.intended_ns, late | u64::from(sum as u32 ^ (sum >> 32) as u32)]
     }
 }
 
