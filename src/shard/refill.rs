@@ -5,11 +5,10 @@ use std::rc::Rc;
 
 use skein_protocol::{
     ReasonCode,
-    packet::{Ack, AckProperties, Packet},
     qos::{PacketId, QoS, Resend},
 };
 
-use super::{ConnectionId, Shard, Turn, deliver::Sending, metrics::DropReason};
+use super::{ConnectionId, Shard, Turn, deliver::Sending, metrics::DropReason, respond::AckKind};
 use crate::session::{Delivery, SessionKey};
 
 /// The next thing that goes out again.
@@ -76,9 +75,7 @@ impl Shard {
                 self.resend_publish(key, id, packet_id, &delivery, turn);
             }
             Owed::PubRel(packet_id) => {
-                let reason = ReasonCode::Success;
-                let ack = Ack { packet_id, reason, properties: AckProperties::default() };
-                self.write(id, &Packet::PubRel(ack), turn);
+                self.acknowledge(id, AckKind::Rel, packet_id, ReasonCode::Success, turn);
             }
         }
         true
@@ -108,13 +105,30 @@ impl Shard {
             self.metrics.publishes_sent += 1;
             return;
         }
-        // This connection allows less than the last one: the exchange can never be finished.
+        self.give_up(key, id, packet_id, delivery, turn);
+    }
+
+    /// This connection takes less than the one before: the message is dropped, and the exchange goes
+    /// on as if it had been sent [MQTT-3.1.2-25]. The client may have received it with QoS 2 on the
+    /// last connection and hold its id, which would make it take the next message of this id for
+    /// this one; PUBREL lets it go. A client that knows no such id says so in PUBCOMP.
+    fn give_up(
+        &mut self,
+        key: SessionKey,
+        id: ConnectionId,
+        packet_id: PacketId,
+        delivery: &Delivery,
+        turn: &mut Turn<'_>,
+    ) {
         let sender = &mut self.sessions.at_mut(key).sender;
-        let ended = match delivery.qos {
-            QoS::ExactlyOnce => sender.on_pubrec(packet_id, true).is_ok(),
+        let goes_on = match delivery.qos {
+            QoS::ExactlyOnce => sender.on_pubrec(packet_id, false).is_ok(),
             QoS::AtLeastOnce | QoS::AtMostOnce => sender.on_puback(packet_id).is_ok(),
         };
-        debug_assert!(ended, "what was just resent is in flight");
+        debug_assert!(goes_on, "what was just resent is in flight");
+        if delivery.qos == QoS::ExactlyOnce {
+            self.acknowledge(id, AckKind::Rel, packet_id, ReasonCode::Success, turn);
+        }
         self.memory.release(delivery.bytes());
         self.drop_message(key, delivery.message.topic(), DropReason::PacketTooLarge, turn);
     }

@@ -5,8 +5,8 @@ use skein::config::{Listener, Overflow};
 use crate::{
     broker::Broker,
     packets::{
-        again, lasting, puback, pubcomp, publish, publish2, pubrec, pubrel, subscribe, v3, v5,
-        with_packet_bytes_max, with_receive_maximum,
+        again, lasting, puback, pubcomp, pubcomp_unknown, publish, publish2, pubrec, pubrel,
+        subscribe, v3, v5, with_packet_bytes_max, with_receive_maximum,
     },
 };
 
@@ -110,7 +110,8 @@ fn a_smaller_receive_maximum_holds_for_what_is_resent() {
     broker.ask(second, puback(3), ["PUBLISH a y q1 #4"]);
 }
 
-/// [MQTT-3.1.2-24], [MQTT-3.1.2-25]: dropped, counted, and the next ones go on.
+/// [MQTT-3.1.2-24], [MQTT-3.1.2-25]: dropped, counted, and the next ones go on. The client may hold
+/// the id of the QoS 2 one [MQTT-4.3.3-10]; it is told to let go.
 #[test]
 fn a_smaller_maximum_packet_size_drops_what_is_now_too_large() {
     let mut broker = Broker::new(1);
@@ -126,12 +127,41 @@ fn a_smaller_maximum_packet_size_drops_what_is_now_too_large() {
     broker.send(publisher, publish(5, "a", "also small"));
 
     let second = broker.dial(0, with_packet_bytes_max(lasting("client", 60), 60));
-    let left = ["CONNACK present 0x00", "PUBLISH a small q1 #3 dup", "PUBLISH a also small q1 #4"];
+    let left = [
+        "CONNACK present 0x00",
+        "PUBREL #2",
+        "PUBLISH a small q1 #3 dup",
+        "PUBLISH a also small q1 #4",
+    ];
     broker.expect(second, left);
     assert_eq!(broker.metrics(0).messages_dropped, 3);
+    broker.send(second, pubcomp(2));
     broker.send(second, puback(3));
     broker.send(second, puback(4));
     assert_eq!(broker.audit(0).memory_bytes, 0);
+}
+
+/// [MQTT-4.4.0-1] What was given up is not begun again, however large packets the next connection
+/// takes, and its id is in use until PUBCOMP.
+#[test]
+fn a_qos_2_message_that_was_given_up_is_released_until_pubcomp() {
+    let mut broker = Broker::new(1);
+    let publisher = broker.connect(0, v5("publisher"));
+    let first = broker.connect(0, lasting("client", 60));
+    broker.ask(first, subscribe(1, "a", 2), ["SUBACK #1 0x02"]);
+    let large = "x".repeat(100);
+    broker.send(publisher, publish2(1, "a", &large));
+    broker.cut(first);
+    let second = broker.dial(0, with_packet_bytes_max(lasting("client", 60), 60));
+    broker.expect(second, ["CONNACK present 0x00", "PUBREL #1"]);
+    broker.cut(second);
+    let third = broker.dial(0, lasting("client", 60));
+    broker.expect(third, ["CONNACK present 0x00", "PUBREL #1"]);
+    broker.send(third, pubcomp_unknown(1));
+    broker.cut(third);
+    let fourth = broker.dial(0, lasting("client", 60));
+    broker.expect(fourth, ["CONNACK present 0x00"]);
+    assert_eq!((broker.metrics(0).messages_dropped, broker.audit(0).memory_bytes), (1, 0));
 }
 
 /// [MQTT-4.3.3-10]: also across connections, by the session.

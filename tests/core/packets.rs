@@ -223,6 +223,11 @@ pub(crate) fn pubcomp(number: u16) -> Packet<'static> {
     Packet::PubComp(Ack::success(id(number)))
 }
 
+/// PUBCOMP of a client that knows no such id.
+pub(crate) fn pubcomp_unknown(number: u16) -> Packet<'static> {
+    Packet::PubComp(Ack::with_reason(id(number), ReasonCode::PacketIdentifierNotFound))
+}
+
 /// DISCONNECT with a reason, and perhaps another Session Expiry Interval.
 pub(crate) fn disconnect(reason: u8, session_expiry_s: Option<u32>) -> Packet<'static> {
     let properties = DisconnectProperties { session_expiry_s, ..DisconnectProperties::default() };

@@ -74,10 +74,6 @@ impl Client {
             self.sent.clear();
             self.received.clear();
         }
-        if facts.packet_bytes_max < usize::MAX {
-            // The broker gives up what is too large to be sent again, and its id is free.
-            self.received.clear();
-        }
         let id = scene.dial(Owner::Client(self.number));
         scene.log.note(|| format!("{} connects on {id:?}: {facts:?}", self.name));
         let link = scene.link_mut(id);

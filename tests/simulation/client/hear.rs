@@ -55,9 +55,14 @@ impl Client {
             Packet::PubComp(ack) => self.on_pubcomp(ack),
             Packet::PubRel(ack) => {
                 scene.oracle.on_pubrel(id, session, ack.packet_id.get());
-                self.received.remove(&ack.packet_id.get());
+                let was_held = self.received.remove(&ack.packet_id.get());
+                let reason = match was_held {
+                    true => ReasonCode::Success,
+                    false => ReasonCode::PacketIdentifierNotFound,
+                };
                 let said = Said::Finished(ack.packet_id.get());
-                self.answer(id, &Packet::PubComp(Ack::success(ack.packet_id)), said, scene);
+                let pubcomp = Packet::PubComp(Ack::with_reason(ack.packet_id, reason));
+                self.answer(id, &pubcomp, said, scene);
             }
             Packet::SubAck(suback) => {
                 self.expect(suback.packet_id, "SUBACK");

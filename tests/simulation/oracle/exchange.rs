@@ -11,22 +11,26 @@ pub(super) struct Exchange {
     qos: u8,
     /// The connection its PUBLISH came on last.
     link: LinkId,
-    /// The broker was given the PUBREC.
+    /// The broker was given the PUBREC, or has sent PUBREL without.
     is_released: bool,
-    /// It may be too large to be sent again, and given up.
-    may_be_over: bool,
+    /// It may be too large to be sent again, and given up: QoS 1 is over then, QoS 2 is released.
+    is_given_up: bool,
 }
 
 impl Exchange {
-    /// What is too large to be sent again never ends, and is given up.
+    /// What is too large to be sent again is given up.
     pub(super) fn reconsider(&mut self, fits: impl Fn(&usize) -> bool) {
         let fits = self.message.is_none_or(|message| fits(&message));
-        self.may_be_over |= !self.is_released && !fits;
+        self.is_given_up |= !self.is_released && !fits;
+    }
+
+    fn may_be_over(&self) -> bool {
+        self.is_given_up && self.qos == 1
     }
 
     /// Whether it must be finished some time.
     pub(super) fn is_owed(&self) -> bool {
-        !self.may_be_over
+        !self.may_be_over()
     }
 }
 
@@ -62,7 +66,7 @@ impl Oracle {
         let Numbered { packet_id, qos, dup, message, link } = *publish;
         let before = session.exchanges.get(&packet_id);
         let before = before.filter(|before| {
-            !before.may_be_over || (dup && before.message == message && before.qos == qos)
+            !before.may_be_over() || (dup && before.message == message && before.qos == qos)
         });
         let is_resend = match before {
             None => {
@@ -76,7 +80,7 @@ impl Oracle {
                 true
             }
         };
-        let exchange = Exchange { message, qos, link, is_released: false, may_be_over: false };
+        let exchange = Exchange { message, qos, link, is_released: false, is_given_up: false };
         session.exchanges.insert(packet_id, exchange);
         let open = session.exchanges.values().filter(|exchange| exchange.link == link).count();
         if open > session.receive_maximum {
@@ -92,13 +96,22 @@ impl Oracle {
 
     /// PUBREL arrived.
     pub(crate) fn on_pubrel(&mut self, link: LinkId, session: Option<usize>, packet_id: u16) {
-        let Some(session) = session.map(|number| &self.sessions[number]) else {
+        let Some(session) = session.map(|number| &mut self.sessions[number]) else {
             violated!("PUBREL follows PUBREC", "{link:?} has no session");
         };
         if session.is_over || session.link != Some(link) {
             return;
         }
-        if !session.exchanges.get(&packet_id).is_some_and(|exchange| exchange.is_released) {
+        let exchange = session.exchanges.get_mut(&packet_id);
+        let is_right = match exchange.filter(|exchange| !exchange.may_be_over()) {
+            Some(exchange) => {
+                let was_released = std::mem::replace(&mut exchange.is_released, true);
+                exchange.qos == 2 && (was_released || exchange.is_given_up)
+            }
+            // Its PUBLISH was lost.
+            None => session.had_limit,
+        };
+        if !is_right {
             violated!("PUBREL follows PUBREC", "{} got it for {packet_id}", session.name);
         }
     }

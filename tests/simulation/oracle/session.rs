@@ -34,6 +34,9 @@ pub(super) struct Session {
     /// DISCONNECT was heard: whether the will is to be published.
     goodbye: Option<bool>,
     pub(super) packet_bytes_max: usize,
+    /// A later connection allowed packets only up to a size: what was lost with an earlier one may
+    /// have been given up then.
+    pub(super) had_limit: bool,
     pub(super) receive_maximum: usize,
     pub(super) alias_max: u16,
     pub(super) subs: Vec<Sub>,
@@ -82,6 +85,7 @@ impl Session {
         self.goodbye = None;
         self.will = facts.will.map(|will| (will.message, will.delay_s));
         self.packet_bytes_max = facts.packet_bytes_max;
+        self.had_limit |= self.connections > 1 && facts.packet_bytes_max < usize::MAX;
         self.receive_maximum = facts.receive_maximum;
         self.alias_max = facts.alias_max;
         for right in &mut self.rights {
@@ -106,6 +110,7 @@ impl Session {
             will: None,
             goodbye: None,
             packet_bytes_max: 0,
+            had_limit: false,
             receive_maximum: 0,
             alias_max: 0,
             subs: Vec::new(),
