@@ -40,7 +40,9 @@ impl Client {
         // An empty client id needs a clean start before 5.0.
         let clean_start = clean_start || (self.name.is_empty() && !is_v5);
         let draw = &mut scene.draw;
-        let small = scene.plan.does(Feature::SmallPackets, draw, 1, 3);
+        // Above all when something that it received may come again.
+        let (small, sizes) = if self.received.is_empty() { (2, [100, 300]) } else { (5, [100; 2]) };
+        let small = scene.plan.does(Feature::SmallPackets, draw, small, 6);
         let alias_max = match is_v5 && scene.plan.has(Feature::Aliases) {
             true => draw.pick(&[0, 1, 2, 10]),
             false => 0,
@@ -55,7 +57,7 @@ impl Client {
                 false => 0,
             },
             receive_maximum: if is_v5 { draw.pick(&[1, 2, 3, 10, 65_535]) } else { 65_535 },
-            packet_bytes_max: if is_v5 && small { draw.pick(&[100, 300]) } else { usize::MAX },
+            packet_bytes_max: if is_v5 && small { draw.pick(&sizes) } else { usize::MAX },
             alias_max,
             will: None,
         };
@@ -194,6 +196,13 @@ impl Client {
             let expiry_s = scene.draw.pick(&[0, 60, u32::MAX]);
             self.connect_as(false, expiry_s, false, scene);
         }
+    }
+
+    /// Loses its connection before the broker knows what it has received, and comes back with
+    /// less room for what may come again.
+    pub(super) fn return_for_less(&mut self, scene: &mut Scene) {
+        self.reset(scene);
+        self.connect_to_resume(scene);
     }
 
     /// Whether packets may be sent before CONNACK: not if something of an earlier connection has

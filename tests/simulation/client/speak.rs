@@ -21,6 +21,11 @@ impl Client {
     /// Says one thing.
     pub(super) fn speak(&mut self, id: LinkId, scene: &mut Scene) {
         let (plan, draw) = (&scene.plan, &mut scene.draw);
+        let holds = !self.received.is_empty() && !self.conversation.late.is_empty();
+        if holds && plan.does(Feature::SmallPackets, draw, 1, 3) {
+            self.return_for_less(scene);
+            return;
+        }
         if plan.does(Feature::Resets, draw, 1, 60) {
             self.reset(scene);
             return;
@@ -286,6 +291,7 @@ fn draw_message(qos: u8, is_v5: bool, scene: &mut Scene) -> usize {
     let payload_bytes = match draw.below(20) {
         0 if plan.has(Feature::LargePayloads) => 20_000,
         1..4 => 150,
+        4..12 if plan.has(Feature::SmallPackets) => 150,
         _ => 10,
     };
     let facts = Facts {
