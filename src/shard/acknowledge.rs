@@ -2,7 +2,7 @@
 
 use skein_protocol::{
     Error, Frame, ReasonCode, Version,
-    packet::{Ack, Packet, PacketType, Publish},
+    packet::{Ack, Packet, PacketType},
     qos::{AckError, PacketId, Received},
 };
 
@@ -23,8 +23,7 @@ impl Shard {
         let version = self.sessions.at(session).version;
         match frame.packet_type() {
             PacketType::Publish => {
-                let publish = Publish::decode(frame, version)?;
-                return self.on_publish(id, session, &publish, turn);
+                return self.on_publish(id, session, frame, None, turn);
             }
             PacketType::PubAck => {
                 self.on_puback(id, session, &Ack::decode(frame, version)?, turn);

@@ -260,8 +260,8 @@ fn version_to_answer_in(frame: Frame<'_>) -> Version {
     }
 }
 
-/// The packet as it came, to be parsed again where its session lives.
-fn whole_packet(frame: Frame<'_>) -> Box<[u8]> {
+/// The packet as it came, to be parsed again later or elsewhere.
+pub(super) fn whole_packet(frame: Frame<'_>) -> Box<[u8]> {
     let mut bytes = Vec::with_capacity(frame.body.len() + 5);
     bytes.push(frame.header);
     skein_protocol::wire::put_varint(&mut bytes, frame.body.len() as u32);

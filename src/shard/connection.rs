@@ -51,11 +51,13 @@ pub(super) struct Pauses {
     pub(super) pressures: BTreeSet<(ShardId, u64)>,
     /// The memory budget is used up.
     pub(super) memory: bool,
+    /// This PUBLISH of it, whole, waits for the answer of its topic's home.
+    pub(super) room: Option<Box<[u8]>>,
 }
 
 impl Pauses {
     fn is_empty(&self) -> bool {
-        self.lanes.is_empty() && self.pressures.is_empty() && !self.memory
+        self.lanes.is_empty() && self.pressures.is_empty() && !self.memory && self.room.is_none()
     }
 }
 

@@ -137,6 +137,20 @@ pub enum Message {
         /// Whether its share of the limits is used up.
         is_full: bool,
     },
+    /// To a topic's home that retains no further topics: does this one need none?
+    RoomQuery {
+        /// The topic.
+        topic: Box<str>,
+        /// The publisher, which waits.
+        connection: ConnectionId,
+    },
+    /// From a home.
+    RoomReply {
+        /// The publisher.
+        connection: ConnectionId,
+        /// Whether a message of the topic would be retained.
+        has_room: bool,
+    },
     /// Answer this once everything you sent me before is in the lane; being first in, first out,
     /// the lane then shows it to me first.
     Fence {

@@ -107,6 +107,8 @@ counters! {
     sessions_ended,
     /// PUBLISH packets received.
     publishes_received,
+    /// PUBLISH packets that waited until the full home of their topic had answered.
+    publishes_waited,
     /// PUBLISH packets refused with a reason, or not routed where the version knows no reason.
     publishes_refused,
     /// PUBLISH packets put into an outbox.

@@ -15,7 +15,7 @@
 //! | a message goes to a session | `deliver`, `refill` |
 //! | PUBACK, PUBREC, PUBREL, PUBCOMP | `acknowledge` |
 //! | SUBSCRIBE, UNSUBSCRIBE | `subscribe`, `unsubscribe`, `interest` |
-//! | retained messages are kept and replayed | `retain`, `replay` |
+//! | retained messages are kept and replayed | `retain`, `room`, `replay` |
 //! | somebody is too slow, or memory runs out | `pressure`, `memory` |
 
 mod acknowledge;
@@ -40,6 +40,7 @@ mod registrar;
 mod replay;
 mod respond;
 mod retain;
+mod room;
 mod sessions;
 mod share;
 mod subscribe;
@@ -200,6 +201,12 @@ impl Shard {
             }
             Message::RetainedReply(reply) => self.on_retained_reply(reply, turn),
             Message::RetainedFull { is_full } => self.retained.set_full(from, is_full),
+            Message::RoomQuery { topic, connection } => {
+                self.on_room_query(from, &topic, connection, turn);
+            }
+            Message::RoomReply { connection, has_room } => {
+                self.on_room_reply(connection, has_room, turn);
+            }
             Message::Fence { fence } => self.tell(from, Message::FenceReached { fence }, turn),
             Message::FenceReached { fence } => self.on_fence_reached(fence, turn),
             Message::Stopping => self.on_stopping(from, turn),

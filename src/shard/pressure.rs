@@ -127,7 +127,12 @@ impl Shard {
 
     /// Changes why a connection is not read; if nothing is left, it is read again. What it has
     /// sent meanwhile still waits to be read, so its silence begins now.
-    fn unpause(&mut self, id: ConnectionId, turn: &mut Turn<'_>, change: impl FnOnce(&mut Pauses)) {
+    pub(super) fn unpause(
+        &mut self,
+        id: ConnectionId,
+        turn: &mut Turn<'_>,
+        change: impl FnOnce(&mut Pauses),
+    ) {
         let Some(connection) = self.connections.find_mut(id) else { return };
         if connection.unpause(change) {
             connection.heard_at = turn.now;

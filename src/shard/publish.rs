@@ -2,7 +2,7 @@
 //! acknowledged.
 
 use skein_protocol::{
-    Error, ReasonCode, TopicName, Version,
+    Error, Frame, ReasonCode, TopicName, Version,
     packet::Publish,
     qos::{Arrival, ArrivalError, PacketId, QoS},
 };
@@ -13,6 +13,7 @@ use super::{
     deliver::Outgoing,
     metrics::DropReason,
     respond::{AckKind, Violation},
+    room::Incoming,
 };
 use crate::{
     router::{Batch, Route, Routed},
@@ -25,10 +26,12 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         session: SessionKey,
-        publish: &Publish<'_>,
+        frame: Frame<'_>,
+        has_room: Option<bool>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
-        self.metrics.publishes_received += 1;
+        let publish = &Publish::decode(frame, self.sessions.at(session).version)?;
+        self.metrics.publishes_received += u64::from(has_room.is_none());
         self.check_publish(publish)?;
         let Some(connection) = self.connections.find_mut(id) else { return Ok(()) };
         // The aliases are taken out for the call, as the topic is borrowed from them.
@@ -43,7 +46,8 @@ impl Shard {
             }
             (None, None) => return Err(Error::TopicAliasUnknown.into()),
         };
-        let outcome = self.on_publish_to(id, session, topic, publish, turn);
+        let incoming = Incoming { publish, frame, has_room };
+        let outcome = self.on_publish_to(id, session, topic, &incoming, turn);
         if let Some(connection) = self.connections.find_mut(id) {
             connection.incoming_aliases = aliases;
         }
@@ -73,12 +77,16 @@ impl Shard {
         id: ConnectionId,
         session: SessionKey,
         topic: TopicName<'_>,
-        publish: &Publish<'_>,
+        incoming: &Incoming<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
+        let publish = incoming.publish;
         if topic.level_count() > self.settings.limits.topic_levels_max {
             let text = "the topic has more than topic_levels_max levels";
             return Err(Violation::new(ReasonCode::TopicNameInvalid, text));
+        }
+        if self.waits_for_room(id, topic.as_str(), incoming) {
+            return Ok(());
         }
         if let Some(packet_id) = publish.packet_id {
             match self.sessions.at_mut(session).receiver.on_publish(publish.qos, packet_id) {
@@ -97,7 +105,7 @@ impl Shard {
                 }
             }
         }
-        match self.refusal(id, topic, publish) {
+        match self.refusal(id, topic, incoming) {
             Some(refusal) => self.refuse_publish(id, session, publish, &refusal, turn),
             None => self.accept_publish(id, session, topic, publish, turn),
         }
@@ -129,22 +137,21 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         topic: TopicName<'_>,
-        publish: &Publish<'_>,
+        incoming: &Incoming<'_>,
     ) -> Option<Violation> {
         if !self.may_publish(topic) {
             let text = "[MQTT-3.3.5-2] the topic is denied";
             return Some(Violation::new(ReasonCode::NotAuthorized, text));
         }
-        if publish.qos == QoS::AtMostOnce {
+        if incoming.publish.qos == QoS::AtMostOnce {
             return None;
         }
         let version = self.connections.find(id).map(|connection| connection.version);
         if version != Some(Version::V5) {
             return None;
         }
-        if publish.retain && !publish.payload.is_empty() && self.is_retained_full(topic.as_str()) {
-            let text = "no further topic can be retained";
-            return Some(Violation::new(ReasonCode::QuotaExceeded, text));
+        if let Some(refusal) = self.room_refusal(id, topic.as_str(), incoming) {
+            return Some(refusal);
         }
         if self.routes.find(topic.as_str(), &self.subscriptions).is_full {
             let text = "every queue of those who want the topic is full";

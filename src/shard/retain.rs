@@ -108,6 +108,16 @@ impl RetainedHome {
         self.bytes
     }
 
+    /// Whether this home retains no further topics, as far as is known here.
+    pub(super) fn is_full(&self, home: ShardId) -> bool {
+        self.full.contains(home)
+    }
+
+    /// Whether a message of this topic would find room in this home.
+    pub(super) fn has_room(&self, topic: &str) -> bool {
+        !self.is_used_up() || self.topics.find(topic).is_some()
+    }
+
     fn is_used_up(&self) -> bool {
         self.topics.len() >= self.messages_max || self.bytes + self.spare_bytes > self.bytes_max
     }
@@ -144,12 +154,6 @@ pub(super) fn is_same_or_newer(stamp: u64, other: u64) -> bool {
 }
 
 impl Shard {
-    /// Whether a new retained message of this topic would be refused.
-    pub(super) fn is_retained_full(&self, topic: &str) -> bool {
-        self.retained.full.contains(self.home_of(topic))
-            && self.retained.topics.find(topic).is_none()
-    }
-
     /// Replaces the topic's retained message [MQTT-3.3.1-5]; an empty payload removes it
     /// [MQTT-3.3.1-6].
     pub(super) fn retain(&mut self, outgoing: &Outgoing<'_>) {

@@ -1,7 +1,7 @@
 //! Retained messages are kept by the home of their topic (3.3.1.3), within limits.
 
 use crate::{
-    broker::Broker,
+    broker::{Broker, Peer},
     packets::{expiring, publish, retained, retained1, subscribe, subscribe_with, v5},
 };
 
@@ -158,6 +158,65 @@ fn a_store_with_too_few_bytes_left_refuses_other_topics() {
     assert_eq!(heard.last().map(String::as_str), Some("PUBACK #1 0x97"));
     assert_eq!(broker.metrics(0).retained_refused, 0, "who is not told is not refused");
     broker.ask(publisher, retained1(2, "a/0", "smaller"), ["PUBACK #2 0x10"]);
+}
+
+/// Two shards, of which the second is a full home: it retains one topic, and no other.
+fn full_home() -> (Broker, Peer, String, String) {
+    let mut broker = Broker::with(2, |settings| settings.limits.retained_messages_max = 2);
+    let publisher = broker.connect(0, v5("publisher"));
+    let (known, other) = (broker.name_on(1, "known"), broker.name_on(1, "other"));
+    broker.ask(publisher, retained1(1, &known, "x"), ["PUBACK #1 0x10"]);
+    (broker, publisher, known, other)
+}
+
+/// [MQTT-3.3.1-5] Replacing a message needs no room for another topic.
+#[test]
+fn a_full_home_on_another_shard_still_replaces_what_it_retains() {
+    let (mut broker, publisher, known, other) = full_home();
+    broker.ask(publisher, retained1(2, &known, "y"), ["PUBACK #2 0x10"]);
+    broker.ask(publisher, retained1(3, &other, "z"), ["PUBACK #3 0x97"]);
+    let now = [(known, b"y".to_vec())].into_iter().collect();
+    assert_eq!(broker.audit(1).retained, now);
+    assert_eq!(broker.metrics(1).retained_refused, 0, "who is not told is not refused");
+    assert_eq!(broker.metrics(0).publishes_received, 3);
+}
+
+/// [MQTT-4.6.0-5] What is sent behind a PUBLISH that waits for the home waits, too.
+#[test]
+fn a_publish_that_waits_for_its_home_is_passed_by_nothing() {
+    let (mut broker, publisher, known, other) = full_home();
+    broker.hold(1, 0);
+    broker.send(publisher, retained1(2, &known, "y"));
+    broker.send(publisher, publish(3, "a", "live"));
+    broker.send(publisher, retained1(4, &other, "z"));
+    broker.expect_nothing(publisher);
+    assert!(!broker.is_read(publisher));
+    broker.release(1, 0);
+    broker.expect(publisher, ["PUBACK #2 0x10", "PUBACK #3 0x10", "PUBACK #4 0x97"]);
+}
+
+/// Law 4: a late answer is for nobody, and what was not acknowledged does not go anywhere.
+#[test]
+fn the_answer_of_a_home_to_a_publisher_that_has_gone_is_late() {
+    let (mut broker, publisher, known, _) = full_home();
+    broker.hold(1, 0);
+    broker.send(publisher, retained1(2, &known, "y"));
+    broker.cut(publisher);
+    broker.release(1, 0);
+    assert_eq!(broker.metrics(0).late_replies, 1);
+    assert_eq!(broker.audit(1).retained[&known], b"x");
+}
+
+/// [MQTT-3.14.0-1] Other shards have stopped by then, so it is not acknowledged either.
+#[test]
+fn a_publish_that_waits_for_its_home_while_the_broker_stops_is_not_acknowledged() {
+    let (mut broker, publisher, known, _) = full_home();
+    broker.hold(1, 0);
+    broker.send(publisher, retained1(2, &known, "y"));
+    broker.shut_down();
+    broker.release(1, 0);
+    broker.expect(publisher, ["DISCONNECT 0x8B"]);
+    assert_eq!(broker.audit(1).retained[&known], b"x");
 }
 
 /// [MQTT-3.3.1-12], [MQTT-3.3.1-13]

@@ -35,6 +35,8 @@ struct Socket {
     is_dirty: bool,
     /// The core has forgotten it.
     is_closing: bool,
+    /// The message of a PUBLISH that the core was given and has put off.
+    waiting: Option<usize>,
 }
 
 /// One shard and what is around it.
@@ -141,6 +143,7 @@ impl Node {
             refused_in: None,
             is_dirty: false,
             is_closing: false,
+            waiting: None,
         });
         scene.links[link.0].socket = Some((self.index, id));
         id
@@ -172,7 +175,8 @@ impl Node {
         match parcel {
             Parcel::Message(message) => {
                 scene.log.note(|| format!("shard {} hears {from}: {message:?}", self.index));
-                self.handle(Event::Message { from, message }, scene);
+                let waiting = self.take_waiting(&message, scene);
+                self.handle_publish(waiting, Event::Message { from, message }, scene);
             }
             Parcel::Moving { handed, link, unread } => {
                 scene.log.note(|| format!("shard {} receives {link:?}", self.index));

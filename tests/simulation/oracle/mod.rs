@@ -19,9 +19,12 @@ mod share;
 mod subscription;
 mod will;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use skein::shard::Time;
+use skein::{config::Overflow, shard::Time};
 
 pub(crate) use self::{delivery::Delivery, ledger::Facts};
 use self::{
@@ -95,6 +98,12 @@ pub(crate) struct Oracle {
     sessions: Vec<Session>,
     /// The newest session of each client id.
     by_name: BTreeMap<String, usize>,
+    /// Whether the PUBLISH that was said last was new to the core, as far as it is known here.
+    was_new: bool,
+    /// Topics that are retained for certain until their message is deleted or may expire.
+    kept: BTreeSet<usize>,
+    /// Only for want of room a retained message is refused.
+    refuses_for_room: bool,
     due_wills: Vec<DueWill>,
     /// A will published before its time: its session must be ending.
     early_will: Option<String>,
@@ -122,6 +131,10 @@ impl Oracle {
             attempts: Vec::new(),
             sessions: Vec::new(),
             by_name: BTreeMap::new(),
+            was_new: false,
+            kept: BTreeSet::new(),
+            refuses_for_room: limits.memory_bytes_max == 0
+                && plan.settings.listeners[0].overflow != Overflow::Refuse,
             due_wills: Vec::new(),
             early_will: None,
             writes: TOPICS.iter().map(|_| Vec::new()).collect(),
@@ -159,7 +172,7 @@ impl Oracle {
                 self.sessions[session].held.remove(&message);
             }
             Said::Publish(message) => {
-                self.on_publish(message, session, at);
+                self.was_new = self.on_publish(message, session, at);
                 return Some(message);
             }
             Said::Finished(packet_id) => self.sessions[session].finish_exchange(packet_id),

@@ -1,19 +1,25 @@
 //! A message was taken by the core: who must get it.
 
 use super::{At, Attempt, Oracle, replay::Write, violated};
-use crate::alphabet::is_share;
+use crate::{
+    alphabet::is_share,
+    link::{Link, LinkId},
+};
 
 impl Oracle {
-    /// The core takes a PUBLISH, or publishes a will.
-    pub(super) fn on_publish(&mut self, number: usize, publisher: usize, at: At) {
+    /// The core takes a PUBLISH, or publishes a will. False if it goes nowhere.
+    pub(super) fn on_publish(&mut self, number: usize, publisher: usize, at: At) -> bool {
         let message = &self.messages[number];
         let facts = &message.facts;
-        let Some(topic) = facts.topic else { return };
+        let Some(topic) = facts.topic else { return false };
         if facts.qos == 2 && !facts.is_will && !self.sessions[publisher].held.insert(number) {
             // Its packet id is held: acknowledged again, delivered never again.
-            return;
+            return false;
         }
         let retain = facts.retain;
+        if retain && (facts.payload.is_empty() || facts.expiry_s.is_some()) {
+            self.kept.remove(&topic);
+        }
         let expires_at = facts.expiry_s.map(|s| at.now.plus(u64::from(s) * 1000));
         let is_wanted = self.owe(number, topic, publisher, at);
         let attempt = self.attempts.len();
@@ -30,6 +36,7 @@ impl Oracle {
             let write = Write::new(number, publisher, self.epoch, expires_at);
             self.note_write(topic, write, at.step);
         }
+        true
     }
 
     /// Every session with a confirmed subscription is owed the message, every group as a whole.
@@ -78,8 +85,21 @@ impl Oracle {
 
     /// The core has refused what it was just given: nobody is owed it, and it goes nowhere.
     pub(crate) fn on_refused(&mut self, number: usize) {
+        self.messages[number].refusals += 1;
+        let facts = &self.messages[number].facts;
+        let is_kept = facts.topic.is_some_and(|topic| self.kept.contains(&topic));
+        if is_kept && facts.retain && self.refuses_for_room {
+            violated!("what is retained may be replaced", "message {number} was refused");
+        }
+        self.on_put_off(number);
+    }
+
+    /// The core deals with what it was just given later, or never.
+    pub(crate) fn on_put_off(&mut self, number: usize) {
+        if !self.was_new {
+            return;
+        }
         let message = &mut self.messages[number];
-        message.refusals += 1;
         if let Some(attempt) = message.attempts.pop() {
             self.forget_write(number, self.attempts[attempt].step);
         }
@@ -89,6 +109,13 @@ impl Oracle {
         }
         for group in self.groups.values_mut() {
             group.owed.remove(&number);
+        }
+    }
+
+    /// The core goes on with a message that it had put off.
+    pub(crate) fn on_said_again(&mut self, id: LinkId, links: &[Link], number: usize, at: At) {
+        if let Some(session) = links[id.0].session {
+            self.was_new = self.on_publish(number, session, at);
         }
     }
 

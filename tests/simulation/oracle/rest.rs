@@ -28,6 +28,7 @@ impl Oracle {
                 sub.confirmed.get_or_insert(at.step);
             }
         }
+        self.note_kept(audits);
         let messages = &self.messages;
         for session in self.sessions.iter_mut().filter(|session| session.link.is_some()) {
             let copies = session.copies.iter();
@@ -35,6 +36,16 @@ impl Oracle {
             session.settled = settled.collect();
         }
         self.epoch += 1;
+    }
+
+    fn note_kept(&mut self, audits: &[Audit]) {
+        let stays = |payload: &Vec<u8>| {
+            let number = self.find_message(payload);
+            number.is_some_and(|number| self.messages[number].facts.expiry_s.is_none())
+        };
+        let is_kept =
+            |topic: &str| audits.iter().filter_map(|audit| audit.retained.get(topic)).any(stays);
+        self.kept = (0..TOPICS.len()).filter(|topic| is_kept(TOPICS[*topic])).collect();
     }
 
     /// The broker has the sessions that are not over, and no others.

@@ -1,10 +1,13 @@
 //! Bytes in: read in pieces of any size, cut into packets while the core wants them.
 
-use skein::shard::{CloseCause, Event};
+use skein::shard::{CloseCause, Event, Message};
 use skein_protocol::Frame;
 
-use super::Node;
-use crate::{link::End, scene::Scene};
+use super::{Node, Socket};
+use crate::{
+    link::{End, LinkId},
+    scene::Scene,
+};
 
 impl Node {
     /// Looks at the sockets that have something new or were resumed.
@@ -79,12 +82,8 @@ impl Node {
             match Frame::decode(&unread[start..], self.shard.packet_bytes_max(connection)) {
                 Ok(Some((frame, size))) => {
                     let message = scene.hears(link, size, self.index);
-                    let refused = self.shard.metrics().publishes_refused;
-                    self.handle(Event::Packet { connection, frame }, scene);
-                    let is_refused = self.shard.metrics().publishes_refused > refused;
-                    if let Some(message) = message.filter(|_| is_refused) {
-                        scene.oracle.on_refused(message);
-                    }
+                    let message = message.map(|message| (link, message));
+                    self.handle_publish(message, Event::Packet { connection, frame }, scene);
                     start += size;
                 }
                 Ok(None) => break,
@@ -99,6 +98,44 @@ impl Node {
             socket.unread.drain(..start);
         }
         start > 0
+    }
+
+    /// Handles an event in which the core deals with this message, and tells the oracle what it
+    /// did with it: if it is refused or put off, the oracle has heard of it too early.
+    pub(super) fn handle_publish(
+        &mut self,
+        message: Option<(LinkId, usize)>,
+        event: Event<'_>,
+        scene: &mut Scene,
+    ) {
+        let before = self.shard.metrics();
+        let (refused, waited) = (before.publishes_refused, before.publishes_waited);
+        self.handle(event, scene);
+        let Some((link, message)) = message else { return };
+        let after = self.shard.metrics();
+        if after.publishes_refused > refused {
+            scene.oracle.on_refused(message);
+        } else if after.publishes_waited > waited {
+            scene.oracle.on_put_off(message);
+            let is_its = |socket: &&mut Socket| socket.link == link;
+            if let Some(socket) = self.sockets.iter_mut().flatten().find(is_its) {
+                socket.waiting = Some(message);
+            }
+        }
+    }
+
+    /// The message that the core goes on with when it hears this, if its publisher still stands.
+    pub(super) fn take_waiting(
+        &mut self,
+        heard: &Message,
+        scene: &mut Scene,
+    ) -> Option<(LinkId, usize)> {
+        let Message::RoomReply { connection, .. } = heard else { return None };
+        let socket = self.sockets.get_mut(connection.slot())?.as_mut()?;
+        let is_live = socket.id == *connection && !socket.is_closing;
+        let waiting = (socket.link, socket.waiting.take().filter(|_| is_live)?);
+        scene.oracle.on_said_again(waiting.0, &scene.links, waiting.1, scene.at());
+        Some(waiting)
     }
 
     pub(super) fn lose(&mut self, slot: usize, cause: CloseCause, scene: &mut Scene) {
