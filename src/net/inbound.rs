@@ -242,8 +242,10 @@ fn cut_unread(core: &mut Core, connection: &mut Connection, spares: &mut Spares)
 /// took.
 fn cut_frames(core: &mut Core, connection: ConnectionId, bytes: &[u8]) -> usize {
     let mut start = 0;
-    while start < bytes.len() && core.shard.wants_packets(connection) {
-        match Frame::decode(&bytes[start..], core.shard.packet_bytes_max(connection)) {
+    while start < bytes.len()
+        && let Some(bytes_max) = core.shard.next_packet_bytes_max(connection)
+    {
+        match Frame::decode(&bytes[start..], bytes_max) {
             Ok(Some((frame, size))) => {
                 core.handle(Event::Packet { connection, frame });
                 start += size;

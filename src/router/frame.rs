@@ -133,7 +133,6 @@ pub struct Frame {
     pub packet_len: usize,
     /// Where the packet id stands; meaningful for QoS 1 and 2.
     id_at: usize,
-    is_valid: bool,
 }
 
 impl Frame {
@@ -148,23 +147,25 @@ impl Frame {
 #[derive(Debug, Default)]
 pub struct Frames {
     frames: [Frame; Shape::COUNT],
+    /// A bit for each that holds the present message.
+    valid: u16,
 }
 
 impl Frames {
     /// Another message: the frames of the last one are worth nothing.
     #[inline]
     pub fn begin(&mut self) {
-        for frame in &mut self.frames {
-            frame.is_valid = false;
-        }
+        self.valid = 0;
     }
 
     /// The message in this shape: no alias, no identifiers, not sent before.
     #[inline]
     pub fn frame(&mut self, shape: Shape, message: &ApplicationRef<'_>, now: Time) -> &mut Frame {
         let frame = &mut self.frames[shape.index()];
-        if !frame.is_valid {
+        let bit = 1 << shape.index();
+        if self.valid & bit == 0 {
             Self::encode(frame, shape, message, now);
+            self.valid |= bit;
         }
         frame
     }
@@ -182,7 +183,6 @@ impl Frames {
         frame.packet_len = frame.bytes.len() + shared;
         let header = frame.packet_len - envelope.remaining_after_header(message, now);
         frame.id_at = header + 2 + message.topic.len();
-        frame.is_valid = true;
     }
 }
 

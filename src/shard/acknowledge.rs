@@ -17,10 +17,10 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         session: SessionKey,
+        version: Version,
         frame: Frame<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
-        let version = self.sessions.at(session).version;
         match frame.packet_type() {
             PacketType::Publish => {
                 return self.on_publish(id, session, frame, None, turn);
@@ -37,7 +37,7 @@ impl Shard {
             PacketType::PubComp => {
                 self.on_pubcomp(id, session, Ack::decode(frame, version)?.packet_id, turn);
             }
-            _ => return self.on_seldom_packet(id, session, frame, version, turn),
+            _ => return self.on_seldom_packet(id, session, version, frame, turn),
         }
         Ok(())
     }
@@ -49,8 +49,8 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         session: SessionKey,
-        frame: Frame<'_>,
         version: Version,
+        frame: Frame<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
         match Packet::decode(frame, version)? {

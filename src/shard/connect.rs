@@ -78,7 +78,8 @@ impl Shard {
         connection.heard_at = turn.now;
         match connection.stage {
             Stage::Live(session) => {
-                if let Err(violation) = self.on_live_packet(id, session, frame, turn) {
+                let version = connection.version;
+                if let Err(violation) = self.on_live_packet(id, session, version, frame, turn) {
                     self.punish(id, &violation, turn);
                 }
             }

@@ -59,7 +59,7 @@ pub(super) struct Terms<'a> {
 /// One PUBLISH to be written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sending<'a> {
-    pub(super) message: ApplicationRef<'a>,
+    pub(super) message: &'a ApplicationRef<'a>,
     pub(super) qos: QoS,
     pub(super) retain: bool,
     pub(super) dup: bool,
@@ -96,9 +96,10 @@ const SURELY_SHORT_BYTES: usize = PACKET_BYTES_MAX / 2;
 
 impl Connection {
     /// Whether a PUBLISH is not larger than the client allows [MQTT-3.1.2-24].
+    #[inline]
     pub(super) fn takes(&self, sending: &Sending<'_>, now: Time) -> bool {
         (self.packet_bytes_max == usize::MAX && sending.message.bytes() < SURELY_SHORT_BYTES)
-            || sending.envelope(self).packet_len(&sending.message, now)
+            || sending.envelope(self).packet_len(sending.message, now)
                 <= self.packet_bytes_max.min(PACKET_BYTES_MAX)
     }
 
@@ -114,7 +115,7 @@ impl Connection {
         let was_empty = self.outbox.is_empty();
         match frames {
             Some(frames) if sending.is_plain(self) => {
-                let frame = frames.frame(sending.shape(self.version), &sending.message, now);
+                let frame = frames.frame(sending.shape(self.version), sending.message, now);
                 if let Some(id) = sending.packet_id {
                     frame.set_packet_id(id);
                 }
@@ -130,7 +131,7 @@ impl Connection {
 
     fn write_envelope(&mut self, sending: &Sending<'_>, buffers: &mut Buffers, now: Time) {
         let envelope = sending.envelope(self);
-        self.outbox.append_with(buffers, |out| envelope.write(&sending.message, now, out));
+        self.outbox.append_with(buffers, |out| envelope.write(sending.message, now, out));
         if let TopicField::Introduces(alias) = envelope.topic
             && let Some(aliases) = &mut self.outgoing_aliases
         {
@@ -209,7 +210,7 @@ impl Shard {
             return false;
         }
         let sending = Sending {
-            message: outgoing.message,
+            message: &outgoing.message,
             qos: QoS::AtMostOnce,
             retain: terms.retain,
             dup: false,
@@ -283,7 +284,7 @@ impl Shard {
         let message = Rc::clone(&delivery.message);
         let identifiers = delivery.identifiers.clone();
         let mut sending = Sending {
-            message: message.borrow(),
+            message: &message.borrow(),
             qos: delivery.qos,
             retain: delivery.retain,
             dup: false,

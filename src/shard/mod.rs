@@ -257,14 +257,10 @@ impl Shard {
         self.timers.next()
     }
 
-    /// Whether another packet of this connection is taken now. The shell asks before it cuts a
-    /// packet; what is not cut stays in its buffer, in order.
+    /// Whether another packet of this connection is taken now. The shell asks before it reads.
     #[inline]
     pub fn wants_packets(&self, connection: ConnectionId) -> bool {
-        let Some(connection) = self.connections.find(connection) else { return false };
-        let is_ready = !matches!(connection.stage, Stage::AwaitingGrant(_));
-        let reads = connection.outbox.len() <= self.settings.limits.outbox_bytes_max;
-        is_ready && reads && !connection.is_paused() && !self.is_shutting_down
+        self.next_packet_bytes_max(connection).is_some()
     }
 
     /// Whether this connection has sent CONNECT and waits for its place. Nothing is read from it
@@ -274,12 +270,23 @@ impl Shard {
         connection.is_some_and(|found| matches!(found.stage, Stage::AwaitingGrant(_)))
     }
 
-    /// The longest packet this connection may send now, in bytes with its header.
-    pub fn packet_bytes_max(&self, connection: ConnectionId) -> usize {
+    /// The longest packet this connection may send now, in bytes with its header; `None` if none
+    /// is taken now. The shell asks before it cuts a packet; what is not cut stays in its buffer,
+    /// in order.
+    #[inline]
+    pub fn next_packet_bytes_max(&self, connection: ConnectionId) -> Option<usize> {
+        let connection = self.connections.find(connection)?;
         let limits = &self.settings.limits;
-        match self.connections.find(connection).and_then(Connection::session) {
-            Some(_) => limits.packet_bytes_max,
-            None => limits.packet_bytes_before_connect_max.min(limits.packet_bytes_max),
+        let reads = connection.outbox.len() <= limits.outbox_bytes_max;
+        if !reads || connection.is_paused() || self.is_shutting_down {
+            return None;
+        }
+        match connection.stage {
+            Stage::Live(_) => Some(limits.packet_bytes_max),
+            Stage::AwaitingConnect(_) => {
+                Some(limits.packet_bytes_before_connect_max.min(limits.packet_bytes_max))
+            }
+            Stage::AwaitingGrant(_) => None,
         }
     }
 

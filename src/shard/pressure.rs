@@ -61,6 +61,7 @@ impl Shard {
     }
 
     /// Ends the pressure once the session is below its low-water mark.
+    #[inline]
     pub(super) fn ease(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
         let session = self.sessions.at(key);
         if session.pressure.is_none() {

@@ -1,6 +1,8 @@
 //! PUBLISH comes in (3.3): checked, routed to local sessions and other shards, retained,
 //! acknowledged.
 
+use std::num::NonZeroU16;
+
 use skein_protocol::{
     Error, Frame, ReasonCode, TopicName, Version,
     packet::Publish,
@@ -33,23 +35,32 @@ impl Shard {
         let publish = &Publish::decode(frame, self.sessions.at(session).version)?;
         self.metrics.publishes_received += u64::from(has_room.is_none());
         self.check_publish(publish)?;
+        let incoming = Incoming { publish, frame, has_room };
+        match (publish.properties.topic_alias, publish.topic) {
+            (None, Some(topic)) => self.on_publish_to(id, session, topic, &incoming, turn),
+            (Some(alias), _) => self.on_aliased_publish(id, session, alias, &incoming, turn),
+            (None, None) => Err(Error::TopicAliasUnknown.into()),
+        }
+    }
+
+    /// The topic is named by an alias, or the alias by the topic [MQTT-3.3.2-12].
+    fn on_aliased_publish(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        alias: NonZeroU16,
+        incoming: &Incoming<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
         let Some(connection) = self.connections.find_mut(id) else { return Ok(()) };
         // The aliases are taken out for the call, as the topic is borrowed from them.
-        let mut aliases = connection.incoming_aliases.take();
-        let topic = match (publish.properties.topic_alias, publish.topic) {
-            (None, Some(topic)) => topic,
-            (Some(alias), topic) => {
-                let alias_max = self.settings.limits.topic_alias_maximum;
-                let topic = topic.map(TopicName::as_str);
-                let aliases = aliases.get_or_insert_default();
-                TopicName::assume_valid(aliases.resolve(alias, topic, alias_max)?)
-            }
-            (None, None) => return Err(Error::TopicAliasUnknown.into()),
-        };
-        let incoming = Incoming { publish, frame, has_room };
-        let outcome = self.on_publish_to(id, session, topic, &incoming, turn);
+        let mut aliases = connection.incoming_aliases.take().unwrap_or_default();
+        let alias_max = self.settings.limits.topic_alias_maximum;
+        let topic = incoming.publish.topic.map(TopicName::as_str);
+        let topic = TopicName::assume_valid(aliases.resolve(alias, topic, alias_max)?);
+        let outcome = self.on_publish_to(id, session, topic, incoming, turn);
         if let Some(connection) = self.connections.find_mut(id) {
-            connection.incoming_aliases = aliases;
+            connection.incoming_aliases = Some(aliases);
         }
         outcome
     }
@@ -66,7 +77,7 @@ impl Shard {
             return Err(Violation::new(ReasonCode::RetainNotSupported, text));
         }
         let properties = &publish.properties;
-        if properties.subscription_identifiers.iter().next().is_some() {
+        if !properties.subscription_identifiers.is_empty() {
             return Err(Error::SubscriptionIdentifierFromClient.into());
         }
         self.check_user_properties(properties.user_properties)
@@ -81,7 +92,9 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
         let publish = incoming.publish;
-        if topic.level_count() > self.settings.limits.topic_levels_max {
+        // Most topics are shorter than they may have levels: nothing has to be counted.
+        let levels_max = self.settings.limits.topic_levels_max;
+        if topic.as_str().len() >= levels_max && topic.level_count() > levels_max {
             let text = "the topic has more than topic_levels_max levels";
             return Err(Violation::new(ReasonCode::TopicNameInvalid, text));
         }
@@ -105,9 +118,16 @@ impl Shard {
                 }
             }
         }
-        match self.refusal(id, topic, incoming) {
+        if !self.may_publish(topic) {
+            let text = "[MQTT-3.3.5-2] the topic is denied";
+            let refusal = Violation::new(ReasonCode::NotAuthorized, text);
+            self.refuse_publish(id, session, publish, &refusal, turn);
+            return Ok(());
+        }
+        let route = self.routes.find(topic.as_str(), &self.subscriptions);
+        match self.refusal(id, topic, incoming, &route) {
             Some(refusal) => self.refuse_publish(id, session, publish, &refusal, turn),
-            None => self.accept_publish(id, session, topic, publish, turn),
+            None => self.accept_publish((id, session), topic, publish, &route, turn),
         }
         Ok(())
     }
@@ -131,18 +151,15 @@ impl Shard {
         Ok(())
     }
 
-    /// Why a well-formed PUBLISH is not routed.
+    /// Why a PUBLISH that is allowed is not taken on: what it is for has no room.
     #[inline]
     fn refusal(
-        &mut self,
+        &self,
         id: ConnectionId,
         topic: TopicName<'_>,
         incoming: &Incoming<'_>,
+        route: &Route,
     ) -> Option<Violation> {
-        if !self.may_publish(topic) {
-            let text = "[MQTT-3.3.5-2] the topic is denied";
-            return Some(Violation::new(ReasonCode::NotAuthorized, text));
-        }
         if incoming.publish.qos == QoS::AtMostOnce {
             return None;
         }
@@ -153,7 +170,7 @@ impl Shard {
         if let Some(refusal) = self.room_refusal(id, topic.as_str(), incoming) {
             return Some(refusal);
         }
-        if self.routes.find(topic.as_str(), &self.subscriptions).is_full {
+        if route.is_full {
             let text = "every queue of those who want the topic is full";
             return Some(Violation::new(ReasonCode::QuotaExceeded, text));
         }
@@ -187,14 +204,16 @@ impl Shard {
 
     fn accept_publish(
         &mut self,
-        id: ConnectionId,
-        session: SessionKey,
+        (id, session): (ConnectionId, SessionKey),
         topic: TopicName<'_>,
         publish: &Publish<'_>,
+        route: &Route,
         turn: &mut Turn<'_>,
     ) {
         let mut properties = Vec::new();
-        publish.properties.encode_forwarded(&mut properties);
+        if !publish.properties.is_empty() {
+            publish.properties.encode_forwarded(&mut properties);
+        }
         let shared;
         let payload = if publish.payload.len() >= SHARED_PAYLOAD_BYTES_MIN {
             shared = std::rc::Rc::new(bytes::Bytes::copy_from_slice(publish.payload));
@@ -215,11 +234,10 @@ impl Shard {
         if let Some(packet_id) = publish.packet_id {
             // Before the deliveries: a client that leaves when its own message has come back has
             // then heard that we have it, too.
-            let route = self.routes.find(message.topic, &self.subscriptions);
             let is_wanted = !route.is_empty();
             self.acknowledge_publish(id, session, publish.qos, packet_id, is_wanted, turn);
         }
-        self.spread(&mut Outgoing::new(message, Some(publisher)), Some(session), turn);
+        self.spread(&mut Outgoing::new(message, Some(publisher)), route, Some(session), turn);
         self.pause_for_memory(id, turn);
     }
 
@@ -247,17 +265,17 @@ impl Shard {
     pub(super) fn spread(
         &mut self,
         outgoing: &mut Outgoing<'_>,
+        route: &Route,
         own: Option<SessionKey>,
         turn: &mut Turn<'_>,
     ) {
-        let route = self.routes.find(outgoing.message.topic, &self.subscriptions);
         if outgoing.message.retain {
             outgoing.stamp = self.retained.next_stamp(self.id);
         }
         self.frames.begin();
-        let picks = self.pick_shares(&route);
-        self.tell_shards(outgoing, &route, &picks);
-        self.deliver_to_receivers(outgoing, &route, own, turn);
+        let picks = self.pick_shares(route);
+        self.tell_shards(outgoing, route, &picks);
+        self.deliver_to_receivers(outgoing, route, own, turn);
         for (shard, key) in &picks {
             if *shard == self.id {
                 self.deliver_to_member(*key, outgoing, turn);

@@ -42,16 +42,23 @@ impl Shard {
 
     /// Sends what waits for the session, as far as its window and its outbox allow.
     pub(super) fn refill(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
-        let Some(id) = self.sessions.at(key).connection else { return };
+        let session = self.sessions.at(key);
+        let Some(id) = session.connection else { return };
+        if session.sender.is_resending() || !session.queue.is_empty() {
+            self.send_owed(key, id, turn);
+        }
+        self.ease(key, turn);
+        self.update_fullness(key);
+        self.pump_replays(key, turn);
+    }
+
+    fn send_owed(&mut self, key: SessionKey, id: ConnectionId, turn: &mut Turn<'_>) {
         while self.has_room(id) {
             let sent = self.resend_next(key, id, turn) || self.send_next_queued(key, turn);
             if !sent {
                 break;
             }
         }
-        self.ease(key, turn);
-        self.update_fullness(key);
-        self.pump_replays(key, turn);
     }
 
     /// Whether the outbox is below the mark up to which it is filled from the queue.
@@ -91,7 +98,7 @@ impl Shard {
     ) {
         let Some(connection) = self.connections.find_mut(id) else { return };
         let sending = Sending {
-            message: delivery.message.borrow(),
+            message: &delivery.message.borrow(),
             qos: delivery.qos,
             retain: delivery.retain,
             dup: true,

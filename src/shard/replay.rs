@@ -180,6 +180,12 @@ impl Replays {
         self.replays.len()
     }
 
+    /// Whether no session has anything to be asked or forgotten.
+    #[inline]
+    fn is_idle(&self) -> bool {
+        self.replays.is_empty() && self.deprived.is_empty()
+    }
+
     /// Whether a session's replays go on with the next tick.
     pub(super) fn is_unfinished(&self) -> bool {
         !self.unfinished.is_empty()
@@ -188,11 +194,15 @@ impl Replays {
 
 impl Shard {
     /// Asks for the next steps, as far as the session takes them.
+    #[inline]
     pub(super) fn pump_replays(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
         // Our own answer comes while the question is asked: the loop below goes on with it.
-        if self.replays.is_pumping {
-            return;
+        if !self.replays.is_idle() && !self.replays.is_pumping {
+            self.pump_steps(key, turn);
         }
+    }
+
+    fn pump_steps(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
         self.replays.is_pumping = true;
         let mut steps = 0;
         while steps < STEPS_PER_TURN && self.takes_replay(key) && self.ask_next(key, turn) {

@@ -66,11 +66,15 @@ impl Shard {
 
     /// Looks whether the queue has become full, or has room again; only `refuse` cares. Between
     /// the two is a gap, so that one message does not go to and fro.
+    #[inline]
     pub(super) fn update_fullness(&mut self, key: SessionKey) {
-        let session = self.sessions.at(key);
-        if session.overflow != Overflow::Refuse {
-            return;
+        if self.sessions.at(key).overflow == Overflow::Refuse {
+            self.compare_fullness(key);
         }
+    }
+
+    fn compare_fullness(&mut self, key: SessionKey) {
+        let session = self.sessions.at(key);
         let (queue, limits) = (&session.queue, self.queue_limits());
         let has_room = queue.fits(limits.bytes_max / 16, limits);
         let is_drained =

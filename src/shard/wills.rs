@@ -45,6 +45,7 @@ impl Shard {
             client: Some(client),
             text: format!("will published to {:?}", message.topic),
         });
-        self.spread(&mut Outgoing::new(message, None), Some(key), turn);
+        let route = self.routes.find(message.topic, &self.subscriptions);
+        self.spread(&mut Outgoing::new(message, None), &route, Some(key), turn);
     }
 }

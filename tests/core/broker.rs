@@ -326,10 +326,12 @@ impl Broker {
     /// The core takes the packets of one peer that it wants; true if it took one.
     fn read(&mut self, peer: usize) -> bool {
         let mut has_read = false;
-        while !self.peers[peer].is_closed && self.is_read(Peer(peer)) {
+        while !self.peers[peer].is_closed {
             let (shard, connection) = (self.peers[peer].shard, self.peers[peer].connection);
+            let Some(bytes_max) = self.shards[shard].next_packet_bytes_max(connection) else {
+                break;
+            };
             let unread = std::mem::take(&mut self.peers[peer].unread);
-            let bytes_max = self.shards[shard].packet_bytes_max(connection);
             let used = match Frame::decode(&unread, bytes_max) {
                 Ok(None) => 0,
                 Ok(Some((frame, used))) => {

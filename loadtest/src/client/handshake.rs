@@ -126,10 +126,7 @@ mod tests {
     fn many_filters_take_several_packets() {
         let filters: Vec<String> = (0..250).map(|number| format!("t/{number}")).collect();
         let mut out = Vec::new();
-        assert_eq!(
-            encode_subscribe(Version::V5, &filters, QoS::AtMostOnce, &mut out).unwrap(),
-            3
-        );
+        assert_eq!(encode_subscribe(Version::V5, &filters, QoS::AtMostOnce, &mut out).unwrap(), 3);
         let bad = ["a/#/b".to_owned()];
         assert!(encode_subscribe(Version::V5, &bad, QoS::AtMostOnce, &mut out).is_err());
     }

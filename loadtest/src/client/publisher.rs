@@ -142,8 +142,7 @@ impl Publisher {
         let topics = &topology.groups[outlet.group].topics;
         let number = topic_number(outlet.sent, topics.len());
         let late_us = (now_ns.saturating_sub(intended_ns) / 1000).min(u64::from(u32::MAX)) as u32;
-        let stamp =
-            Stamp { stream: outlet.stream, sequence: outlet.sent, intended_ns, late_us };
+        let stamp = Stamp { stream: outlet.stream, sequence: outlet.sent, intended_ns, late_us };
         if self.head.topic != Some((outlet.group, number)) {
             self.head.write(&topics[number], payloads.length());
             self.head.topic = Some((outlet.group, number));

@@ -130,11 +130,13 @@ impl Coordinator {
 
     fn is_complete(&self) -> bool {
         let is_done = self.shared.is_done();
-                let is_acknowledged = self.plan.load.publish_qos() as u8 == 0
-            || self.shared.total(|progress| &progress.acknowledged) == self.shared.total(|progress| &progress.published);
+        let is_acknowledged = self.plan.load.publish_qos() as u8 == 0
+            || self.shared.total(|progress| &progress.acknowledged)
+                == self.shared.total(|progress| &progress.published);
         is_done
             && is_acknowledged
-            && self.shared.total(|progress| &progress.paid) >= self.shared.total(|progress| &progress.owed)
+            && self.shared.total(|progress| &progress.paid)
+                >= self.shared.total(|progress| &progress.owed)
     }
 
     fn sleep_until(&mut self, until_ns: u64) -> io::Result<()> {
@@ -145,10 +147,7 @@ impl Coordinator {
     }
 
     /// Waits a little; then a figure of all workers.
-    fn look(
-        &mut self,
-        figure: impl Fn(&Progress) -> &AtomicU64,
-    ) -> io::Result<u64> {
+    fn look(&mut self, figure: impl Fn(&Progress) -> &AtomicU64) -> io::Result<u64> {
         thread::sleep(LOOK_EVERY);
         self.take_seconds();
         self.watch.look(&self.shared);

@@ -12,7 +12,9 @@ use skein_protocol::{Frame, Packet, PacketType};
 
 use super::{desk::Desk, plan::Plan};
 use crate::{
-    client::{Accepted, Connection, Hello, Link, Publisher, Subscriber, check_suback, encode_subscribe},
+    client::{
+        Accepted, Connection, Hello, Link, Publisher, Subscriber, check_suback, encode_subscribe,
+    },
     report::latency::Clock,
 };
 
@@ -204,8 +206,7 @@ impl Duties {
     fn on_subscribed(&mut self, desk: &mut Desk) {
         if let Stage::Subscribing(left, since) = self.stage {
             desk.recorder.record(Clock::SubscribeToSuback, since, desk.now_ns);
-            self.stage =
-                if left == 1 { Stage::Ready } else { Stage::Subscribing(left - 1, since) };
+            self.stage = if left == 1 { Stage::Ready } else { Stage::Subscribing(left - 1, since) };
         }
     }
 }

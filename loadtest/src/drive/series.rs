@@ -52,7 +52,8 @@ impl Series {
         while !self.open.is_empty() {
             self.close_first();
         }
-        let measured = self.closed.into_iter().filter(|(second, _)| (first..=last).contains(second));
+        let measured =
+            self.closed.into_iter().filter(|(second, _)| (first..=last).contains(second));
         let numbered =
             measured.map(|(number, second)| Second { second: (number - first) as u32, ..second });
         (self.total, numbered.collect())

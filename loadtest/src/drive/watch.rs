@@ -115,9 +115,8 @@ impl Watch {
     pub(crate) fn broker(&self, delivered: u64) -> Option<BrokerProcess> {
         let (broker, used) = (self.broker?, self.broker_used()?);
         let (user_ns, system_ns) = used.cpu_ns();
-        let sum = |count: fn(&crate::measure::ThreadSample) -> u64| {
-            used.threads.iter().map(count).sum()
-        };
+        let sum =
+            |count: fn(&crate::measure::ThreadSample) -> u64| used.threads.iter().map(count).sum();
         let mut process = BrokerProcess {
             pid: broker.pid(),
             cpu_user_s: user_ns as f64 / 1e9,
@@ -153,8 +152,8 @@ impl Watch {
             let Some(broker) = self.broker_seconds.get(&number) else { continue };
             second.broker_rss_bytes = Some(broker.rss_bytes);
             let before = number.checked_sub(1).and_then(|before| self.broker_seconds.get(&before));
-            second.broker_cpu_s =
-                before.map(|before| (broker.cpu_ns - before.cpu_ns.min(broker.cpu_ns)) as f64 / 1e9);
+            second.broker_cpu_s = before
+                .map(|before| (broker.cpu_ns - before.cpu_ns.min(broker.cpu_ns)) as f64 / 1e9);
         }
     }
 
@@ -174,4 +173,3 @@ impl Watch {
         }
     }
 }
-

@@ -67,7 +67,8 @@ impl Process {
     pub(crate) fn sample(&self) -> Option<ProcessSample> {
         let stat = self.read("stat")?;
         let mut fields = after_name(&stat)?.split_whitespace().skip(11);
-        let mut ticks = || fields.next()?.parse().ok().map(|ticks: u64| ticks * NANOSECONDS_PER_TICK);
+        let mut ticks =
+            || fields.next()?.parse().ok().map(|ticks: u64| ticks * NANOSECONDS_PER_TICK);
         let (user_ns, system_ns) = (ticks()?, ticks()?);
         Some(ProcessSample {
             user_ns,
@@ -119,8 +120,7 @@ impl Process {
             cpu_ns: times.next()?,
             waiting_ns: times.next()?,
             switches_voluntary: number_after(&status, "\nvoluntary_ctxt_switches:").unwrap_or(0),
-            switches_involuntary: number_after(&status, "nonvoluntary_ctxt_switches:")
-                .unwrap_or(0),
+            switches_involuntary: number_after(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0),
         })
     }
 }

@@ -63,9 +63,19 @@ macro_rules! properties {
                 Ok(properties)
             }
 
+            /// Whether no property is there.
+            #[inline]
+            $visibility fn is_empty(&self) -> bool {
+                true $( && $crate::properties::Slot::is_empty(&self.$field) )*
+            }
+
             /// Bytes of the properties without the length in front.
             #[inline]
             pub(crate) fn block_len(&self) -> usize {
+                // Most packets have none, and then there is nothing to add up.
+                if self.is_empty() {
+                    return 0;
+                }
                 0 $( + $crate::properties::Slot::len(&self.$field) )*
             }
 

@@ -39,6 +39,7 @@ impl<'a> UserProperties<'a> {
     }
 
     /// Whether there is none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -59,6 +60,7 @@ impl<'a> SubscriptionIdentifiers<'a> {
     }
 
     /// Whether there is none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -77,11 +79,12 @@ impl<'a> Slot<'a> for UserProperties<'a> {
     }
 
     #[inline]
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[inline]
     fn len(&self) -> usize {
-        // Most packets have none, and then an iterator is not worth setting up.
-        if self.is_empty() {
-            return 0;
-        }
         self.iter().map(|(key, value)| 5 + key.len() + value.len()).sum()
     }
 
@@ -112,10 +115,12 @@ impl<'a> Slot<'a> for SubscriptionIdentifiers<'a> {
     }
 
     #[inline]
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[inline]
     fn len(&self) -> usize {
-        if self.is_empty() {
-            return 0;
-        }
         self.iter().map(|identifier| 1 + varint_len(identifier)).sum()
     }
 

@@ -18,6 +18,9 @@ pub(crate) trait Slot<'a> {
         occurrence: &'a [u8],
     ) -> Result<(), Error>;
 
+    /// Whether there is no occurrence.
+    fn is_empty(&self) -> bool;
+
     /// Bytes of all occurrences, identifiers included.
     fn len(&self) -> usize;
 
@@ -43,6 +46,11 @@ impl<'a, T: Value<'a>> Slot<'a> for Option<T> {
             other => other,
         })?);
         Ok(())
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.is_none()
     }
 
     fn len(&self) -> usize {

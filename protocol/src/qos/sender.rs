@@ -105,12 +105,18 @@ impl<T> Sender<T> {
     /// How many more PUBLISH may leave now; 0 while anything waits to be resent.
     #[inline]
     pub fn quota(&self) -> usize {
-        if self.resend_from.is_some() {
+        if self.is_resending() {
             return 0;
         }
         // Exchanges of earlier connections use up none of the quota, but ids.
         let ids_left = IN_FLIGHT_MAX - self.in_flight;
         usize::from(self.quota_left().min(ids_left))
+    }
+
+    /// Whether anything waits to be resent.
+    #[inline]
+    pub fn is_resending(&self) -> bool {
+        self.resend_from.is_some()
     }
 
     /// The next thing to resend, in the original order [MQTT-4.4.0-1], [MQTT-4.6.0-1]. A PUBLISH

@@ -78,8 +78,10 @@ impl Node {
         let (connection, link) = (socket.id, socket.link);
         let unread = std::mem::take(&mut socket.unread);
         let mut start = 0;
-        while start < unread.len() && self.shard.wants_packets(connection) {
-            match Frame::decode(&unread[start..], self.shard.packet_bytes_max(connection)) {
+        while start < unread.len()
+            && let Some(bytes_max) = self.shard.next_packet_bytes_max(connection)
+        {
+            match Frame::decode(&unread[start..], bytes_max) {
                 Ok(Some((frame, size))) => {
                     let message = scene.hears(link, size, self.index);
                     let message = message.map(|message| (link, message));

@@ -128,7 +128,7 @@ impl<T> Window<T> {
         }
         self.used -= 1;
         if self.slots.len() > SLOTS_MIN && self.len() < self.slots.len() / 8 {
-            self.resize(self.slots.len() / 2);
+            self.resize((self.slots.len() / 4).max(SLOTS_MIN));
         }
         Some(removed)
     }
@@ -201,7 +201,10 @@ impl<T> Window<T> {
     /// Gives an id a slot, in front of its chain and outside the order.
     fn occupy(&mut self, id: PacketId) -> u16 {
         if self.len() == self.slots.len() {
-            self.resize((self.slots.len() * 2).max(SLOTS_MIN));
+            // A window that empties and fills again moves few exchanges for it: small ones grow
+            // in large steps, and whatever shrinks does.
+            let factor = if self.slots.len() < 128 { 4 } else { 2 };
+            self.resize((self.slots.len() * factor).max(SLOTS_MIN));
         }
         self.used += 1;
         let position = self.free;
