@@ -1,7 +1,13 @@
-//! What a client may do: pure rules over names, asked by the shard.
+//! Who a client is, and what it may do: pure rules over names, asked by the shard.
+
+pub mod acl;
+mod permissions;
+mod subset;
 
 use skein_protocol::{TopicFilter, TopicName};
 
+pub use self::permissions::{Permissions, Rule};
+use self::subset::covers;
 use crate::config;
 
 /// The rules of one broker.
@@ -43,45 +49,9 @@ impl Access {
     }
 }
 
-/// Whether every topic that `narrow` matches is matched by `wide` too.
-fn covers(wide: &str, narrow: &str) -> bool {
-    let (mut wide, mut narrow) = (wide.split('/'), narrow.split('/'));
-    let mut is_first = true;
-    loop {
-        let reserved_is_left_out = |level: &str| is_first && level.starts_with('$');
-        match (wide.next(), narrow.next()) {
-            (Some("#"), None) | (None, None) => return true,
-            (Some("#"), Some(level)) => return !reserved_is_left_out(level),
-            (Some("+"), Some(level)) if level != "#" && !reserved_is_left_out(level) => {}
-            (Some(one), Some(other)) if one == other => {}
-            _ => return false,
-        }
-        is_first = false;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_filter_covers_what_it_matches_whole() {
-        for (wide, narrow) in
-            [("a", "a"), ("#", "a/+"), ("a/#", "a"), ("a/#", "a/b/#"), ("+/b", "a/b"), ("+", "+")]
-        {
-            assert!(covers(wide, narrow), "{wide} covers {narrow}");
-        }
-        for (wide, narrow) in [
-            ("a", "b"),
-            ("a/+", "a/#"),
-            ("+", "#"),
-            ("#", "$SYS/a"),
-            ("+/a", "$SYS/a"),
-            ("a/b", "a"),
-        ] {
-            assert!(!covers(wide, narrow), "{wide} does not cover {narrow}");
-        }
-    }
 
     #[test]
     fn denied_filters_deny_publish_and_subscribe() {
