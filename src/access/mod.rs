@@ -1,6 +1,7 @@
 //! Who a client is, and what it may do: pure rules over names, asked by the shard.
 
 pub mod acl;
+pub mod password;
 mod permissions;
 mod subset;
 
