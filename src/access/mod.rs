@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod password;
 mod permissions;
+pub mod scram;
 mod subset;
 
 use skein_protocol::{TopicFilter, TopicName};
