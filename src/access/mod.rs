@@ -1,6 +1,8 @@
 //! Who a client is, and what it may do: pure rules over names, asked by the shard.
 
 pub mod acl;
+mod identity;
+pub mod jwt;
 pub mod password;
 mod permissions;
 pub mod scram;
@@ -8,6 +10,7 @@ mod subset;
 
 use skein_protocol::{TopicFilter, TopicName};
 
+pub use self::identity::{Grant, Identity};
 pub use self::permissions::{Permissions, Rule};
 use self::subset::covers;
 use crate::config;

@@ -1,0 +1,92 @@
+//! Who a client turned out to be.
+
+use std::sync::Arc;
+
+use super::acl::Acl;
+use super::permissions::Permissions;
+
+/// Who a client is, what says what it may do, and for how long.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The user name that was proved; `None` for anonymous clients. It is what a session belongs to
+    /// (5.4.2), which no other user may take over.
+    pub user_name: Option<Arc<str>>,
+    /// Where its permissions come from.
+    pub grant: Grant,
+    /// When it ends, in seconds since the Unix epoch; the session's connection ends with it.
+    pub expiry_s: Option<u64>,
+}
+
+/// Where the permissions of a client come from.
+#[derive(Clone, Debug)]
+pub enum Grant {
+    /// The access list of the broker, whichever is in force when somebody asks.
+    AccessList,
+    /// What whoever vouched for the client said, until it connects again.
+    Given(Permissions),
+}
+
+impl Identity {
+    /// A client that proved nothing.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self { user_name: None, grant: Grant::AccessList, expiry_s: None }
+    }
+
+    /// A user whose rights stand in the access list.
+    pub fn user(name: &str) -> Self {
+        Self { user_name: Some(name.into()), ..Self::anonymous() }
+    }
+
+    /// What this client may do now. To be asked again for every session when the access list has
+    /// changed; without a list everything is allowed.
+    pub fn permissions(&self, list: Option<&Acl>, client_id: &str) -> Permissions {
+        match (&self.grant, list) {
+            (Grant::Given(permissions), _) => permissions.clone(),
+            (Grant::AccessList, Some(list)) => {
+                list.permissions(self.user_name.as_deref(), client_id)
+            }
+            (Grant::AccessList, None) => Permissions::everything(),
+        }
+    }
+
+    /// Whether the identity has ended at this time, in seconds since the Unix epoch.
+    pub fn has_expired(&self, now_s: u64) -> bool {
+        self.expiry_s.is_some_and(|expiry_s| now_s >= expiry_s)
+    }
+}
+
+/// Whether text from outside may become a user name: not empty, not longer than MQTT can say, and
+/// without control characters, which would forge lines in logs.
+pub(super) fn is_user_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 65_535 && !text.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use skein_protocol::TopicName;
+
+    use super::*;
+
+    #[test]
+    fn the_list_in_force_decides_unless_permissions_were_given() {
+        let list = Acl::parse(b"user u\ntopic read a\n", "acl").expect("a valid list");
+        let topic = TopicName::new("a").expect("a valid topic");
+        let user = Identity::user("u");
+        assert!(user.permissions(Some(&list), "id").may_receive(topic));
+        assert!(!user.permissions(Some(&Acl::default()), "id").may_receive(topic));
+        assert!(user.permissions(None, "id").may_publish(topic));
+        assert!(!Identity::anonymous().permissions(Some(&list), "id").may_receive(topic));
+        let given = Permissions::of_filters(&[], &["b".into()]);
+        let token = Identity { grant: Grant::Given(given), ..Identity::user("u") };
+        assert!(!token.permissions(Some(&list), "id").may_receive(topic));
+        assert!(!token.permissions(None, "id").may_receive(topic));
+    }
+
+    #[test]
+    fn an_identity_ends_at_its_expiry() {
+        let token = Identity { expiry_s: Some(10), ..Identity::user("u") };
+        assert!(!token.has_expired(9) && token.has_expired(10));
+        assert!(!Identity::anonymous().has_expired(u64::MAX));
+    }
+}
