@@ -1,6 +1,7 @@
 //! Who a client is, and what it may do: pure rules over names, asked by the shard.
 
 pub mod acl;
+pub mod certificate;
 mod identity;
 pub mod jwt;
 pub mod password;

@@ -36,11 +36,8 @@ impl Permissions {
 
     /// The topics of some filters and no others.
     pub fn of_filters(publish: &[Box<str>], receive: &[Box<str>]) -> Self {
-        let rule = |filter: &Box<str>, publish| Rule {
-            filter: filter.clone(),
-            publish,
-            receive: !publish,
-        };
+        let rule =
+            |filter: &str, publish| Rule { filter: filter.into(), publish, receive: !publish };
         let publish = publish.iter().map(|filter| rule(filter, true));
         let receive = receive.iter().map(|filter| rule(filter, false));
         Self::of_tiers([publish.chain(receive).collect()])
