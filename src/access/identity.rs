@@ -12,14 +12,14 @@ pub struct Identity {
     /// (5.4.2), which no other user may take over.
     pub user_name: Option<Arc<str>>,
     /// Where its permissions come from.
-    pub grant: Grant,
+    pub source: PermissionSource,
     /// When it ends, in seconds since the Unix epoch; the session's connection ends with it.
     pub expiry_s: Option<u64>,
 }
 
 /// Where the permissions of a client come from.
 #[derive(Clone, Debug)]
-pub enum Grant {
+pub enum PermissionSource {
     /// The access list of the broker, whichever is in force when somebody asks.
     AccessList,
     /// What whoever vouched for the client said, until it connects again.
@@ -30,7 +30,7 @@ impl Identity {
     /// A client that proved nothing.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { user_name: None, grant: Grant::AccessList, expiry_s: None }
+        Self { user_name: None, source: PermissionSource::AccessList, expiry_s: None }
     }
 
     /// A user whose rights stand in the access list.
@@ -41,12 +41,12 @@ impl Identity {
     /// What this client may do now. To be asked again for every session when the access list has
     /// changed; without a list everything is allowed.
     pub fn permissions(&self, list: Option<&Acl>, client_id: &str) -> Permissions {
-        match (&self.grant, list) {
-            (Grant::Given(permissions), _) => permissions.clone(),
-            (Grant::AccessList, Some(list)) => {
+        match (&self.source, list) {
+            (PermissionSource::Given(permissions), _) => permissions.clone(),
+            (PermissionSource::AccessList, Some(list)) => {
                 list.permissions(self.user_name.as_deref(), client_id)
             }
-            (Grant::AccessList, None) => Permissions::everything(),
+            (PermissionSource::AccessList, None) => Permissions::everything(),
         }
     }
 
@@ -78,7 +78,7 @@ mod tests {
         assert!(user.permissions(None, "id").may_publish(topic));
         assert!(!Identity::anonymous().permissions(Some(&list), "id").may_receive(topic));
         let given = Permissions::of_filters(&[], &["b".into()]);
-        let token = Identity { grant: Grant::Given(given), ..Identity::user("u") };
+        let token = Identity { source: PermissionSource::Given(given), ..Identity::user("u") };
         assert!(!token.permissions(Some(&list), "id").may_receive(topic));
         assert!(!token.permissions(None, "id").may_receive(topic));
     }

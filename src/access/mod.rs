@@ -1,19 +1,31 @@
 //! Who a client is, and what it may do: pure rules over names, asked by the shard.
 
 pub mod acl;
+mod cache;
 pub mod certificate;
+mod credentials;
+mod denial;
+mod gate;
 mod identity;
 pub mod jwt;
 pub mod password;
 mod permissions;
+pub mod provider;
+mod recent;
 pub mod scram;
 mod subset;
+mod throttle;
 
 use skein_protocol::{TopicFilter, TopicName};
 
-pub use self::identity::{Grant, Identity};
+pub use self::cache::{CacheKey, CredentialCache};
+pub use self::credentials::{Credentials, Secret};
+pub use self::denial::Denial;
+pub use self::gate::{Gate, Passage, Ticket};
+pub use self::identity::{Identity, PermissionSource};
 pub use self::permissions::{Permissions, Rule};
 use self::subset::covers;
+pub use self::throttle::{Subject, Throttle, ThrottleSettings, Throttled};
 use crate::config;
 
 /// The rules of one broker.
