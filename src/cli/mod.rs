@@ -2,6 +2,9 @@
 //! an exit code.
 
 mod check_config;
+mod credential_file;
+mod passwd;
+mod scram;
 mod serve;
 
 use std::process::ExitCode;
@@ -9,6 +12,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::check_config::CheckConfig;
+use self::passwd::Passwd;
+use self::scram::Scram;
 use self::serve::Serve;
 
 /// `skein` and what follows it.
@@ -34,6 +39,10 @@ enum Command {
     Serve(Serve),
     /// Check a configuration file and say what is wrong with it
     CheckConfig(CheckConfig),
+    /// Add, change and remove users of a password file
+    Passwd(Passwd),
+    /// Make credentials for enhanced authentication by SCRAM
+    Scram(Scram),
 }
 
 const EXAMPLES: &str = "\
@@ -60,6 +69,8 @@ impl Arguments {
             None => self.serve.run(),
             Some(Command::Serve(serve)) => serve.run(),
             Some(Command::CheckConfig(check)) => check.run(),
+            Some(Command::Passwd(passwd)) => passwd.run(),
+            Some(Command::Scram(scram)) => scram.run(),
         }
     }
 }

@@ -245,9 +245,7 @@ fn scram_is_offered_where_it_is_configured() {
     assert!(work.cache_parts().is_none(), "a proof is good once");
     let denial = work.run(NOW_S, &mut Server::silent()).result.expect_err("no proof");
     assert!(denial.is_failure(), "{denial}");
-    for (offered, method) in
-        [(scram.clone(), "GS2-KRB5"), (providers(vec![hook()]), "SCRAM-SHA-256")]
-    {
+    for (offered, method) in [(scram, "GS2-KRB5"), (providers(vec![hook()]), "SCRAM-SHA-256")] {
         let denial = offered.challenge(method, first, "nonce").expect_err("it is not offered");
         assert_eq!(denial, Denial::UnknownMethod(method.into()));
     }

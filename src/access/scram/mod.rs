@@ -12,6 +12,7 @@
 //! Checking a proof takes a few hashes, so a shard may do it itself.
 
 mod credentials;
+mod edit;
 mod mechanism;
 
 use base64::Engine;
@@ -22,6 +23,7 @@ use subtle::ConstantTimeEq;
 pub use self::credentials::{
     ITERATIONS_MAX, ITERATIONS_MIN, SALT_BYTES, ScramCredentials, ScramCredentialsError, ScramFile,
 };
+pub use self::edit::ScramText;
 pub use self::mechanism::Mechanism;
 
 /// A login that waits for the client's proof.
