@@ -2,7 +2,7 @@
 //! files is another test: `tests/mosquitto.rs`.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -138,6 +138,33 @@ fn without_a_terminal_the_password_is_the_first_line() {
         assert!(!said.success && said.error.contains(complaint), "{}", said.error);
     }
     assert_eq!(parse(&file).len(), 2);
+}
+
+/// `script` puts a terminal around the program; it comes with every Debian (bsdutils).
+#[test]
+fn from_a_terminal_the_password_is_asked_for_twice_and_not_shown() {
+    let line = format!("'{}' passwd -H sha512 -c - u", env!("CARGO_BIN_EXE_skein"));
+    let mut command = Command::new("script");
+    command.args(["-qefc", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("script is there: apt-get install bsdutils");
+    let mut keyboard = child.stdin.take().expect("it is piped");
+    let mut screen = child.stdout.take().expect("it is piped");
+    let mut shown = String::new();
+    for prompt in ["Password: ", "Reenter password: "] {
+        while !shown.ends_with(prompt) {
+            let mut byte = [0];
+            assert_eq!(screen.read(&mut byte).expect("it is open"), 1, "it ended after {shown:?}");
+            shown.push(char::from(byte[0]));
+        }
+        // The terminal stops showing what is typed right after the prompt.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        keyboard.write_all(b"hunter2\n").expect("it is open");
+    }
+    screen.read_to_string(&mut shown).expect("it prints UTF-8");
+    assert!(child.wait().expect("it ends").success() && !shown.contains("hunter2"), "{shown}");
+    let hashed = shown.lines().last().expect("the last line is the result");
+    let users = PasswordFile::parse(hashed.as_bytes(), "out").expect("the line alone");
+    assert!(users.verify("u", b"hunter2"));
 }
 
 #[test]

@@ -24,6 +24,10 @@ pub(crate) const NPM: Tool = Tool { program: "npm", probe: &["--version"], packa
 pub(crate) const MOSQUITTO: Tool =
     Tool { program: "mosquitto_pub", probe: &[], package: "mosquitto-clients" };
 
+/// mosquitto itself, with what makes its password files.
+pub(crate) const MOSQUITTO_BROKER: Tool =
+    Tool { program: "mosquitto_passwd", probe: &[], package: "mosquitto" };
+
 impl Tool {
     fn is_there(&self) -> bool {
         if self.probe.is_empty() {

@@ -3,7 +3,7 @@
 use super::need_test_target;
 use crate::broker;
 use crate::job::{Job, Stop, cargo};
-use crate::tools::{self, MOSQUITTO, NPM, PYTHON};
+use crate::tools::{self, MOSQUITTO, MOSQUITTO_BROKER, NPM, PYTHON};
 
 pub(super) fn release(job: &mut Job) -> Result<(), Stop> {
     job.run(&mut broker::build())
@@ -15,7 +15,8 @@ pub(super) fn conformance(job: &mut Job) -> Result<(), Stop> {
 
 pub(super) fn interop(job: &mut Job) -> Result<(), Stop> {
     need_test_target("interop")?;
-    tools::ensure(job, &[PYTHON, NPM, MOSQUITTO])?;
+    tools::ensure(job, &[PYTHON, NPM, MOSQUITTO, MOSQUITTO_BROKER])?;
+    against_release(job, "mosquitto")?;
     against_release(job, "interop")
 }
 

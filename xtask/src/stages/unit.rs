@@ -6,8 +6,8 @@ use super::need_test_target;
 use crate::job::{Job, Stop, cargo, root, target};
 use crate::tools::has_nextest;
 
-/// Test targets of the root package that are stages of their own.
-const OWN_STAGES: [&str; 4] = ["layering", "simulation", "conformance", "interop"];
+/// Test targets of the root package that are stages of their own, or parts of one.
+const OWN_STAGES: [&str; 5] = ["layering", "simulation", "conformance", "interop", "mosquitto"];
 
 /// nextest, told to go on after a failure and to show failures last.
 const NEXTEST: &str = "nextest run --no-tests pass --no-fail-fast --status-level fail \
