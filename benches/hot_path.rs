@@ -5,7 +5,7 @@ mod bodies;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn hot_path(criterion: &mut Criterion) {
     for body in &bodies::BODIES {

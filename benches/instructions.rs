@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use bodies::BODIES;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Runs before the one that counts, until every buffer has its size.
 const WARM_UP_RUNS: usize = 5;

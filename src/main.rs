@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-// A broker allocates many small things of a few sizes on many threads; glibc's allocator keeps
-// more memory for that and is slower.
+// What idle clients cost is decided here as much as anywhere: see docs/decisions/0005.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     skein::cli::Arguments::parse().run()
