@@ -228,7 +228,7 @@ impl Shard {
         }
     }
 
-    fn others(&self) -> impl Iterator<Item = ShardId> + use<> {
+    fn others(&self) -> impl Iterator<Item = ShardId> + Clone + use<> {
         let own = self.id.index();
         (0..self.shards).filter(move |index| *index != own).map(ShardId::new)
     }

@@ -3,7 +3,8 @@
 //!
 //! An answer must hold every retained publish that the asking shard could have missed live. Such
 //! a publish may still wait behind the lane from its publisher's shard; so the home first sends a
-//! fence to every other shard and answers when all have sent it back (law 5).
+//! fence to every other shard and answers when all have sent it back (law 5). Only the asking shard
+//! needs none: what its publishers sent has come before its question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -225,7 +226,7 @@ impl Shard {
         }
     }
 
-    /// A shard asks for retained messages: first the fence.
+    /// A shard asks for retained messages: first the fence, where there is one more shard.
     pub(super) fn on_retained_query(
         &mut self,
         from: ShardId,
@@ -234,7 +235,9 @@ impl Shard {
         after: Option<Box<str>>,
         turn: &mut Turn<'_>,
     ) {
-        let query = Query { from, request, pattern, after, fences_left: self.shards - 1 };
+        let fenced = self.others().filter(|shard| *shard != from);
+        let fences_left = fenced.clone().count();
+        let query = Query { from, request, pattern, after, fences_left };
         if query.fences_left == 0 {
             self.answer(&query, turn);
             return;
@@ -242,7 +245,7 @@ impl Shard {
         self.retained.fences += 1;
         let fence = self.retained.fences;
         self.retained.queries.insert(fence, query);
-        for shard in self.others() {
+        for shard in fenced {
             self.lanes.send(shard, Message::Fence { fence });
         }
     }
