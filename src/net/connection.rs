@@ -7,7 +7,7 @@ use slab::Slab;
 use super::close::Closing;
 use super::transport::Transport;
 use super::unread::Unread;
-use crate::session::{ConnectionId, ListenerId};
+use crate::session::{ConnectionId, ListenerId, has_much_spare};
 
 /// One connection. An idle one is this struct and a socket, and nothing on the heap.
 #[derive(Debug)]
@@ -111,7 +111,11 @@ impl Connections {
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         self.find_mut(id)?;
-        self.slots.try_remove(id.slot())
+        let connection = self.slots.try_remove(id.slot());
+        if has_much_spare(self.slots.len(), self.slots.capacity()) {
+            self.slots.shrink_to_fit();
+        }
+        connection
     }
 
     pub(super) fn len(&self) -> usize {
@@ -124,7 +128,7 @@ impl Connections {
 }
 
 // An idle connection costs the shell at most this much, beside what the kernel holds for it.
-const _: () = assert!(size_of::<Connection>() <= 96);
+const _: () = assert!(size_of::<Connection>() <= 72);
 
 #[cfg(test)]
 mod tests {

@@ -38,7 +38,7 @@ impl EventLoop {
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.pop() {
                 Some(Command::Open { stream, peer, listener, order }) => {
-                    self.open(stream, PeerAddress::new(peer.to_string()), listener, order);
+                    self.open(stream, PeerAddress::from(peer), listener, order);
                 }
                 Some(Command::ShutDown) => self.begin_shutdown(),
                 Some(Command::ReportMetrics) => {

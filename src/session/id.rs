@@ -1,6 +1,8 @@
 //! The numbers by which the parts of one process name each other. None of them leaves it.
 
 use std::fmt;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::num::NonZeroU64;
 
 /// One shard: 0 up to the number of shards, which is at most [`ShardId::COUNT_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,41 +36,53 @@ impl fmt::Display for ShardId {
 /// One network connection of one shard: a slot, and a serial number that is never used twice, so
 /// that a late event or reply for a closed connection is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(u64);
+pub struct ConnectionId(
+    /// Serial and slot, below a bit that is always set: so a connection that may be missing takes
+    /// no more room than one that is there.
+    NonZeroU64,
+);
+
+const _: () = assert!(size_of::<Option<ConnectionId>>() == 8);
 
 impl ConnectionId {
     const SLOT_BITS: u32 = 24;
+    const ALWAYS_SET: u64 = 1 << 63;
     /// Connections that one shard can hold at a time.
     pub const SLOTS_MAX: usize = 1 << Self::SLOT_BITS;
 
-    /// The connection in `slot` with this serial number (its low 40 bits).
+    /// The connection in `slot` with this serial number (its low 39 bits).
     ///
     /// # Panics
     /// When the slot is not below [`ConnectionId::SLOTS_MAX`].
     pub const fn new(slot: usize, serial: u64) -> Self {
         assert!(slot < Self::SLOTS_MAX, "a connection's slot has 24 bits");
-        Self((serial << Self::SLOT_BITS) | slot as u64)
+        Self::from_u64((serial << Self::SLOT_BITS) | slot as u64)
     }
 
     /// Its slot.
     pub const fn slot(self) -> usize {
-        (self.0 & ((1 << Self::SLOT_BITS) - 1)) as usize
+        (self.as_u64() & ((1 << Self::SLOT_BITS) - 1)) as usize
+    }
+
+    /// Its serial number.
+    const fn serial(self) -> u64 {
+        (self.as_u64() & !Self::ALWAYS_SET) >> Self::SLOT_BITS
     }
 
     /// Slot and serial as one number.
     pub const fn as_u64(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
     /// Back from [`ConnectionId::as_u64`].
     pub const fn from_u64(value: u64) -> Self {
-        Self(value)
+        Self(NonZeroU64::new(value | Self::ALWAYS_SET).expect("one bit is always set"))
     }
 }
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.slot(), self.0 >> Self::SLOT_BITS)
+        write!(f, "{}#{}", self.slot(), self.serial())
     }
 }
 
@@ -76,25 +90,41 @@ impl fmt::Display for ConnectionId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListenerId(pub u16);
 
-/// Where a connection comes from, as text for the log.
+/// Where a connection comes from, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerAddress(Box<str>);
+pub struct PeerAddress(Peer);
+
+/// The usual address stands in place: every connection has one, and few are ever shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Peer {
+    V4(SocketAddrV4),
+    Other(Box<str>),
+}
+
+const _: () = assert!(size_of::<PeerAddress>() <= 16);
 
 impl PeerAddress {
     /// From its text, for example `127.0.0.1:4711`.
     pub fn new(text: impl Into<Box<str>>) -> Self {
-        Self(text.into())
+        Self(Peer::Other(text.into()))
     }
+}
 
-    /// Its text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(address) => Self(Peer::V4(address)),
+            SocketAddr::V6(_) => Self::new(address.to_string()),
+        }
     }
 }
 
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match &self.0 {
+            Peer::V4(address) => address.fmt(f),
+            Peer::Other(text) => f.write_str(text),
+        }
     }
 }
 
@@ -133,5 +163,14 @@ mod tests {
         assert_eq!(id.to_string(), "77#123456789");
         assert_eq!(ConnectionId::from_u64(id.as_u64()), id);
         assert_ne!(ConnectionId::new(77, 1), ConnectionId::new(77, 2));
+    }
+
+    #[test]
+    fn a_peer_is_shown_as_its_address() {
+        for text in ["127.0.0.1:4711", "[::1]:1883"] {
+            let address: SocketAddr = text.parse().expect("an address");
+            assert_eq!(PeerAddress::from(address).to_string(), text);
+            assert_eq!(PeerAddress::new(text).to_string(), text);
+        }
     }
 }

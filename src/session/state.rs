@@ -1,11 +1,10 @@
 //! The session proper: everything MQTT says a server keeps for a client id (MQTT 5, 4.1).
 
-use std::rc::Rc;
-
 use skein_protocol::{
     Version,
     qos::{Receiver, Sender},
 };
+use thin_vec::ThinVec;
 
 use super::{AcceptOrder, ConnectionId, Delivery, FilterId, Pressure, Queue, Time, Will};
 use crate::config::Overflow;
@@ -23,7 +22,7 @@ pub struct HeldSubscription {
 #[derive(Debug)]
 pub struct Session {
     /// The client id.
-    pub client_id: Rc<str>,
+    pub client_id: Box<str>,
     /// The registrar's count of grants for this client id: later means newer.
     pub epoch: u64,
     /// The place of its newest connection: one that was accepted before it comes too late.
@@ -41,7 +40,7 @@ pub struct Session {
     /// When the will is published; only while the session has no connection.
     pub will_at: Option<Time>,
     /// The subscriptions it holds, sorted.
-    pub subscriptions: Vec<HeldSubscription>,
+    pub subscriptions: ThinVec<HeldSubscription>,
     /// QoS 1 and 2 messages sent to the client and not finished.
     pub sender: Sender<Delivery>,
     /// QoS 2 messages received from the client and not finished.
@@ -60,9 +59,12 @@ pub struct Session {
     pub dropped: u64,
 }
 
+// One for each client, whatever it does; the allocator has no class between 224 and 256.
+const _: () = assert!(size_of::<Session>() <= 224);
+
 impl Session {
     /// A new session without connection, subscriptions or messages.
-    pub fn new(client_id: Rc<str>, epoch: u64, version: Version, overflow: Overflow) -> Self {
+    pub fn new(client_id: Box<str>, epoch: u64, version: Version, overflow: Overflow) -> Self {
         Self {
             client_id,
             epoch,
@@ -73,7 +75,7 @@ impl Session {
             expires_at: None,
             will: None,
             will_at: None,
-            subscriptions: Vec::new(),
+            subscriptions: ThinVec::new(),
             sender: Sender::new(),
             receiver: Receiver::new(),
             queue: Queue::default(),
@@ -83,6 +85,16 @@ impl Session {
             room_at: None,
             dropped: 0,
         }
+    }
+
+    /// Notes that it holds a subscription which it did not hold.
+    pub fn hold(&mut self, subscription: HeldSubscription) {
+        let at = self.subscriptions.partition_point(|other| *other < subscription);
+        if self.subscriptions.is_empty() {
+            // Many a client has one subscription and no more.
+            self.subscriptions.reserve_exact(1);
+        }
+        self.subscriptions.insert(at, subscription);
     }
 
     /// Whether it ends with its network connection [MQTT-3.1.2-23].

@@ -8,7 +8,7 @@ use super::ConnectionId;
 use crate::{
     session::{
         AcceptOrder, IncomingAliases, ListenerId, Outbox, OutgoingAliases, PeerAddress, SessionKey,
-        ShardId, Time,
+        ShardId, Time, has_much_spare,
     },
     topic::ShardSet,
 };
@@ -90,6 +90,9 @@ pub(super) struct Connection {
     pub(super) outgoing_aliases: Option<Box<OutgoingAliases>>,
     pauses: Option<Box<Pauses>>,
 }
+
+// One for each client, whatever it does; the allocator has no class between 160 and 192.
+const _: () = assert!(size_of::<Connection>() <= 160);
 
 impl Connection {
     pub(super) fn new(
@@ -189,7 +192,13 @@ impl Connections {
             return None;
         }
         self.count -= 1;
-        slot.take().map(|connection| *connection)
+        let connection = slot.take();
+        if has_much_spare(self.count, self.slots.capacity()) {
+            let last = self.slots.iter().rposition(Option::is_some);
+            self.slots.truncate(last.map_or(0, |last| last + 1));
+            self.slots.shrink_to_fit();
+        }
+        connection.map(|connection| *connection)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -77,7 +77,7 @@ impl Shard {
         claim: Claim,
     ) -> SessionKey {
         let overflow = self.overflow_of(id);
-        let client_id = Rc::from(client_id);
+        let client_id = client_id.into();
         self.sessions.insert(Session::new(client_id, claim.epoch, connect.version, overflow))
     }
 

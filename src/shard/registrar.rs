@@ -6,7 +6,7 @@
 
 use ahash::{AHashMap, RandomState};
 
-use crate::session::ShardId;
+use crate::session::{ShardId, has_much_spare};
 
 #[derive(Debug)]
 struct Entry {
@@ -61,6 +61,10 @@ impl Registrar {
         let is_current = self.homes.get(client_id).is_some_and(|entry| entry.epoch == epoch);
         if is_current {
             self.homes.remove(client_id);
+            let len = self.homes.len();
+            if has_much_spare(len, self.homes.capacity()) {
+                self.homes.shrink_to(2 * len);
+            }
         }
         is_current
     }

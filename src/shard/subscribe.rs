@@ -149,9 +149,7 @@ impl Shard {
         pending.barrier = pending.barrier.max(barrier);
         if !was_held {
             let held = HeldSubscription { filter: key, group: filter.share().map(Box::from) };
-            let all = &mut self.sessions.at_mut(session).subscriptions;
-            let at = all.partition_point(|other| *other < held);
-            all.insert(at, held);
+            self.sessions.at_mut(session).hold(held);
         }
         let sends_retained = match options.retain_handling {
             RetainHandling::SendAtSubscribe => true,

@@ -7,6 +7,8 @@
 //! its message were to arrive as a new one, for its sender may resend no more than a PUBREL. And
 //! a PUBCOMP gives back also where its PUBLISH was counted on an earlier connection, or nowhere.
 
+use thin_vec::ThinVec;
+
 use super::{PacketId, QoS};
 
 /// How many pages an empty receiver may keep.
@@ -19,7 +21,7 @@ const PAGES_KEPT_MAX: usize = 4;
 #[derive(Debug, Default)]
 pub struct Receiver {
     /// Ids in use, in order of their numbers; none of the pages is empty.
-    pages: Vec<Page>,
+    pages: ThinVec<Page>,
     /// QoS 2 ids held.
     held: u16,
     /// New arrivals that this connection still allows.
@@ -148,8 +150,8 @@ impl Receiver {
         }
         if page.is_empty() {
             self.pages.remove(index);
-            if self.pages.is_empty() {
-                self.pages.shrink_to(PAGES_KEPT_MAX);
+            if self.pages.is_empty() && self.pages.capacity() > PAGES_KEPT_MAX {
+                self.pages = ThinVec::new();
             }
         }
         true
@@ -191,7 +193,7 @@ mod tests {
     /// [MQTT-4.3.3-10], [MQTT-4.3.3-12]
     #[test]
     fn qos_2_is_new_once_until_it_is_released() {
-        assert!(size_of::<Receiver>() <= 48);
+        assert!(size_of::<Receiver>() <= 16);
         let mut receiver = connected(2);
         assert_eq!(receiver.on_publish(QoS::ExactlyOnce, id(7)), Ok(Arrival::New));
         assert_eq!(receiver.on_publish(QoS::ExactlyOnce, id(7)), Ok(Arrival::Duplicate));
