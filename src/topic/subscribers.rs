@@ -4,6 +4,8 @@
 use std::num::NonZeroU32;
 
 use skein_protocol::qos::QoS;
+use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use super::{ShardSet, Share};
 use crate::session::{Grant, SessionKey};
@@ -37,10 +39,10 @@ impl Subscriber {
 /// What stands at one filter.
 #[derive(Debug, Default)]
 pub struct FilterEntry {
-    /// This shard's subscribers, sorted by session.
-    local: Vec<Subscriber>,
+    /// This shard's subscribers, sorted by session. Most filters have one, which stands in place.
+    local: SmallVec<[Subscriber; 1]>,
     /// Shares of this filter, in the order they came.
-    shares: Vec<Share>,
+    shares: ThinVec<Share>,
     /// The number of the interest message that made this filter known to the other shards: a
     /// SUBSCRIBE that joins while it is on its way waits for the same number.
     pub barrier: u64,
@@ -51,6 +53,9 @@ pub struct FilterEntry {
     /// Local subscribers whose queue is full.
     pub full_local: u32,
 }
+
+// Every shard has one for each filter that anybody wants.
+const _: () = assert!(size_of::<FilterEntry>() <= 64);
 
 impl FilterEntry {
     /// This shard's subscribers, sorted by session.
@@ -81,7 +86,7 @@ impl FilterEntry {
         let at = self.local.binary_search_by_key(&session, |s| s.session).ok()?;
         let subscriber = self.local.remove(at);
         if self.local.is_empty() {
-            self.local = Vec::new();
+            self.local = SmallVec::new();
         }
         Some(subscriber)
     }
@@ -111,7 +116,7 @@ impl FilterEntry {
     pub fn remove_share(&mut self, group: &str) {
         self.shares.retain(|share| &*share.origin.group != group);
         if self.shares.is_empty() {
-            self.shares = Vec::new();
+            self.shares = ThinVec::new();
         }
     }
 

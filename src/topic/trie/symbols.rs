@@ -4,6 +4,8 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use crate::session::has_much_spare;
+
 /// The text of a level, by number.
 pub(super) type Symbol = u32;
 
@@ -61,6 +63,13 @@ impl Symbols {
         texts.remove(symbol as usize);
         if texts.is_empty() {
             (*texts, *table) = (Slab::new(), HashTable::new());
+        }
+        if has_much_spare(texts.len(), texts.capacity()) {
+            texts.shrink_to_fit();
+        }
+        if has_much_spare(table.len(), table.capacity()) {
+            let hash_of = |symbol: &Symbol| hasher.hash_one(&*texts[*symbol as usize].text);
+            table.shrink_to(2 * table.len(), hash_of);
         }
     }
 

@@ -101,14 +101,6 @@ fn the_generation_moves_with_every_change_and_only_then() {
     assert!(trie.symbols.find("a").is_some() && trie.symbols.find("b").is_none());
 }
 
-/// A filter with a last level of its own is one node, one text and an entry of 4 bytes in each of
-/// the two tables; see the drawing above the module.
-#[test]
-fn a_node_is_small() {
-    assert!(size_of::<Node<()>>() <= 24);
-    assert!(size_of::<Node<Box<()>>>() <= 32);
-}
-
 fn filters() -> impl Strategy<Value = String> {
     let level = prop_oneof![
         4 => "[ab]",
