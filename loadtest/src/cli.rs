@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     drive::{self, Pace, Plan, Stop},
+    floor::Floor,
     plan::{Load, Topology},
     report::Report,
     verify::Payloads,
@@ -22,6 +23,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Mode {
     /// Capacity: as many messages as the broker takes, bounded only by flow control.
     Flood(Flood),
+    /// The null broker, the least that any broker has to do: a yardstick.
+    Floor(Floor),
 }
 
 /// Publishers send as fast as the window of messages on their way and the broker's flow control let
@@ -65,6 +68,7 @@ impl Mode {
     pub(crate) fn expects(&self) -> bool {
         match self {
             Self::Flood(flood) => flood.load.expect,
+            Self::Floor(_) => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod cli;
 mod client;
 mod drive;
+mod floor;
 mod measure;
 mod plan;
 // Not all of its outputs are used yet.
@@ -21,10 +22,12 @@ fn main() -> ExitCode {
     let mode = cli::Arguments::parse().mode;
     let expects = mode.expects();
     let outcome = match mode {
-        cli::Mode::Flood(flood) => flood.run(),
+        cli::Mode::Flood(flood) => flood.run().map(Some),
+        cli::Mode::Floor(floor) => floor.run().map(|()| None),
     };
     match outcome {
-        Ok(report) => {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(report)) => {
             println!("{}", cli::line(&report));
             let is_broken = expects && !report.is_clean();
             if is_broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
