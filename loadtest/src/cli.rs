@@ -3,10 +3,11 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    compare::Compare,
     drive::{self, Pace, Plan, Stop},
     floor::Floor,
     plan::{Load, Topology},
-    report::Report,
+    report::{Environment, Outputs, Show},
     verify::Payloads,
 };
 
@@ -25,6 +26,11 @@ pub(crate) enum Mode {
     Flood(Flood),
     /// The null broker, the least that any broker has to do: a yardstick.
     Floor(Floor),
+    /// Starts brokers and compares them, run by run in turn: medians, ranges, and how sure a
+    /// difference is.
+    Compare(Compare),
+    /// Shows a report that was stored as JSON: as a summary, a page, CSV or a histogram log.
+    Show(Show),
 }
 
 /// Publishers send as fast as the window of messages on their way and the broker's flow control let
@@ -47,40 +53,47 @@ pub(crate) struct Flood {
     /// queues for a subscriber, or it may drop what it would have delivered.
     #[arg(long, default_value_t = 20_000)]
     window: u64,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 impl Flood {
-    /// Runs it.
-    pub(crate) fn run(self) -> std::io::Result<Report> {
-        let Self { load, messages, seconds, warm_up, window } = self;
+    /// Runs it and shows what came of it; whether all is as it is expected to be.
+    fn run(self) -> std::io::Result<bool> {
+        let Self { load, messages, seconds, warm_up, window, outputs } = self;
         let stop = match seconds {
             None => Stop::Messages(messages),
             Some(seconds) => {
                 Stop::After { warm_up: duration(warm_up)?, measured: duration(seconds)? }
             }
         };
-        run(load, Pace::Flood { window }, stop)
+        run(load, Pace::Flood { window }, stop, &outputs)
     }
 }
 
 impl Mode {
-    /// Whether a broken promise is a failure.
-    pub(crate) fn expects(&self) -> bool {
+    /// Does it; whether nothing was found that is a failure.
+    pub(crate) fn run(self) -> std::io::Result<bool> {
         match self {
-            Self::Flood(flood) => flood.load.expect,
-            Self::Floor(_) => false,
+            Self::Flood(flood) => flood.run(),
+            Self::Floor(floor) => floor.run().map(|()| true),
+            Self::Compare(compare) => compare.run(),
+            Self::Show(show) => show.run().map(|()| true),
         }
     }
 }
 
-fn run(load: Load, pace: Pace, stop: Stop) -> std::io::Result<Report> {
+fn run(load: Load, pace: Pace, stop: Stop, outputs: &Outputs) -> std::io::Result<bool> {
     let topology = Topology::new(load.shape(), load.audience(), &load.topic);
     let run = run_id();
     let payloads = Payloads::new(run, load.payload);
+    let (environment, expects) = (Environment::observe(load.pid), load.expect);
     let mut report = drive::run(Plan { load, topology, payloads, pace, stop })?;
     report.run = format!("{run:08x}");
     report.command = std::env::args().collect();
-    Ok(report)
+    report.environment = environment;
+    outputs.write(&mut report)?;
+    Ok(!expects || report.is_clean())
 }
 
 fn duration(seconds: f64) -> std::io::Result<std::time::Duration> {
@@ -91,33 +104,4 @@ fn duration(seconds: f64) -> std::io::Result<std::time::Duration> {
 fn run_id() -> u32 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id()) as u32
-}
-
-/// A run in one line.
-pub(crate) fn line(report: &Report) -> String {
-    use std::fmt::Write;
-    let (scenario, traffic) = (&report.scenario, &report.traffic);
-    let mut line = format!(
-        "{}, QoS {}, {} B: {:.0} published/s, {:.0} delivered/s, {:.1} MB/s out",
-        scenario.shape,
-        scenario.publish_qos,
-        scenario.payload_bytes,
-        traffic.published_per_s,
-        traffic.delivered_per_s,
-        traffic.megabytes_out_per_s
-    );
-    if let Some(nanoseconds) = report.broker.as_ref().and_then(|broker| broker.ns_per_delivery) {
-        let _ = write!(line, ", broker {nanoseconds:.0} ns CPU per delivery");
-    }
-    let _ = write!(line, ", generator {:.0} ns CPU per message", report.generator.ns_per_message);
-    for found in &report.verification {
-        let doubled = found.duplicate_with_dup + found.duplicate_without_dup + found.reordered;
-        let _ = write!(
-            line,
-            "; missing {}, doubled or out of order {doubled}, corrupt {}",
-            found.missing,
-            found.corrupt + found.unexpected
-        );
-    }
-    line
 }

@@ -36,6 +36,20 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
+    /// What a program calls it, as in the JSON report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::DeliveryUncorrected => "delivery-uncorrected",
+            Self::ScheduleLag => "schedule-lag",
+            Self::Queueing => "queueing",
+            Self::PublishToPuback => "publish-to-puback",
+            Self::PublishToPubcomp => "publish-to-pubcomp",
+            Self::ConnectToConnack => "connect-to-connack",
+            Self::SubscribeToSuback => "subscribe-to-suback",
+        }
+    }
+
     /// What a reader calls it.
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -97,6 +111,20 @@ impl Latency {
             histogram: Some(encode(nanoseconds)),
         }
     }
+
+    /// Minimum, mean, the percentiles and maximum, in this order.
+    pub(crate) fn figures_us(&self) -> [f64; 8] {
+        [
+            self.min_us,
+            self.mean_us,
+            self.p50_us,
+            self.p90_us,
+            self.p99_us,
+            self.p99_9_us,
+            self.p99_99_us,
+            self.max_us,
+        ]
+    }
 }
 
 /// An empty histogram for nanoseconds: up to an hour, three digits. What takes longer counts as an
@@ -130,6 +158,22 @@ const DIGITS: u8 = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_is_named_as_in_json() {
+        for clock in [
+            Clock::Delivery,
+            Clock::DeliveryUncorrected,
+            Clock::ScheduleLag,
+            Clock::Queueing,
+            Clock::PublishToPuback,
+            Clock::PublishToPubcomp,
+            Clock::ConnectToConnack,
+            Clock::SubscribeToSuback,
+        ] {
+            assert_eq!(serde_json::to_value(clock).unwrap(), clock.name());
+        }
+    }
 
     #[test]
     fn a_summary_is_in_microseconds_and_keeps_three_digits() {

@@ -1,0 +1,120 @@
+//! What brokers are compared by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::{
+    Report,
+    format::{bytes, microseconds, number},
+    latency::{Clock, Latency},
+};
+
+/// What brokers are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Quantity {
+    /// Deliveries each second.
+    DeliveredPerS,
+    /// CPU time of the broker for each delivery, nanoseconds.
+    NsPerDelivery,
+    /// Median latency, microseconds. Only of runs at a rate: under flood it is queueing.
+    LatencyP50,
+    /// 99th percentile of the latency, microseconds.
+    LatencyP99,
+    /// 99.9th percentile of the latency, microseconds.
+    #[serde(rename = "latency-p99.9")]
+    LatencyP999,
+    /// Connections accepted each second of the first storm.
+    ConnectionsPerS,
+    /// Memory of each idle connection, bytes.
+    BytesPerConnection,
+    /// The most resident memory of the broker, bytes.
+    RssPeak,
+}
+
+impl Quantity {
+    /// All of them, in the order they are shown in.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::DeliveredPerS,
+        Self::NsPerDelivery,
+        Self::LatencyP50,
+        Self::LatencyP99,
+        Self::LatencyP999,
+        Self::ConnectionsPerS,
+        Self::BytesPerConnection,
+        Self::RssPeak,
+    ];
+
+    /// Its value in a run, if the run has one.
+    pub(crate) fn of(self, report: &Report) -> Option<f64> {
+        let broker = report.broker.as_ref();
+        let delivery = |value: fn(&Latency) -> f64| {
+            report.latencies.iter().find(|latency| latency.clock == Clock::Delivery).map(value)
+        };
+        match self {
+            Self::DeliveredPerS => {
+                let rate = report.traffic.delivered_per_s;
+                (report.traffic.published > 0).then_some(rate)
+            }
+            Self::NsPerDelivery => broker?.ns_per_delivery,
+            Self::LatencyP50 => delivery(|latency| latency.p50_us),
+            Self::LatencyP99 => delivery(|latency| latency.p99_us),
+            Self::LatencyP999 => delivery(|latency| latency.p99_9_us),
+            Self::ConnectionsPerS => report.storms.first().map(|storm| storm.connections_per_s),
+            Self::BytesPerConnection => report.idle.last().map(|idle| idle.bytes_per_connection),
+            Self::RssPeak => broker.map(|broker| broker.rss_peak_bytes as f64),
+        }
+    }
+
+    /// Its name with its unit.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::DeliveredPerS => "delivered/s",
+            Self::NsPerDelivery => "ns broker CPU per delivery",
+            Self::LatencyP50 => "latency p50",
+            Self::LatencyP99 => "latency p99",
+            Self::LatencyP999 => "latency p99.9",
+            Self::ConnectionsPerS => "connections/s",
+            Self::BytesPerConnection => "memory per idle connection",
+            Self::RssPeak => "most resident memory",
+        }
+    }
+
+    /// A value as people read it.
+    pub(crate) fn text(self, value: f64) -> String {
+        match self {
+            Self::DeliveredPerS | Self::NsPerDelivery | Self::ConnectionsPerS => number(value),
+            Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 => microseconds(value),
+            Self::BytesPerConnection | Self::RssPeak => bytes(value),
+        }
+    }
+
+    /// Whether more is better.
+    pub(crate) fn is_better_higher(self) -> bool {
+        matches!(self, Self::DeliveredPerS | Self::ConnectionsPerS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample::{sample, storm};
+
+    #[test]
+    fn each_run_has_the_quantities_it_measured() {
+        let of = |report: &Report| {
+            Quantity::ALL.map(|quantity| quantity.of(report).map(|value| quantity.text(value)))
+        };
+        let shown = of(&sample()).map(Option::unwrap_or_default);
+        let expected = ["20,000", "100", "5.00 ms", "9.90 ms", "10.0 ms", "", "", "6.00 MiB"];
+        assert_eq!(shown, expected);
+        let shown = of(&storm()).map(Option::unwrap_or_default);
+        assert_eq!(shown, ["", "", "", "", "", "4,000", "700 B", ""]);
+    }
+
+    #[test]
+    fn queueing_is_no_latency() {
+        let mut report = sample();
+        report.latencies[0].clock = Clock::Queueing;
+        assert_eq!(Quantity::LatencyP99.of(&report), None);
+    }
+}
