@@ -76,7 +76,7 @@ fn all_scenarios(comparison: &Comparison) -> Section {
 
 fn scenario(comparison: &Comparison, compared: &Compared) -> Section {
     let mut section = Section::new(&compared.name);
-    section.texts.push(compared.conditions.clone());
+    section.intro.clone_from(&compared.conditions);
     for quantity in compared.quantities() {
         section.draw(bars(comparison, compared, quantity));
         section.tables.push(table(comparison, compared, quantity));

@@ -35,6 +35,8 @@ pub(crate) struct Card {
 pub(crate) struct Section {
     /// The heading.
     pub(crate) heading: String,
+    /// A sentence below it, or nothing.
+    pub(crate) intro: String,
     /// SVG, made by [`drawn`].
     pub(crate) charts: Vec<String>,
     /// Tables.
