@@ -25,6 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How long nothing may happen while connections are opened.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long what is left may take once publishers have stopped.
+const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+
 /// Runs a plan from the first connection to the last delivery.
 ///
 /// # Errors
@@ -98,7 +101,7 @@ impl Coordinator {
         let now_ns = self.shared.clock.now_ns();
         let from_ns = now_ns + warm_up.as_nanos() as u64;
         let until_ns = from_ns + measured.as_nanos() as u64;
-        self.shared.set_window(from_ns);
+        self.shared.set_window(from_ns, until_ns);
         self.shared.begin(Phase::Running);
         self.sleep_until(from_ns)?;
         self.watch.begin(&self.shared);
@@ -111,6 +114,10 @@ impl Coordinator {
     /// Until all that is owed has come, or nothing comes any more.
     fn drain(&mut self) -> io::Result<()> {
         let (mut before, mut since_ns) = (0, self.shared.clock.now_ns());
+        let deadline_ns = match self.plan.stop {
+            Stop::Messages(_) => u64::MAX,
+            Stop::After { .. } => since_ns + DRAIN_WITHIN.as_nanos() as u64,
+        };
         loop {
             let delivered = self.look(|progress| &progress.delivered)?;
             let now_ns = self.shared.clock.now_ns();
@@ -121,7 +128,7 @@ impl Coordinator {
                 (before, since_ns) = (seen, now_ns);
             }
             let is_quiet = Duration::from_nanos(now_ns - since_ns) > self.plan.load.quiet();
-            if self.is_complete() || is_quiet {
+            if self.is_complete() || is_quiet || now_ns > deadline_ns {
                 self.watch.drained(&self.shared);
                 return Ok(());
             }

@@ -9,6 +9,7 @@ use super::{
     desk::Desk,
     member::{Member, Stage},
     shared::Phase,
+    timer::{TIMER, Timer},
 };
 
 /// Read at once; many small messages fit.
@@ -23,6 +24,7 @@ const OPENING_MAX: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Fleet {
     poll: Poll,
+    timer: Timer,
     events: Events,
     buffer: Vec<u8>,
     /// What each connection is, as numbers of the topology's roles.
@@ -46,8 +48,10 @@ impl Fleet {
     pub(crate) fn new(roles: Vec<usize>, desk: &Desk) -> io::Result<Self> {
         let does = &desk.plan.topology.roles;
         let publishes = |place: &usize| !does[roles[*place]].streams.is_empty();
+        let poll = Poll::new()?;
         Ok(Self {
-            poll: Poll::new()?,
+            timer: Timer::new(poll.registry())?,
+            poll,
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; READ_BYTES],
             members: roles.iter().map(|_| None).collect(),
@@ -75,6 +79,12 @@ impl Fleet {
         }
     }
 
+    /// Waits for something to happen, at most so long, which is kept to the microsecond.
+    pub(crate) fn wait_exactly(&mut self, at_most_ns: u64) -> io::Result<()> {
+        self.timer.set(at_most_ns)?;
+        self.wait(Duration::from_nanos(at_most_ns) + Duration::from_millis(1))
+    }
+
     /// Opens as many connections as may be opened now.
     pub(crate) fn open(&mut self, desk: &Desk) -> io::Result<()> {
         let due = connections_due(desk);
@@ -95,6 +105,9 @@ impl Fleet {
         // Taken out of the way, since reading needs all of the fleet.
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         let outcome = events.iter().try_for_each(|event| {
+            if event.token() == TIMER {
+                return Ok(());
+            }
             let Token(place) = event.token();
             if event.is_writable() {
                 self.dirty.push(place);

@@ -1,6 +1,6 @@
 //! Flood: everybody publishes as fast as flow control lets them.
 
-use super::{desk::Desk, fleet::Fleet, shared::Shared, window::Window};
+use super::{desk::Desk, fleet::Fleet, pacer::Turn, shared::Shared, window::Window};
 use crate::client::{Connection, Publisher};
 
 /// A publisher's buffer is filled up to this many bytes before the next one has its turn.
@@ -14,15 +14,6 @@ pub(crate) struct Flood {
     first: usize,
 }
 
-/// How a turn of publishing ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Turn {
-    /// Whether there is more to send at once.
-    pub(crate) has_more: bool,
-    /// Whether everybody has sent all.
-    pub(crate) is_done: bool,
-}
-
 impl Flood {
     /// At the beginning of a run.
     pub(crate) fn new(window: Window) -> Self {
@@ -31,7 +22,7 @@ impl Flood {
 
     /// Fills the publishers' buffers as far as the window allows, and writes them.
     pub(crate) fn publish(&mut self, fleet: &mut Fleet, desk: &mut Desk, shared: &Shared) -> Turn {
-        let mut turn = Turn { has_more: false, is_done: true };
+        let mut turn = Turn { is_done: true, ..Turn::default() };
         self.window.begin_turn();
         let Fleet { members, publishers, lost, .. } = fleet;
         self.first = (self.first + 1) % publishers.len().max(1);

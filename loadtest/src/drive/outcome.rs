@@ -11,7 +11,7 @@ use super::{
     worker::Harvest,
 };
 use crate::{
-    measure::Interval,
+    measure::{Interval, Loads, ProcessSample, ThreadSample},
     report::{
         Generator, GeneratorThread, Mode, Report, Scenario, Traffic, Verification,
         latency::{Clock, Latency},
@@ -38,10 +38,13 @@ pub(super) fn report(plan: &Plan, harvests: Vec<Harvest>, series: Series, watch:
     let lost: u64 = harvests.iter().map(|harvest| harvest.lost).sum();
     let refused: u64 = harvests.iter().map(|harvest| harvest.refused).sum();
     let generator = generator(&harvests, watch, &measured);
+    let held_back = harvests.iter().map(|harvest| harvest.held_back);
+    let held_back = held_back.fold((0, 0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
     let (latencies, series) = times(plan, harvests, series, watch, &measured);
     let window = Duration::from_nanos(measured.until_ns - measured.from_ns);
     let payload = plan.payloads.length() as f64;
-    let mut report = Report {
+    let verdict = loads(plan, watch, window, &generator, &latencies).verdict();
+    Report {
         started_unix_ms: watch.started_unix_ms,
         scenario: scenario(plan),
         traffic: Traffic {
@@ -54,10 +57,10 @@ pub(super) fn report(plan: &Plan, harvests: Vec<Harvest>, series: Series, watch:
         series,
         broker: watch.broker(measured.delivered),
         generator,
+        verdict,
+        notes: notes(plan, lost, refused, held_back),
         ..Report::default()
-    };
-    report.notes.extend(notes(plan, lost, refused));
-    report
+    }
 }
 
 impl Measured {
@@ -160,6 +163,40 @@ fn generator(harvests: &[Harvest], watch: &Watch, measured: &Measured) -> Genera
     }
 }
 
+/// Who worked how much.
+fn loads(
+    plan: &Plan,
+    watch: &Watch,
+    window: Duration,
+    generator: &Generator,
+    latencies: &[Latency],
+) -> Loads {
+    let window_ns = (window.as_nanos() as f64).max(1.0);
+    let busiest = |sample: &ProcessSample, is_meant: &dyn Fn(&ThreadSample) -> bool| {
+        let threads = sample.threads.iter().filter(|thread| is_meant(thread));
+        let busy = threads.map(|thread| thread.cpu_ns + thread.waiting_ns);
+        busy.max().unwrap_or(0) as f64 / window_ns
+    };
+    let broker = watch.broker_used();
+    let own_threads =
+        |thread: &ThreadSample| generator.threads.iter().any(|known| known.name == thread.name);
+    let blocked_s: f64 = generator.threads.iter().map(|thread| thread.blocked_s).sum();
+    let publishers = plan.load.shape().publishers as f64;
+    let find = |clock| latencies.iter().find(|latency| latency.clock == clock);
+    let lag = find(Clock::ScheduleLag).zip(find(Clock::Delivery));
+    Loads {
+        broker_thread: broker.as_ref().map(|broker| busiest(broker, &|_| true)),
+        broker_cores: broker.as_ref().map(|broker| {
+            let (user_ns, system_ns) = broker.cpu_ns();
+            (user_ns + system_ns) as f64 / window_ns
+        }),
+        broker_cores_max: watch.broker_cores(),
+        own_thread: busiest(&watch.own_used(), &own_threads),
+        blocked: blocked_s * 1e9 / window_ns / publishers,
+        lag: lag.map(|(lag, delivery)| (lag.p99_us, delivery.p50_us)),
+    }
+}
+
 fn scenario(plan: &Plan) -> Scenario {
     let (load, shape) = (&plan.load, plan.load.shape());
     let messages = match plan.stop {
@@ -170,9 +207,14 @@ fn scenario(plan: &Plan) -> Scenario {
         Stop::Messages(_) => Duration::ZERO,
         Stop::After { warm_up, .. } => warm_up,
     };
-    let Pace::Flood { window } = plan.pace;
+    let (mode, window, offered_per_s, arrivals) = match plan.pace {
+        Pace::Flood { window } => (Mode::Flood, Some(window), None, None),
+        Pace::Rate { per_s, arrivals, .. } => {
+            (Mode::Rate, None, Some(per_s), Some(arrivals.to_string()))
+        }
+    };
     Scenario {
-        mode: Mode::Flood,
+        mode,
         shape: shape.to_string(),
         publishers: shape.publishers as u64,
         subscribers: shape.subscribers as u64,
@@ -183,7 +225,9 @@ fn scenario(plan: &Plan) -> Scenario {
         transport: "tcp".to_owned(),
         payload_bytes: load.payload as u64,
         messages,
-        window: Some(window),
+        window,
+        offered_per_s,
+        arrivals,
         inflight: (load.publish_qos() as u8 > 0).then(|| u64::from(load.inflight)),
         warm_up_s: warm_up.as_secs_f64(),
         connect_per_s: (load.connect_rate > 0).then(|| f64::from(load.connect_rate)),
@@ -191,13 +235,26 @@ fn scenario(plan: &Plan) -> Scenario {
     }
 }
 
-fn notes(plan: &Plan, lost: u64, refused: u64) -> Vec<String> {
+fn notes(plan: &Plan, lost: u64, refused: u64, held_back: (u64, u64)) -> Vec<String> {
     let mut notes = Vec::new();
     if lost > 0 {
         notes.push(format!("{lost} connections were lost during the run."));
     }
     if refused > 0 {
         notes.push(format!("The broker refused {refused} messages in their acknowledgements."));
+    }
+    if let (1.., _) = held_back {
+        notes.push(format!(
+            "{} messages were due and waited for acknowledgements or for the socket; their latency \
+             counts from when they were due, the schedule lag leaves them out.",
+            held_back.0
+        ));
+    }
+    if let (_, 1..) = held_back {
+        notes.push(format!(
+            "{} messages were due and were never sent: the latencies leave out the longest.",
+            held_back.1
+        ));
     }
     if !plan.payloads.has_times() {
         notes.push(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    plan::{Load, Topology},
+    plan::{Arrivals, Load, Topology},
     report::latency::Clock,
     verify::Payloads,
 };
@@ -31,6 +31,15 @@ pub(crate) enum Pace {
         /// Messages that may be on their way.
         window: u64,
     },
+    /// A schedule.
+    Rate {
+        /// Messages of all publishers together, each second.
+        per_s: f64,
+        /// How their times lie.
+        arrivals: Arrivals,
+        /// So long before a message is due, threads do not sleep any more.
+        spin: Duration,
+    },
 }
 
 /// When publishers stop.
@@ -53,6 +62,7 @@ impl Plan {
     pub(crate) fn timed_one_of(&self) -> u64 {
         match self.pace {
             Pace::Flood { .. } => 16,
+            Pace::Rate { .. } => 1,
         }
     }
 
@@ -60,6 +70,7 @@ impl Plan {
     pub(crate) fn delivery_clock(&self) -> Clock {
         match self.pace {
             Pace::Flood { .. } => Clock::Queueing,
+            Pace::Rate { .. } => Clock::Delivery,
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     phase: AtomicU8,
     /// When the measured window begins; what was to be sent before does not count.
     window_from_ns: AtomicU64,
+    /// When it ends: what would have to be sent later is not.
+    window_until_ns: AtomicU64,
     /// Of each worker.
     pub(crate) progress: Vec<Progress>,
     /// By worker and group; empty if there is one worker, which needs to tell nobody.
@@ -77,6 +79,7 @@ impl Shared {
             clock,
             phase: AtomicU8::new(Phase::Opening as u8),
             window_from_ns: AtomicU64::new(0),
+            window_until_ns: AtomicU64::new(u64::MAX),
             progress: (0..workers).map(|_| Progress::default()).collect(),
             flows: (0..flows).map(|_| (0..groups).map(|_| flow()).collect()).collect(),
             failure: Mutex::new(None),
@@ -105,9 +108,16 @@ impl Shared {
         self.window_from_ns.load(Ordering::Relaxed)
     }
 
-    /// Sets when the measured window begins; before the phase that it belongs to.
-    pub(crate) fn set_window(&self, from_ns: u64) {
+    /// When the measured window ends.
+    #[inline]
+    pub(crate) fn window_until_ns(&self) -> u64 {
+        self.window_until_ns.load(Ordering::Relaxed)
+    }
+
+    /// Sets the measured window; before the phase that it belongs to.
+    pub(crate) fn set_window(&self, from_ns: u64, until_ns: u64) {
         self.window_from_ns.store(from_ns, Ordering::Relaxed);
+        self.window_until_ns.store(until_ns, Ordering::Relaxed);
     }
 
     /// One figure of all workers together.

@@ -3,13 +3,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::Ordering,
+    num::NonZeroUsize,
+    thread::available_parallelism,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::shared::Shared;
 use crate::{
-    measure::{Process, ProcessSample},
+    measure::{Process, ProcessSample, ThreadSample},
     report::{BrokerProcess, Second},
 };
 
@@ -115,8 +116,7 @@ impl Watch {
     pub(crate) fn broker(&self, delivered: u64) -> Option<BrokerProcess> {
         let (broker, used) = (self.broker?, self.broker_used()?);
         let (user_ns, system_ns) = used.cpu_ns();
-        let sum =
-            |count: fn(&crate::measure::ThreadSample) -> u64| used.threads.iter().map(count).sum();
+        let sum = |count: fn(&ThreadSample) -> u64| used.threads.iter().map(count).sum();
         let mut process = BrokerProcess {
             pid: broker.pid(),
             cpu_user_s: user_ns as f64 / 1e9,
@@ -137,6 +137,12 @@ impl Watch {
     /// What the broker's threads used in the measured window.
     pub(crate) fn broker_used(&self) -> Option<ProcessSample> {
         Some(self.last().broker.as_ref()?.since(self.begin.broker.as_ref()?))
+    }
+
+    /// Processors that the broker may use.
+    pub(crate) fn broker_cores(&self) -> f64 {
+        let affinity = self.broker.and_then(|broker| broker.cores());
+        affinity.unwrap_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get)) as f64
     }
 
     /// What the load test's threads used in the measured window.

@@ -9,10 +9,9 @@ use std::{
 use super::{
     desk::Desk,
     fleet::Fleet,
-    flood::{Flood, Turn},
+    pacer::{Pacer, Turn},
     plan::{Pace, Plan},
     shared::{Phase, Shared},
-    window::Window,
 };
 use crate::{
     measure::{Interval, Recorder},
@@ -29,10 +28,12 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     fleet: Fleet,
     desk: Desk,
-    pace: Flood,
+    pacer: Pacer,
     /// Where the seconds that are over go.
     seconds: mpsc::Sender<Interval>,
     next_ping_ns: u64,
+    /// So long before the next message it does not sleep any more.
+    spin_ns: u64,
 }
 
 /// What is left of a worker when all is over.
@@ -50,6 +51,9 @@ pub(crate) struct Harvest {
     pub(crate) refused: u64,
     /// Connections lost during the run.
     pub(crate) lost: u64,
+    /// Messages that were due and waited for acknowledgements or for the socket, and those that
+    /// never left.
+    pub(crate) held_back: (u64, u64),
 }
 
 impl Worker {
@@ -68,9 +72,12 @@ impl Worker {
         let mine = |role: &usize| topology.thread(*role, threads) == number;
         let roles = (0..topology.roles.len()).filter(mine).collect();
         let fleet = Fleet::new(roles, &desk)?;
-        let Pace::Flood { window } = plan.pace;
-        let pace = Flood::new(Window::new(&desk, number, window));
-        Ok(Self { number, shared, fleet, desk, pace, seconds, next_ping_ns: 0 })
+        let pacer = Pacer::new(&desk, &fleet, number);
+        let spin_ns = match plan.pace {
+            Pace::Flood { .. } => 0,
+            Pace::Rate { spin, .. } => spin.as_nanos() as u64,
+        };
+        Ok(Self { number, shared, fleet, desk, pacer, seconds, next_ping_ns: 0, spin_ns })
     }
 
     /// Does what the phase asks for until the last one.
@@ -81,7 +88,7 @@ impl Worker {
             if phase == Phase::Done {
                 return Ok(self.finish());
             }
-            self.fleet.wait(if turn.has_more { Duration::ZERO } else { PHASE_CHECK })?;
+            self.wait(turn)?;
             self.desk.look_at_clock();
             let began_ns = self.desk.now_ns;
             self.fleet.serve(&mut self.desk, phase)?;
@@ -100,15 +107,28 @@ impl Worker {
                 self.fleet.open(&self.desk)?;
                 Ok(Turn::default())
             }
-            Phase::Running => {
+            Phase::Running | Phase::Draining | Phase::Done => {
                 self.desk.recorder.begin_window(self.shared.window_from_ns());
                 self.keep_alive();
-                Ok(self.pace.publish(&mut self.fleet, &mut self.desk, &self.shared))
+                let Self { pacer, fleet, desk, shared, .. } = self;
+                Ok(pacer.publish(fleet, desk, shared, phase))
             }
-            Phase::Draining | Phase::Done => {
-                self.keep_alive();
-                Ok(Turn { is_done: true, ..Turn::default() })
-            }
+        }
+    }
+
+    /// Until something comes, or something is to be sent, or the phase may be another.
+    fn wait(&mut self, turn: Turn) -> io::Result<()> {
+        if turn.has_more {
+            return self.fleet.wait(Duration::ZERO);
+        }
+        let Some(next_ns) = turn.next_ns else { return self.fleet.wait(PHASE_CHECK) };
+        self.desk.look_at_clock();
+        // The rest is spent looking, since waking up takes long.
+        let wake_ns = next_ns.saturating_sub(self.spin_ns);
+        match wake_ns.saturating_sub(self.desk.now_ns) {
+            0 => self.fleet.wait(Duration::ZERO),
+            left_ns if left_ns > PHASE_CHECK.as_nanos() as u64 => self.fleet.wait(PHASE_CHECK),
+            left_ns => self.fleet.wait_exactly(left_ns),
         }
     }
 
@@ -134,7 +154,7 @@ impl Worker {
         progress.last_delivery_ns.store(recorder.last_delivery_ns, Ordering::Relaxed);
         // After the counts: whoever sees it sees what was sent, too.
         progress.is_done.store(turn.is_done, Ordering::Release);
-        self.pace.tell(&self.desk, &self.shared);
+        self.pacer.tell(&self.desk, &self.shared);
     }
 
     fn end_turn(&mut self, began_ns: u64) {
@@ -155,6 +175,7 @@ impl Worker {
             blocked_ns: 0,
             refused: 0,
             lost: self.fleet.lost,
+            held_back: self.pacer.held_back(),
         };
         for member in self.fleet.members.into_iter().flatten() {
             harvest.blocked_ns += member.connection.blocked_ns();

@@ -3,7 +3,9 @@
 mod process;
 mod recorder;
 mod run_clock;
+mod verdict;
 
 pub(crate) use process::{Process, ProcessSample, ThreadSample};
 pub(crate) use recorder::{Interval, Recorder};
 pub(crate) use run_clock::RunClock;
+pub(crate) use verdict::Loads;

@@ -24,8 +24,6 @@ pub(crate) struct ProcessSample {
     pub(crate) threads: Vec<ThreadSample>,
     /// Resident memory.
     pub(crate) rss_bytes: u64,
-    /// The most resident memory ever.
-    pub(crate) rss_peak_bytes: u64,
     /// Open files.
     pub(crate) files: u64,
 }
@@ -75,7 +73,6 @@ impl Process {
             system_ns,
             threads: self.threads(),
             rss_bytes: self.rss_bytes().unwrap_or(0),
-            rss_peak_bytes: number_after(&self.read("status")?, "VmHWM:").unwrap_or(0) * 1024,
             files: self.files(),
         })
     }
@@ -90,6 +87,18 @@ impl Process {
     pub(crate) fn cpu_ns(&self) -> Option<u64> {
         let sample = self.sample()?;
         Some(sample.threads.iter().map(|thread| thread.cpu_ns).sum())
+    }
+
+    /// How many processors it may use.
+    pub(crate) fn cores(&self) -> Option<usize> {
+        let status = self.read("status")?;
+        let list: String = number_after(&status, "Cpus_allowed_list:")?;
+        let spans = list.split(',').map(|span| {
+            let (first, last) = span.split_once('-').unwrap_or((span, span));
+            let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+            Some((last + 1).saturating_sub(first))
+        });
+        spans.sum()
     }
 
     fn read(&self, name: &str) -> Option<String> {
@@ -189,6 +198,7 @@ mod tests {
         let used = Process::own().sample().expect("this is Linux").since(&before);
         let (user_ns, system_ns) = used.cpu_ns();
         assert!(user_ns + system_ns > 1_000_000, "{used:?}");
+        assert!(Process::own().cores().is_some_and(|cores| cores > 0));
         assert!(used.rss_bytes > 0 && used.files > 2 && !used.threads.is_empty(), "{used:?}");
     }
 
