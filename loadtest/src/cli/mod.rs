@@ -2,6 +2,7 @@
 
 mod flood;
 mod rate;
+mod repeat;
 mod run;
 
 use std::io;

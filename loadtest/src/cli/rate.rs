@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use clap::Args;
 
-use super::run::{duration, run};
+use super::run::{duration, run, show};
 use crate::{
     drive::{Pace, Stop},
     plan::{Arrivals, Load},
@@ -46,13 +46,14 @@ impl Rate {
     /// Runs it and shows what came of it; whether all is as it is expected to be.
     pub(super) fn run(self) -> io::Result<bool> {
         let Self { load, rate: per_s, arrivals, spin, seconds, warm_up, outputs } = self;
-        if load.payload < HEADER_BYTES {
+        if load.payload() < HEADER_BYTES {
             let reason = format!("latency needs the times in payloads of {HEADER_BYTES} bytes");
             return Err(io::Error::other(reason));
         }
         let spin = Duration::from_micros(spin);
         let stop = Stop::After { warm_up: duration(warm_up)?, measured: duration(seconds)? };
-        run(load, Pace::Rate { per_s, arrivals, spin }, stop, &outputs)
+        let report = run(&load, Pace::Rate { per_s, arrivals, spin }, stop)?;
+        show(report, &load, &outputs)
     }
 }
 

@@ -9,22 +9,28 @@ use std::{
 use crate::{
     drive::{self, Pace, Plan, Stop},
     plan::{Load, Topology},
-    report::{Environment, Outputs},
+    report::{Environment, Outputs, Report},
     verify::Payloads,
 };
 
-/// Runs a load and shows what came of it; whether all is as it is expected to be.
-pub(super) fn run(load: Load, pace: Pace, stop: Stop, outputs: &Outputs) -> io::Result<bool> {
-    let topology = Topology::new(load.shape(), load.audience(), &load.topic);
+/// Runs a load.
+pub(super) fn run(load: &Load, pace: Pace, stop: Stop) -> io::Result<Report> {
+    let topology = Topology::new(load.shape(), load.audience(), load.topic());
     let run = run_id();
-    let payloads = Payloads::new(run, load.payload);
-    let (environment, expects) = (Environment::observe(load.pid), load.expect);
-    let mut report = drive::run(Plan { load, topology, payloads, pace, stop })?;
+    let payloads = Payloads::new(run, load.payload());
+    let environment = Environment::observe(load.pid);
+    let plan = Plan { load: load.clone(), topology, payloads, pace, stop };
+    let mut report = drive::run(plan)?;
     report.run = format!("{run:08x}");
     report.command = std::env::args().collect();
     report.environment = environment;
+    Ok(report)
+}
+
+/// Shows what came of a load; whether all is as it is expected to be.
+pub(super) fn show(mut report: Report, load: &Load, outputs: &Outputs) -> io::Result<bool> {
     outputs.write(&mut report)?;
-    Ok(!expects || report.is_clean())
+    Ok(!load.expect || report.is_clean())
 }
 
 /// A duration of the command line.

@@ -26,6 +26,9 @@ pub(crate) struct Publisher {
     head: Head,
     /// Messages that the broker refused with the reason in their acknowledgement.
     refused: u64,
+    /// When the first and the last message were sent.
+    first_ns: Option<u64>,
+    last_ns: u64,
 }
 
 /// One stream and how far it is.
@@ -69,6 +72,8 @@ impl Publisher {
             in_flight: InFlight::new(qos, 0),
             head: Head { version, qos, bytes: Vec::new(), topic: None },
             refused: 0,
+            first_ns: None,
+            last_ns: 0,
         }
     }
 
@@ -82,14 +87,9 @@ impl Publisher {
         &self.outlets
     }
 
-    /// Messages sent, of all streams.
-    pub(crate) fn sent(&self) -> u64 {
-        self.outlets.iter().map(|outlet| outlet.sent).sum()
-    }
-
-    /// Messages that are not acknowledged.
-    pub(crate) fn unacknowledged(&self) -> usize {
-        self.in_flight.len()
+    /// From the first message to the last.
+    pub(crate) fn span_ns(&self) -> u64 {
+        self.first_ns.map_or(0, |first_ns| self.last_ns - first_ns)
     }
 
     /// Messages that the broker refused.
@@ -147,6 +147,8 @@ impl Publisher {
             self.head.write(&topics[number], payloads.length());
             self.head.topic = Some((outlet.group, number));
         }
+        self.first_ns.get_or_insert(now_ns);
+        self.last_ns = now_ns;
         outlet.sent += 1;
         self.left -= 1;
         out.extend_from_slice(&self.head.bytes);

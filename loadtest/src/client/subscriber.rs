@@ -27,12 +27,15 @@ pub(crate) struct Subscriber {
     pub(crate) unit: usize,
     /// QoS 2 messages that were received and not released: a bit for each packet id.
     unreleased: Option<Box<[u64; WORDS]>>,
+    /// When the first and the last message came.
+    first_ns: Option<u64>,
+    last_ns: u64,
 }
 
 impl Subscriber {
     /// One that has received nothing.
     pub(crate) fn new(version: Version, unit: usize) -> Self {
-        Self { version, unit, unreleased: None }
+        Self { version, unit, unreleased: None, first_ns: None, last_ns: 0 }
     }
 
     /// Reads a PUBLISH and appends its acknowledgement. `None` if it is a QoS 2 message that was
@@ -60,6 +63,18 @@ impl Subscriber {
         }
         let dup = frame.header & DUP != 0;
         Ok(is_new.then_some(Delivery { dup, topic, payload: reader.rest() }))
+    }
+
+    /// A message came.
+    #[inline]
+    pub(crate) fn note_time(&mut self, now_ns: u64) {
+        self.first_ns.get_or_insert(now_ns);
+        self.last_ns = now_ns;
+    }
+
+    /// From the first message to the last.
+    pub(crate) fn span_ns(&self) -> u64 {
+        self.first_ns.map_or(0, |first_ns| self.last_ns - first_ns)
     }
 
     /// Appends the PUBCOMP that a PUBREL calls for.

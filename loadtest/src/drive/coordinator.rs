@@ -25,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How long nothing may happen while connections are opened.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a subscriber of SurgeMQ's benchmark waits, for each publisher.
+const SURGE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long what is left may take once publishers have stopped.
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -73,6 +75,7 @@ impl Coordinator {
                 self.shared.begin(Phase::Running);
             }
             Stop::After { warm_up, measured } => self.run_for(warm_up, measured)?,
+            Stop::Surge { messages } => return self.run_surge(messages),
         }
         self.drain()
     }
@@ -111,11 +114,51 @@ impl Coordinator {
         Ok(())
     }
 
+    /// By the stop rules of SurgeMQ's benchmark of 2014. A subscriber waits for as many messages as
+    /// one publisher sends, in a mesh for those of all, and ten seconds for each publisher; then it
+    /// leaves. When all have what they waited for, publishers have nobody to send to and end.
+    fn run_surge(&mut self, messages: u64) -> io::Result<()> {
+        let shape = self.plan.load.shape();
+        let each = if shape.mesh { messages * shape.publishers as u64 } else { messages };
+        let target = each * shape.subscribers as u64;
+        let patience = SURGE_PATIENCE * shape.publishers as u32;
+        self.watch.begin(&self.shared);
+        self.shared.begin(Phase::Running);
+        let deadline_ns = self.shared.clock.now_ns() + patience.as_nanos() as u64;
+        loop {
+            let delivered = self.look(|progress| &progress.delivered)?;
+            let is_late = self.shared.clock.now_ns() > deadline_ns;
+            if delivered < target && !is_late {
+                continue;
+            }
+            if delivered < target {
+                self.watch.cut_off = Some(format!(
+                    "the subscribers wait {} s, and had {delivered} of {target} messages then",
+                    patience.as_secs()
+                ));
+                self.shared.begin(Phase::Leaving);
+                while !self.shared.is_done() {
+                    self.look(|progress| &progress.published)?;
+                }
+            } else if !self.shared.is_done() {
+                let published = self.shared.total(|progress| &progress.published);
+                self.watch.cut_off = Some(format!(
+                    "the subscribers stop at {target} messages; {published} of {} were sent then",
+                    messages * shape.publishers as u64
+                ));
+            }
+            self.watch.end(&self.shared);
+            self.shared.begin(Phase::Draining);
+            self.watch.drained(&self.shared);
+            return Ok(());
+        }
+    }
+
     /// Until all that is owed has come, or nothing comes any more.
     fn drain(&mut self) -> io::Result<()> {
         let (mut before, mut since_ns) = (0, self.shared.clock.now_ns());
         let deadline_ns = match self.plan.stop {
-            Stop::Messages(_) => u64::MAX,
+            Stop::Messages(_) | Stop::Surge { .. } => u64::MAX,
             Stop::After { .. } => since_ns + DRAIN_WITHIN.as_nanos() as u64,
         };
         loop {

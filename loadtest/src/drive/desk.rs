@@ -70,6 +70,7 @@ impl Desk {
     ) -> Result<(), skein_protocol::Error> {
         let Some(delivery) = subscriber.on_publish(frame, out)? else { return Ok(()) };
         self.recorder.on_delivery(self.now_ns);
+        subscriber.note_time(self.now_ns);
         let unit = &mut self.units[subscriber.unit];
         let payloads = &self.plan.payloads;
         let Some(checked) = unit.check(payloads, delivery.payload, delivery.dup) else {

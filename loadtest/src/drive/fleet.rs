@@ -9,6 +9,7 @@ use super::{
     desk::Desk,
     member::{Member, Stage},
     shared::Phase,
+    spans::Spans,
     timer::{TIMER, Timer},
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Fleet {
     ready: usize,
     /// Connections lost since the run began.
     pub(crate) lost: u64,
+    /// The longest times of those connections that left.
+    pub(crate) left: Spans,
     /// Connections that have more to read without an event to say so.
     unread: Vec<usize>,
     /// Connections that have something to write.
@@ -60,6 +63,7 @@ impl Fleet {
             opened: 0,
             ready: 0,
             lost: 0,
+            left: Spans::default(),
             unread: Vec::new(),
             dirty: Vec::new(),
         })
@@ -138,6 +142,16 @@ impl Fleet {
         Ok(())
     }
 
+    /// Closes the connections that only subscribe.
+    pub(crate) fn leave(&mut self) {
+        for member in &mut self.members {
+            let leaves = |member: &mut Member| member.duties.publisher.is_none();
+            if let Some(member) = member.take_if(leaves) {
+                self.left.add(&member.duties);
+            }
+        }
+    }
+
     /// Keeps every connection alive.
     pub(crate) fn ping(&mut self, desk: &Desk) {
         for (place, member) in self.members.iter_mut().enumerate() {
@@ -186,7 +200,7 @@ impl Fleet {
 /// How many connections a worker may have opened by now.
 fn connections_due(desk: &Desk) -> usize {
     let load = &desk.plan.load;
-    match u64::from(load.connect_rate) {
+    match u64::from(load.connect_rate.unwrap_or(0)) {
         0 => usize::MAX,
         // Workers open side by side, each its part.
         rate => 1 + (desk.now_ns / 1000 * rate / 1_000_000 / load.threads as u64) as usize,

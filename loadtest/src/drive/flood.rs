@@ -1,5 +1,7 @@
 //! Flood: everybody publishes as fast as flow control lets them.
 
+use std::time::Duration;
+
 use super::{desk::Desk, fleet::Fleet, pacer::Turn, shared::Shared, window::Window};
 use crate::client::{Connection, Publisher};
 
@@ -12,12 +14,17 @@ pub(crate) struct Flood {
     window: Window,
     /// Who begins the next turn, so that nobody is always first.
     first: usize,
+    /// So long after one another publishers begin.
+    stagger_ns: u64,
+    /// When the first one began.
+    begun_ns: Option<u64>,
 }
 
 impl Flood {
     /// At the beginning of a run.
-    pub(crate) fn new(window: Window) -> Self {
-        Self { window, first: 0 }
+    pub(crate) fn new(window: Window, stagger: Duration) -> Self {
+        let stagger_ns = stagger.as_nanos() as u64;
+        Self { window, first: 0, stagger_ns, begun_ns: None }
     }
 
     /// Fills the publishers' buffers as far as the window allows, and writes them.
@@ -26,8 +33,13 @@ impl Flood {
         self.window.begin_turn();
         let Fleet { members, publishers, lost, .. } = fleet;
         self.first = (self.first + 1) % publishers.len().max(1);
+        let begun_ns = *self.begun_ns.get_or_insert(desk.now_ns);
         let (before, from) = publishers.split_at(self.first);
-        for place in from.iter().chain(before) {
+        for (number, place) in (self.first..).zip(from).chain((0..).zip(before)) {
+            if desk.now_ns < begun_ns + number as u64 * self.stagger_ns {
+                turn.is_done = false;
+                continue;
+            }
             let Some(member) = &mut members[*place] else { continue };
             let Some((publisher, connection)) = member.publisher() else { continue };
             if publisher.is_done() {

@@ -8,7 +8,7 @@
 use std::io;
 
 use mio::{Registry, Token};
-use skein_protocol::{Frame, Packet, PacketType};
+use skein_protocol::{Frame, Packet, PacketType, QoS, TopicName, Will, WillProperties};
 
 use super::{desk::Desk, plan::Plan};
 use crate::{
@@ -46,6 +46,9 @@ pub(crate) struct Duties {
     pub(crate) stage: Stage,
     pub(crate) publisher: Option<Publisher>,
     pub(crate) subscriber: Option<Subscriber>,
+    /// How long it took to be ready.
+    pub(crate) opening_ns: u64,
+    opened_ns: u64,
 }
 
 impl Member {
@@ -68,10 +71,10 @@ impl Member {
             client_id: &format!("{}-{role}", load.client_id),
             clean_start: true,
             session_expiry_s: 0,
-            keep_alive_s: load.keep_alive,
+            keep_alive_s: load.keep_alive(),
             user: load.user.as_deref(),
             password: load.password.as_deref(),
-            will: None,
+            will: load.has_will.then(will),
         };
         hello.encode(connection.outgoing());
         let does = &topology.roles[role];
@@ -82,7 +85,8 @@ impl Member {
         let unit_of = |unit| unit / load.threads;
         let subscriber = does.unit.map(|unit| Subscriber::new(load.version, unit_of(unit)));
         let stage = Stage::Connecting(desk.now_ns);
-        let duties = Duties { role, stage, publisher, subscriber };
+        let opened_ns = desk.now_ns;
+        let duties = Duties { role, stage, publisher, subscriber, opening_ns: 0, opened_ns };
         Ok(Self { connection, duties })
     }
 
@@ -198,6 +202,7 @@ impl Duties {
         }
         let filters = desk.plan.topology.filters(self.role);
         let packets = encode_subscribe(load.version, &filters, load.subscribe_qos(), out)?;
+        self.opening_ns = desk.now_ns - self.opened_ns;
         self.stage =
             if packets == 0 { Stage::Ready } else { Stage::Subscribing(packets, desk.now_ns) };
         Ok(())
@@ -208,6 +213,17 @@ impl Duties {
             desk.recorder.record(Clock::SubscribeToSuback, since, desk.now_ns);
             self.stage = if left == 1 { Stage::Ready } else { Stage::Subscribing(left - 1, since) };
         }
+    }
+}
+
+/// That of SurgeMQ's benchmark.
+fn will() -> Will<'static> {
+    Will {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: TopicName::assume_valid("will"),
+        payload: b"send me home",
+        properties: WillProperties::default(),
     }
 }
 

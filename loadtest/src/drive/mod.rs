@@ -19,6 +19,7 @@ mod plan;
 mod rate;
 mod series;
 mod shared;
+mod spans;
 mod timer;
 mod watch;
 mod window;

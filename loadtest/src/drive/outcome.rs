@@ -7,13 +7,15 @@ use hdrhistogram::Histogram;
 use super::{
     plan::{Pace, Plan, Stop},
     series::Series,
+    spans::Spans,
     watch::Watch,
     worker::Harvest,
 };
 use crate::{
     measure::{Interval, Loads, ProcessSample, ThreadSample},
     report::{
-        Generator, GeneratorThread, Mode, Report, Scenario, Traffic, Verification,
+        Generator, GeneratorThread, Mode, Report, Scenario, Surge, SurgeLine, Traffic,
+        Verification,
         latency::{Clock, Latency},
     },
     verify::{Tally, Unit},
@@ -40,6 +42,7 @@ pub(super) fn report(plan: &Plan, harvests: Vec<Harvest>, series: Series, watch:
     let generator = generator(&harvests, watch, &measured);
     let held_back = harvests.iter().map(|harvest| harvest.held_back);
     let held_back = held_back.fold((0, 0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
+    let surge = surge(plan, &harvests, watch, &measured);
     let (latencies, series) = times(plan, harvests, series, watch, &measured);
     let window = Duration::from_nanos(measured.until_ns - measured.from_ns);
     let payload = plan.payloads.length() as f64;
@@ -58,6 +61,7 @@ pub(super) fn report(plan: &Plan, harvests: Vec<Harvest>, series: Series, watch:
         broker: watch.broker(measured.delivered),
         generator,
         verdict,
+        surge,
         notes: notes(plan, lost, refused, held_back),
         ..Report::default()
     }
@@ -67,7 +71,7 @@ impl Measured {
     fn new(plan: &Plan, harvests: &[Harvest], watch: &Watch) -> Self {
         let recorders = || harvests.iter().map(|harvest| &harvest.recorder);
         match (plan.stop, &watch.end) {
-            (Stop::After { .. }, Some(end)) => Self {
+            (Stop::After { .. } | Stop::Surge { .. }, Some(end)) => Self {
                 from_ns: watch.begin.at_ns,
                 until_ns: end.at_ns,
                 published: end.published - watch.begin.published,
@@ -106,6 +110,22 @@ fn verification(plan: &Plan, harvests: &[Harvest]) -> Verification {
         }
     }
     total.judge(plan.load.delivery_qos() as u8, topology.is_shared())
+}
+
+/// The lines of SurgeMQ's benchmark of 2014: the fans divide both counts by the longest time of a
+/// publisher, the mesh the receipts by the longest time of a subscriber.
+fn surge(plan: &Plan, harvests: &[Harvest], watch: &Watch, measured: &Measured) -> Option<Surge> {
+    let Stop::Surge { .. } = plan.stop else { return None };
+    let spans = harvests.iter().map(|harvest| harvest.spans);
+    let spans = spans.fold(Spans::default(), Spans::max);
+    let published = Duration::from_nanos(spans.published_ns);
+    let delivered = Duration::from_nanos(spans.delivered_ns);
+    let received = if plan.load.shape().mesh { delivered } else { published };
+    Some(Surge {
+        sent: SurgeLine::new(measured.published, published),
+        received: SurgeLine::new(measured.delivered, received),
+        cut_off: watch.cut_off.clone(),
+    })
 }
 
 /// Units are dealt out to the workers in turn.
@@ -200,15 +220,19 @@ fn loads(
 fn scenario(plan: &Plan) -> Scenario {
     let (load, shape) = (&plan.load, plan.load.shape());
     let messages = match plan.stop {
-        Stop::Messages(messages) => Some(messages * shape.publishers as u64),
+        Stop::Messages(messages) | Stop::Surge { messages } => {
+            Some(messages * shape.publishers as u64)
+        }
         Stop::After { .. } => None,
     };
     let warm_up = match plan.stop {
-        Stop::Messages(_) => Duration::ZERO,
+        Stop::Messages(_) | Stop::Surge { .. } => Duration::ZERO,
         Stop::After { warm_up, .. } => warm_up,
     };
     let (mode, window, offered_per_s, arrivals) = match plan.pace {
-        Pace::Flood { window } => (Mode::Flood, Some(window), None, None),
+        Pace::Flood { window, .. } => {
+            (Mode::Flood, (window < u64::MAX).then_some(window), None, None)
+        }
         Pace::Rate { per_s, arrivals, .. } => {
             (Mode::Rate, None, Some(per_s), Some(arrivals.to_string()))
         }
@@ -223,14 +247,14 @@ fn scenario(plan: &Plan) -> Scenario {
         subscribe_qos: load.subscribe_qos() as u8,
         version: load.version.to_string(),
         transport: "tcp".to_owned(),
-        payload_bytes: load.payload as u64,
+        payload_bytes: load.payload() as u64,
         messages,
         window,
         offered_per_s,
         arrivals,
         inflight: (load.publish_qos() as u8 > 0).then(|| u64::from(load.inflight)),
         warm_up_s: warm_up.as_secs_f64(),
-        connect_per_s: (load.connect_rate > 0).then(|| f64::from(load.connect_rate)),
+        connect_per_s: load.connect_rate.map(f64::from),
         ..Scenario::default()
     }
 }

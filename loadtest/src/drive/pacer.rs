@@ -34,7 +34,9 @@ impl Pacer {
     /// That of one worker.
     pub(crate) fn new(desk: &Desk, fleet: &Fleet, worker: usize) -> Self {
         match desk.plan.pace {
-            Pace::Flood { window } => Self::Flood(Flood::new(Window::new(desk, worker, window))),
+            Pace::Flood { window, stagger } => {
+                Self::Flood(Flood::new(Window::new(desk, worker, window), stagger))
+            }
             Pace::Rate { per_s, arrivals, .. } => {
                 Self::Rate(Rate::new(desk, fleet, worker, per_s, arrivals))
             }
@@ -50,7 +52,7 @@ impl Pacer {
         phase: Phase,
     ) -> Turn {
         match self {
-            Self::Flood(flood) if phase == Phase::Running => flood.publish(fleet, desk, shared),
+            Self::Flood(flood) if phase < Phase::Draining => flood.publish(fleet, desk, shared),
             Self::Flood(_) => Turn { is_done: true, ..Turn::default() },
             // What was due before the end is sent after it, or the latest would not be counted.
             Self::Rate(rate) => rate.publish(fleet, desk, shared.window_until_ns()),

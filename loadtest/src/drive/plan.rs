@@ -30,6 +30,8 @@ pub(crate) enum Pace {
     Flood {
         /// Messages that may be on their way.
         window: u64,
+        /// So long after one another publishers begin.
+        stagger: Duration,
     },
     /// A schedule.
     Rate {
@@ -47,6 +49,12 @@ pub(crate) enum Pace {
 pub(crate) enum Stop {
     /// Each after so many messages.
     Messages(u64),
+    /// Each after so many messages, and before if SurgeMQ's benchmark of 2014 would have ended: when
+    /// each subscriber has got its target, or its patience is over.
+    Surge {
+        /// Messages of each publisher.
+        messages: u64,
+    },
     /// After so long, of which the first part does not count.
     After {
         /// What does not count.
@@ -77,7 +85,7 @@ impl Plan {
     /// Messages of one publisher.
     pub(crate) fn messages(&self) -> u64 {
         match self.stop {
-            Stop::Messages(messages) => messages,
+            Stop::Messages(messages) | Stop::Surge { messages } => messages,
             Stop::After { .. } => u64::MAX,
         }
     }

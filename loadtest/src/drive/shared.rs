@@ -15,6 +15,8 @@ pub(crate) enum Phase {
     Opening,
     /// Publish and receive.
     Running,
+    /// Publish, but those who only subscribe are gone.
+    Leaving,
     /// Receive what is on its way.
     Draining,
     /// End.
@@ -92,7 +94,8 @@ impl Shared {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Opening,
             1 => Phase::Running,
-            2 => Phase::Draining,
+            2 => Phase::Leaving,
+            3 => Phase::Draining,
             _ => Phase::Done,
         }
     }

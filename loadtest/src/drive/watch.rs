@@ -36,6 +36,8 @@ pub(crate) struct Watch {
     pub(crate) drained: Moment,
     /// The window's begin by the calendar, milliseconds since 1970.
     pub(crate) started_unix_ms: u64,
+    /// Why the run was ended before everything was received, if a rule of the preset did that.
+    pub(crate) cut_off: Option<String>,
 }
 
 /// The broker at the end of a second.
@@ -77,6 +79,7 @@ impl Watch {
             end: None,
             drained: Moment::default(),
             started_unix_ms: 0,
+            cut_off: None,
         }
     }
 

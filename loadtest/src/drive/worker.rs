@@ -12,6 +12,7 @@ use super::{
     pacer::{Pacer, Turn},
     plan::{Pace, Plan},
     shared::{Phase, Shared},
+    spans::Spans,
 };
 use crate::{
     measure::{Interval, Recorder},
@@ -54,6 +55,8 @@ pub(crate) struct Harvest {
     /// Messages that were due and waited for acknowledgements or for the socket, and those that
     /// never left.
     pub(crate) held_back: (u64, u64),
+    /// The longest times that connections needed.
+    pub(crate) spans: Spans,
 }
 
 impl Worker {
@@ -107,9 +110,12 @@ impl Worker {
                 self.fleet.open(&self.desk)?;
                 Ok(Turn::default())
             }
-            Phase::Running | Phase::Draining | Phase::Done => {
+            Phase::Running | Phase::Leaving | Phase::Draining | Phase::Done => {
                 self.desk.recorder.begin_window(self.shared.window_from_ns());
                 self.keep_alive();
+                if phase == Phase::Leaving {
+                    self.fleet.leave();
+                }
                 let Self { pacer, fleet, desk, shared, .. } = self;
                 Ok(pacer.publish(fleet, desk, shared, phase))
             }
@@ -134,7 +140,7 @@ impl Worker {
 
     /// [MQTT-3.1.2-20]: in time, whatever else the connections send.
     fn keep_alive(&mut self) {
-        let keep_alive_s = u64::from(self.desk.plan.load.keep_alive);
+        let keep_alive_s = u64::from(self.desk.plan.load.keep_alive());
         if keep_alive_s > 0 && self.desk.now_ns >= self.next_ping_ns {
             self.next_ping_ns = self.desk.now_ns + keep_alive_s * 1_000_000_000 / 2;
             self.fleet.ping(&self.desk);
@@ -176,8 +182,10 @@ impl Worker {
             refused: 0,
             lost: self.fleet.lost,
             held_back: self.pacer.held_back(),
+            spans: self.fleet.left,
         };
         for member in self.fleet.members.into_iter().flatten() {
+            harvest.spans.add(&member.duties);
             harvest.blocked_ns += member.connection.blocked_ns();
             if let Some(publisher) = &member.duties.publisher {
                 harvest.refused += publisher.refused();

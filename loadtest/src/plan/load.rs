@@ -29,9 +29,9 @@ pub(crate) struct Load {
     /// pairs:N (N topics with a publisher and a subscriber each), topics:N or topics:N:P:S.
     #[arg(long, conflicts_with_all = ["publishers", "subscribers", "topics"])]
     shape: Option<Shape>,
-    /// The topic; with several, what stands in front of their numbers.
-    #[arg(long, default_value = "skein/loadtest")]
-    pub(crate) topic: String,
+    /// The topic; with several, what stands in front of their numbers [default: skein/loadtest].
+    #[arg(long)]
+    pub(crate) topic: Option<String>,
     /// Subscribe with one wildcard, TOPIC/#, instead of each topic by its name.
     #[arg(long)]
     wildcard: bool,
@@ -51,10 +51,10 @@ pub(crate) struct Load {
     /// Version of MQTT: 3.1, 3.1.1 or 5.
     #[arg(long, default_value = "3.1.1", value_parser = version)]
     pub(crate) version: Version,
-    /// Payload, bytes. 32 hold the whole header that is verified and the times for latency; 8 to 31
-    /// hold publisher and sequence only.
-    #[arg(long, default_value_t = 64, value_parser = payload_bytes)]
-    pub(crate) payload: usize,
+    /// Payload, bytes [default: 64]. 32 hold the whole header that is verified and the times for
+    /// latency; 8 to 31 hold publisher and sequence only.
+    #[arg(long, value_parser = payload_bytes)]
+    pub(crate) payload: Option<usize>,
     /// QoS 1 and 2: messages of one publisher that may be unacknowledged. A broker's smaller
     /// Receive Maximum is respected.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=32_767))]
@@ -65,12 +65,12 @@ pub(crate) struct Load {
     /// The broker's process, to measure its CPU time and memory.
     #[arg(long)]
     pub(crate) pid: Option<u32>,
-    /// Connections opened a second; 0 is as fast as the broker takes them.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) connect_rate: u32,
-    /// Keep alive of every connection, seconds; 0 turns it off.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) keep_alive: u16,
+    /// Connections opened a second; without it as fast as the broker takes them.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connect_rate: Option<u32>,
+    /// Keep alive of every connection, seconds; without it, or with 0, it is turned off.
+    #[arg(long)]
+    pub(crate) keep_alive: Option<u16>,
     /// User name of every connection.
     #[arg(long)]
     pub(crate) user: Option<String>,
@@ -91,6 +91,9 @@ pub(crate) struct Load {
     /// loss and in order; 2 exactly once and in order; a share exactly once over its members.
     #[arg(long)]
     pub(crate) expect: bool,
+    /// Whether every connection has a will; for presets.
+    #[arg(skip)]
+    pub(crate) has_will: bool,
 }
 
 impl Load {
@@ -98,6 +101,21 @@ impl Load {
     pub(crate) fn shape(&self) -> Shape {
         let Self { publishers, subscribers, topics, .. } = *self;
         self.shape.unwrap_or(Shape { publishers, subscribers, topics, mesh: false })
+    }
+
+    /// The topic; with several, what stands in front of their numbers.
+    pub(crate) fn topic(&self) -> &str {
+        self.topic.as_deref().unwrap_or("skein/loadtest")
+    }
+
+    /// Payload, bytes.
+    pub(crate) fn payload(&self) -> usize {
+        self.payload.unwrap_or(64)
+    }
+
+    /// Keep alive of every connection, seconds; 0 is off.
+    pub(crate) fn keep_alive(&self) -> u16 {
+        self.keep_alive.unwrap_or(0)
     }
 
     /// How the subscribers ask.

@@ -1,11 +1,13 @@
 //! What is asked for: from the command line to who publishes what to whom.
 
 mod load;
+mod preset;
 mod schedule;
 mod shape;
 mod topology;
 
 pub(crate) use load::Load;
+pub(crate) use preset::{Preset, Run};
 pub(crate) use schedule::{Arrivals, Schedule};
 pub(crate) use shape::Shape;
 pub(crate) use topology::{Audience, Topology};
