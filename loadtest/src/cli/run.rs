@@ -18,7 +18,7 @@ pub(super) fn run(load: &Load, pace: Pace, stop: Stop) -> io::Result<Report> {
     let topology = Topology::new(load.shape(), load.audience(), load.topic());
     let run = run_id();
     let payloads = Payloads::new(run, load.payload());
-    let environment = Environment::observe(load.pid);
+    let environment = Environment::observe(load.target.pid);
     let plan = Plan { load: load.clone(), topology, payloads, pace, stop };
     let mut report = drive::run(plan)?;
     report.run = format!("{run:08x}");

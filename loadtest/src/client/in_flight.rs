@@ -44,7 +44,8 @@ impl InFlight {
     }
 
     /// How many messages are unacknowledged.
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 

@@ -214,7 +214,7 @@ mod tests {
     use skein_protocol::{Frame, Packet};
 
     use super::*;
-    use crate::plan::Audience;
+    use crate::plan::topology::Audience;
 
     fn published(version: Version, qos: QoS) -> Vec<String> {
         let topology = Topology::new("topics:2".parse().unwrap(), Audience::Named, "t");

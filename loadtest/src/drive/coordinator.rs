@@ -46,7 +46,7 @@ pub(crate) fn run(plan: Plan) -> io::Result<Report> {
         workers.push(spawn(number, worker, Arc::clone(&shared))?);
     }
     drop(seconds);
-    let (watch, series) = (Watch::new(plan.load.pid), Series::default());
+    let (watch, series) = (Watch::new(plan.load.target.pid), Series::default());
     let mut coordinator = Coordinator { plan, shared, arrivals, series, watch };
     let led = coordinator.lead();
     coordinator.shared.begin(Phase::Done);

@@ -157,7 +157,7 @@ impl Fleet {
         for (place, member) in self.members.iter_mut().enumerate() {
             if let Some(member) = member.as_mut().filter(|member| member.is_ready()) {
                 let out = member.connection.outgoing();
-                Packet::PingReq.encode(desk.plan.load.version, out);
+                Packet::PingReq.encode(desk.plan.load.target.version, out);
                 self.dirty.push(place);
             }
         }
@@ -200,7 +200,7 @@ impl Fleet {
 /// How many connections a worker may have opened by now.
 fn connections_due(desk: &Desk) -> usize {
     let load = &desk.plan.load;
-    match u64::from(load.connect_rate.unwrap_or(0)) {
+    match u64::from(load.target.connect_rate.unwrap_or(0)) {
         0 => usize::MAX,
         // Workers open side by side, each its part.
         rate => 1 + (desk.now_ns / 1000 * rate / 1_000_000 / load.threads as u64) as usize,

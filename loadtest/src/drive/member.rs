@@ -60,30 +60,33 @@ impl Member {
         token: Token,
     ) -> io::Result<Self> {
         let Plan { load, topology, .. } = &*desk.plan;
-        let source = (load.sources > 0).then(|| {
-            let host = 1 + (role % usize::from(load.sources)) as u8;
-            ([127, 0, 0, host], 0).into()
-        });
-        let mut connection = Connection::new(Link::open(load.address, source)?);
+        let mut connection =
+            Connection::new(Link::open(load.target.address, load.target.source(role))?);
         connection.register(registry, token)?;
         let hello = Hello {
-            version: load.version,
-            client_id: &format!("{}-{role}", load.client_id),
+            version: load.target.version,
+            client_id: &load.target.client_id(role),
             clean_start: true,
             session_expiry_s: 0,
-            keep_alive_s: load.keep_alive(),
-            user: load.user.as_deref(),
-            password: load.password.as_deref(),
-            will: load.has_will.then(will),
+            keep_alive_s: load.target.keep_alive(),
+            user: load.target.user.as_deref(),
+            password: load.target.password.as_deref(),
+            will: load.target.has_will.then(will),
         };
         hello.encode(connection.outgoing());
         let does = &topology.roles[role];
         let publisher = (!does.streams.is_empty()).then(|| {
             let messages = desk.plan.messages();
-            Publisher::new(topology, &does.streams, messages, load.version, load.publish_qos())
+            Publisher::new(
+                topology,
+                &does.streams,
+                messages,
+                load.target.version,
+                load.publish_qos(),
+            )
         });
         let unit_of = |unit| unit / load.threads;
-        let subscriber = does.unit.map(|unit| Subscriber::new(load.version, unit_of(unit)));
+        let subscriber = does.unit.map(|unit| Subscriber::new(load.target.version, unit_of(unit)));
         let stage = Stage::Connecting(desk.now_ns);
         let opened_ns = desk.now_ns;
         let duties = Duties { role, stage, publisher, subscriber, opening_ns: 0, opened_ns };
@@ -142,7 +145,8 @@ impl Duties {
             };
             return desk.on_publish(subscriber, frame, out).map_err(io::Error::other);
         }
-        let packet = Packet::decode(frame, desk.plan.load.version).map_err(io::Error::other)?;
+        let packet =
+            Packet::decode(frame, desk.plan.load.target.version).map_err(io::Error::other)?;
         self.on_packet(desk, &packet, out)
     }
 
@@ -201,7 +205,7 @@ impl Duties {
             publisher.begin(load.inflight.min(accepted.receive_maximum));
         }
         let filters = desk.plan.topology.filters(self.role);
-        let packets = encode_subscribe(load.version, &filters, load.subscribe_qos(), out)?;
+        let packets = encode_subscribe(load.target.version, &filters, load.subscribe_qos(), out)?;
         self.opening_ns = desk.now_ns - self.opened_ns;
         self.stage =
             if packets == 0 { Stage::Ready } else { Stage::Subscribing(packets, desk.now_ns) };

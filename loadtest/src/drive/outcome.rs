@@ -245,7 +245,7 @@ fn scenario(plan: &Plan) -> Scenario {
         topics: shape.topics as u64,
         publish_qos: load.publish_qos() as u8,
         subscribe_qos: load.subscribe_qos() as u8,
-        version: load.version.to_string(),
+        version: load.target.version.to_string(),
         transport: "tcp".to_owned(),
         payload_bytes: load.payload() as u64,
         messages,
@@ -254,7 +254,7 @@ fn scenario(plan: &Plan) -> Scenario {
         arrivals,
         inflight: (load.publish_qos() as u8 > 0).then(|| u64::from(load.inflight)),
         warm_up_s: warm_up.as_secs_f64(),
-        connect_per_s: load.connect_rate.map(f64::from),
+        connect_per_s: load.target.connect_rate.map(f64::from),
         ..Scenario::default()
     }
 }

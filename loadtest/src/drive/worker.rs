@@ -140,7 +140,7 @@ impl Worker {
 
     /// [MQTT-3.1.2-20]: in time, whatever else the connections send.
     fn keep_alive(&mut self) {
-        let keep_alive_s = u64::from(self.desk.plan.load.keep_alive());
+        let keep_alive_s = u64::from(self.desk.plan.load.target.keep_alive());
         if keep_alive_s > 0 && self.desk.now_ns >= self.next_ping_ns {
             self.next_ping_ns = self.desk.now_ns + keep_alive_s * 1_000_000_000 / 2;
             self.fleet.ping(&self.desk);

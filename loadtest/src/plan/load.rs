@@ -1,19 +1,18 @@
 //! Options that all modes with messages share.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
-use skein_protocol::{QoS, Version};
+use skein_protocol::QoS;
 
-use super::{Shape, topology::Audience};
+use super::{Shape, Target, topology::Audience};
 use crate::verify::PAYLOAD_BYTES_MIN;
 
 /// Options that all modes with messages share.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Load {
-    /// The broker's address.
-    #[arg(long, default_value = "127.0.0.1:1883")]
-    pub(crate) address: SocketAddr,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// Connections that publish.
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     publishers: usize,
@@ -48,9 +47,6 @@ pub(crate) struct Load {
     /// QoS of the subscriptions, if not --qos.
     #[arg(long, value_parser = qos)]
     subscribe_qos: Option<QoS>,
-    /// Version of MQTT: 3.1, 3.1.1 or 5.
-    #[arg(long, default_value = "3.1.1", value_parser = version)]
-    pub(crate) version: Version,
     /// Payload, bytes [default: 64]. 32 hold the whole header that is verified and the times for
     /// latency; 8 to 31 hold publisher and sequence only.
     #[arg(long, value_parser = payload_bytes)]
@@ -62,28 +58,6 @@ pub(crate) struct Load {
     /// Threads of the load test; the connections are dealt out to them.
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub(crate) threads: usize,
-    /// The broker's process, to measure its CPU time and memory.
-    #[arg(long)]
-    pub(crate) pid: Option<u32>,
-    /// Connections opened a second; without it as fast as the broker takes them.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) connect_rate: Option<u32>,
-    /// Keep alive of every connection, seconds; without it, or with 0, it is turned off.
-    #[arg(long)]
-    pub(crate) keep_alive: Option<u16>,
-    /// User name of every connection.
-    #[arg(long)]
-    pub(crate) user: Option<String>,
-    /// Password of every connection.
-    #[arg(long)]
-    pub(crate) password: Option<String>,
-    /// What the client identifiers begin with.
-    #[arg(long, default_value = "loadtest")]
-    pub(crate) client_id: String,
-    /// Local addresses to connect from: 127.0.0.1 and those after it. Each has some 28,000 ports;
-    /// for a broker that is not on this machine leave it at 0, which is the system's choice.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) sources: u8,
     /// Without a delivery for so long, seconds, what is missing is missing.
     #[arg(long, default_value_t = 5.0)]
     quiet: f64,
@@ -91,9 +65,6 @@ pub(crate) struct Load {
     /// loss and in order; 2 exactly once and in order; a share exactly once over its members.
     #[arg(long)]
     pub(crate) expect: bool,
-    /// Whether every connection has a will; for presets.
-    #[arg(skip)]
-    pub(crate) has_will: bool,
 }
 
 impl Load {
@@ -111,11 +82,6 @@ impl Load {
     /// Payload, bytes.
     pub(crate) fn payload(&self) -> usize {
         self.payload.unwrap_or(64)
-    }
-
-    /// Keep alive of every connection, seconds; 0 is off.
-    pub(crate) fn keep_alive(&self) -> u16 {
-        self.keep_alive.unwrap_or(0)
     }
 
     /// How the subscribers ask.
@@ -153,16 +119,6 @@ impl Load {
 pub(crate) fn qos(text: &str) -> Result<QoS, String> {
     let level = text.parse().ok().and_then(|level: u8| QoS::try_from(level).ok());
     level.ok_or_else(|| "a QoS is 0, 1 or 2".to_owned())
-}
-
-/// `3.1`, `3.1.1` or `5`, with or without what follows it.
-pub(crate) fn version(text: &str) -> Result<Version, String> {
-    match text {
-        "3.1" | "3" => Ok(Version::V3_1),
-        "3.1.1" | "4" => Ok(Version::V3_1_1),
-        "5" | "5.0" => Ok(Version::V5),
-        _ => Err("a version is 3.1, 3.1.1 or 5".to_owned()),
-    }
 }
 
 /// A count that may not be 0.

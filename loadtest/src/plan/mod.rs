@@ -4,10 +4,12 @@ mod load;
 mod preset;
 mod schedule;
 mod shape;
-mod topology;
+mod target;
+pub(crate) mod topology;
 
 pub(crate) use load::Load;
-pub(crate) use preset::{Preset, Run};
+pub(crate) use preset::Preset;
 pub(crate) use schedule::{Arrivals, Schedule};
 pub(crate) use shape::Shape;
-pub(crate) use topology::{Audience, Topology};
+pub(crate) use target::Target;
+pub(crate) use topology::Topology;

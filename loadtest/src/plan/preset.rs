@@ -47,14 +47,14 @@ impl Preset {
         };
         load.topic.get_or_insert_with(|| "test".to_owned());
         load.payload.get_or_insert(1024);
-        load.keep_alive.get_or_insert(10);
-        load.user.get_or_insert_with(|| "surgemq".to_owned());
-        load.password.get_or_insert_with(|| "verysecret".to_owned());
-        load.has_will = true;
+        load.target.keep_alive.get_or_insert(10);
+        load.target.user.get_or_insert_with(|| "surgemq".to_owned());
+        load.target.password.get_or_insert_with(|| "verysecret".to_owned());
+        load.target.has_will = true;
         let is_faithful = self == Self::Surge;
         if is_faithful {
             // 20 ms between two connections.
-            load.connect_rate.get_or_insert(50);
+            load.target.connect_rate.get_or_insert(50);
         } else {
             load.expect = true;
         }
@@ -85,7 +85,7 @@ mod tests {
         let mut load = load(&["--shape", "1:20", "--payload", "64"]);
         let run = Preset::SurgeStrict.apply(&mut load).unwrap();
         assert_eq!((run.messages, run.repeats, run.is_faithful), (500_000, 5, false));
-        assert_eq!((load.payload(), load.topic(), load.keep_alive()), (64, "test", 10));
+        assert_eq!((load.payload(), load.topic(), load.target.keep_alive()), (64, "test", 10));
         assert!(load.expect);
     }
 

@@ -6,4 +6,4 @@ mod seen;
 mod unit;
 
 pub(crate) use payload::{HEADER_BYTES, PAYLOAD_BYTES_MIN, Payloads, Stamp, Wrong};
-pub(crate) use unit::{Checked, Tally, Unit};
+pub(crate) use unit::{Tally, Unit};
