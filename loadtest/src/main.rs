@@ -17,6 +17,7 @@ mod progress;
 #[allow(dead_code, reason = "the presets come after it")]
 mod report;
 mod statistics;
+mod sweep;
 mod trial;
 mod verify;
 

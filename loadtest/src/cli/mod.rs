@@ -9,7 +9,7 @@ use std::io;
 
 use clap::{Parser, Subcommand};
 
-use crate::{compare::Compare, floor::Floor, report::Show};
+use crate::{compare::Compare, floor::Floor, report::Show, sweep};
 
 use flood::Flood;
 use rate::Rate;
@@ -19,7 +19,7 @@ use rate::Rate;
 /// Two modes, which never mix: flood shows how much a broker takes, rate how long it needs. Every
 /// delivery is checked: loss, duplicates, order, content.
 #[derive(Parser)]
-#[command(name = "skein-loadtest", version, after_help = EXAMPLES)]
+#[command(name = "skein-loadtest", version, args_override_self = true, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) mode: Mode,
@@ -37,6 +37,8 @@ pub(crate) enum Mode {
     /// Starts brokers and compares them, run by run in turn: medians, ranges, and how sure a
     /// difference is.
     Compare(Compare),
+    /// Finds the highest rate that holds a limit of latency without losing anything.
+    Sweep(sweep::Options),
     /// Shows a report that was stored as JSON: as a summary, a page, CSV or a histogram log.
     Show(Show),
 }
@@ -49,6 +51,7 @@ impl Mode {
             Self::Rate(rate) => rate.run(),
             Self::Floor(floor) => floor.run().map(|()| true),
             Self::Compare(compare) => compare.run(),
+            Self::Sweep(options) => options.run(),
             Self::Show(show) => show.run().map(|()| true),
         }
     }
@@ -65,5 +68,12 @@ Examples:
   What would the least possible broker need on this machine?
     skein-loadtest floor --listen 127.0.0.1:1884 &
     skein-loadtest flood --address 127.0.0.1:1884 --pid $!
+  How much better is one broker than another, and how sure is that?
+    skein-loadtest compare --floor --suite shapes \\
+      --broker 'skein=skein serve --listen 127.0.0.1:{port}' \\
+      --broker 'mosquitto=mosquitto -c {file:mosquitto.conf}'
+  Which rate holds a p99 of 2 ms?
+    skein-loadtest sweep --p99-max-ms 2 -- rate --shape 1:20
 
-Exit codes: 0 all is well; 1 a promise was broken and --expect was given; 2 the test could not run.";
+Exit codes: 0 all is well; 1 a promise was broken and --expect was given, a broker of a comparison
+failed or got worse than its baseline, no rate of a sweep held; 2 the test could not run.";

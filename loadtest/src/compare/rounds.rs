@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     progress::Progress,
-    report::Report,
     trial::{Broker, BrokerCommand, LoadTest, Processors},
 };
 
@@ -47,7 +46,7 @@ impl Rounds<'_> {
                 progress.say(&said(scenario, place, round, self.repeats, name));
                 let run = self.load_test.run_against(broker, name, &scenario.arguments);
                 match self.kept(run, outcome)? {
-                    Some(report) if round > 0 => outcome.reports.push(without_details(report)),
+                    Some(report) if round > 0 => outcome.reports.push(report.without_details()),
                     Some(_) => {}
                     None => running[number] = None,
                 }
@@ -87,13 +86,4 @@ fn said(
         round => format!("round {round} of {repeats}"),
     };
     format!("{} ({} of {}), {round}: {name}", scenario.name, place.0, place.1)
-}
-
-/// Series and histograms would make a comparison's file large, and nothing in it uses them.
-fn without_details(mut report: Report) -> Report {
-    report.series.clear();
-    for latency in &mut report.latencies {
-        latency.histogram = None;
-    }
-    report
 }

@@ -78,6 +78,15 @@ impl Report {
     pub(crate) fn is_clean(&self) -> bool {
         self.verification.iter().all(Verification::is_clean)
     }
+
+    /// The same without series and histograms: they would make a file of many runs large.
+    pub(crate) fn without_details(mut self) -> Self {
+        self.series.clear();
+        for latency in &mut self.latencies {
+            latency.histogram = None;
+        }
+        self
+    }
 }
 
 impl Verification {
