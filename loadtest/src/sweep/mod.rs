@@ -172,7 +172,7 @@ fn ended_by(search: &Search, sweep: &Sweep) -> End {
     let failed = sweep.by_rate().into_iter().find(|step| !step.holds);
     match failed {
         _ if search.is_open() => End::HighestAllowed,
-        Some(step) if step.is_generator_bound() => End::Generator,
+        Some(step) if step.is_generator_bound(sweep.p99_max_us) => End::Generator,
         _ => End::Broker,
     }
 }
