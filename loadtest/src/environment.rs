@@ -27,6 +27,16 @@ impl Environment {
             load_average: load_average(&read("/proc/loadavg")),
         }
     }
+
+    /// What a reader must know of the machine before believing a figure.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let (load, cores) = (self.load_average[0], self.cores);
+        let is_busy = cores > 0 && load >= f64::from(cores);
+        let remark = || {
+            format!("The machine was busy before: a load average of {load} on {cores} processors.")
+        };
+        is_busy.then(remark).into_iter().collect()
+    }
 }
 
 fn read(path: &str) -> String {
@@ -130,6 +140,16 @@ mod tests {
         assert_eq!(open_files_max("Max open files  unlimited unlimited files"), None);
         assert_eq!(load_average("0.50 0.25 0.12 1/234 5678"), [0.5, 0.25, 0.12]);
         assert_eq!(load_average(""), [0.0; 3]);
+    }
+
+    #[test]
+    fn a_busy_machine_is_remarked() {
+        let remarks = |load| {
+            let load_average = [load, 0.0, 0.0];
+            Environment { cores: 2, load_average, ..Environment::default() }.remarks().len()
+        };
+        assert_eq!((remarks(1.9), remarks(2.0)), (0, 1));
+        assert!(Environment::default().remarks().is_empty(), "nothing is known");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) fn page(comparison: &Comparison) -> String {
 }
 
 fn warnings(comparison: &Comparison) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = comparison.environment.remarks();
     for compared in &comparison.scenarios {
         for (broker, outcome) in comparison.brokers.iter().zip(&compared.outcomes) {
             let remarks = outcome.remarks().into_iter();

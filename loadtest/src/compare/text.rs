@@ -27,6 +27,9 @@ fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
         comparison.repeats,
         comparison.seed
     )?;
+    for remark in comparison.environment.remarks() {
+        writeln!(out, "! {remark}")?;
+    }
     for compared in &comparison.scenarios {
         write_scenario(comparison, compared, out)?;
     }

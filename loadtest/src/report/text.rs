@@ -34,7 +34,8 @@ fn write(report: &Report, out: &mut String) -> fmt::Result {
     write_latencies(&report.latencies, out)?;
     write_masses(report, out)?;
     line(out, "verdict", &report.verdict.sentence())?;
-    report.notes.iter().try_for_each(|note| line(out, "note", note))
+    let remarks = report.environment.remarks();
+    remarks.iter().chain(&report.notes).try_for_each(|note| line(out, "note", note))
 }
 
 fn line(out: &mut String, label: &str, text: &str) -> fmt::Result {

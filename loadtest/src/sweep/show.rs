@@ -15,6 +15,7 @@ use crate::report::{
 /// The answer with its conditions, then each rate.
 pub(super) fn table(sweep: &Sweep) -> String {
     let mut text = format!("{}\n  {}\n", sweep.conditions(), sweep.sentence());
+    text.extend(sweep.environment.remarks().iter().map(|remark| format!("  ! {remark}\n")));
     let heads = HEADS.map(|head| format!("{head:>12}")).concat();
     text += &format!("  {}\n", heads.trim_start_matches("  "));
     for step in sweep.by_rate() {
@@ -30,6 +31,7 @@ pub(super) fn page(sweep: &Sweep) -> String {
     let mut page = Page {
         title: format!("{broker}: {}", sweep.sentence()),
         subtitle: format!("{} · {}", sweep.conditions(), moment(sweep.started_unix_ms)),
+        warnings: sweep.environment.remarks(),
         ..Page::default()
     };
     if let Some(highest) = sweep.highest_per_s {

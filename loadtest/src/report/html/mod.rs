@@ -55,6 +55,7 @@ fn warnings(report: &Report) -> Vec<String> {
     if report.traffic.connections_lost > 0 {
         warnings.push(format!("{} connections were lost.", report.traffic.connections_lost));
     }
+    warnings.extend(report.environment.remarks());
     warnings
 }
 
