@@ -11,10 +11,7 @@ mod environment;
 mod floor;
 mod measure;
 mod plan;
-// The engine does not show it yet.
-#[allow(dead_code, reason = "the engine calls it next")]
 mod progress;
-#[allow(dead_code, reason = "the presets come after it")]
 mod report;
 mod statistics;
 mod sweep;

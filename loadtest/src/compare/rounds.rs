@@ -7,7 +7,7 @@ use super::{
     suite::Scenario,
 };
 use crate::{
-    progress::Progress,
+    progress::LiveLine,
     trial::{Broker, BrokerCommand, LoadTest, Processors},
 };
 
@@ -32,7 +32,7 @@ impl Rounds<'_> {
     ///
     /// A signal asked for the end.
     pub(super) fn run(&self, scenario: &Scenario, place: (usize, usize)) -> io::Result<Compared> {
-        let mut progress = Progress::new(Instant::now());
+        let mut line = LiveLine::new(Instant::now());
         let mut outcomes = vec![Outcome::default(); self.brokers.len()];
         let mut running = Vec::new();
         for (command, outcome) in self.brokers.iter().zip(&mut outcomes) {
@@ -43,7 +43,7 @@ impl Rounds<'_> {
             for (number, outcome) in outcomes.iter_mut().enumerate() {
                 let Some(broker) = &running[number] else { continue };
                 let name = &self.brokers[number].name;
-                progress.say(&said(scenario, place, round, self.repeats, name));
+                line.say(&said(scenario, place, round, self.repeats, name));
                 let run = self.load_test.run_against(broker, name, &scenario.arguments);
                 match self.kept(run, outcome)? {
                     Some(report) if round > 0 => outcome.reports.push(report.without_details()),

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    live::Ticker,
     outcome,
     plan::{Plan, Stop},
     series::Series,
@@ -47,7 +48,8 @@ pub(crate) fn run(plan: Plan) -> io::Result<Report> {
     }
     drop(seconds);
     let (watch, series) = (Watch::new(plan.load.target.pid), Series::default());
-    let mut coordinator = Coordinator { plan, shared, arrivals, series, watch };
+    let ticker = Ticker::new();
+    let mut coordinator = Coordinator { plan, shared, arrivals, series, watch, ticker };
     let led = coordinator.lead();
     coordinator.shared.begin(Phase::Done);
     let harvests: Vec<_> = workers.into_iter().filter_map(|worker| worker.join().ok()?).collect();
@@ -64,6 +66,7 @@ struct Coordinator {
     arrivals: mpsc::Receiver<Interval>,
     series: Series,
     watch: Watch,
+    ticker: Ticker,
 }
 
 impl Coordinator {
@@ -201,6 +204,7 @@ impl Coordinator {
         thread::sleep(LOOK_EVERY);
         self.take_seconds();
         self.watch.look(&self.shared);
+        self.ticker.look(&self.shared, &self.series);
         match self.shared.failure() {
             Some(reason) => Err(io::Error::other(reason)),
             None => Ok(self.shared.total(figure)),

@@ -95,7 +95,7 @@ impl Desk {
     #[inline]
     pub(crate) fn on_acknowledged(&mut self, clock: Clock, sent_ns: u64) {
         self.recorder.acknowledged += 1;
-        if self.timed_one_of == 1 || self.recorder.acknowledged % self.timed_one_of == 0 {
+        if self.timed_one_of == 1 || self.recorder.acknowledged.is_multiple_of(self.timed_one_of) {
             self.recorder.record(clock, sent_ns, self.now_ns);
         }
     }

@@ -12,6 +12,7 @@ mod coordinator;
 mod desk;
 mod fleet;
 mod flood;
+mod live;
 mod member;
 mod outcome;
 mod pacer;

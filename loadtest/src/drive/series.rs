@@ -46,6 +46,11 @@ impl Series {
         }
     }
 
+    /// The last second that somebody has told of.
+    pub(crate) fn last(&self) -> Option<&Interval> {
+        self.open.values().next_back()
+    }
+
     /// The latencies of all seconds, and the seconds that lie in the measured window: those from
     /// `first` to `last`, numbered anew from 0.
     pub(crate) fn finish(mut self, first: u64, last: u64) -> (Histogram<u64>, Vec<Second>) {
@@ -93,7 +98,7 @@ mod tests {
     fn interval(second: u64, delivered: u64) -> Interval {
         let mut latency = histogram();
         latency.record_n(second * 1000, delivered).unwrap();
-        Interval { second, published: 1, delivered, latency }
+        Interval { second, published: 1, delivered, latency, lag_max_ns: 0 }
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub(crate) struct Progress {
     pub(crate) owed: AtomicU64,
     /// Deliveries that were owed and came.
     pub(crate) paid: AtomicU64,
+    /// Connections lost since the run began.
+    pub(crate) lost: AtomicU64,
     /// When the last message was received.
     pub(crate) last_delivery_ns: AtomicU64,
     /// Whether all publishers have sent all.

@@ -157,6 +157,7 @@ impl Worker {
         progress.acknowledged.store(recorder.acknowledged, Ordering::Relaxed);
         progress.owed.store(self.desk.owed, Ordering::Relaxed);
         progress.paid.store(self.desk.paid, Ordering::Relaxed);
+        progress.lost.store(self.fleet.lost, Ordering::Relaxed);
         progress.last_delivery_ns.store(recorder.last_delivery_ns, Ordering::Relaxed);
         // After the counts: whoever sees it sees what was sent, too.
         progress.is_done.store(turn.is_done, Ordering::Release);

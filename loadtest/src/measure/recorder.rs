@@ -41,12 +41,13 @@ pub(crate) struct Interval {
     pub(crate) delivered: u64,
     /// Latencies of what was received in it.
     pub(crate) latency: Histogram<u64>,
+    /// The longest schedule lag in it.
+    pub(crate) lag_max_ns: u64,
 }
 
 impl Recorder {
     /// One that has recorded nothing; latencies of deliveries are those of `delivery`.
     pub(crate) fn new(delivery: Clock) -> Self {
-        let interval = Interval { second: 0, published: 0, delivered: 0, latency: histogram() };
         Self {
             published: 0,
             delivered: 0,
@@ -57,7 +58,7 @@ impl Recorder {
             delivery,
             window_from_ns: 0,
             clocks: Vec::new(),
-            interval,
+            interval: Interval::new(0),
         }
     }
 
@@ -102,6 +103,9 @@ impl Recorder {
             return;
         }
         let latency = now_ns.saturating_sub(since_ns);
+        if clock == Clock::ScheduleLag {
+            self.interval.lag_max_ns = self.interval.lag_max_ns.max(latency);
+        }
         match self.clocks.iter_mut().find(|(known, _)| *known == clock) {
             Some((_, histogram)) => histogram.saturating_record(latency),
             None => {
@@ -123,8 +127,7 @@ impl Recorder {
             self.interval.second = second;
             return None;
         }
-        let next = Interval { second, published: 0, delivered: 0, latency: histogram() };
-        Some(std::mem::replace(&mut self.interval, next))
+        Some(std::mem::replace(&mut self.interval, Interval::new(second)))
     }
 
     /// All that was timed besides deliveries, and the second that is not over.
@@ -134,11 +137,16 @@ impl Recorder {
 }
 
 impl Interval {
+    fn new(second: u64) -> Self {
+        Self { second, published: 0, delivered: 0, latency: histogram(), lag_max_ns: 0 }
+    }
+
     /// Adds what another thread saw of the same second.
     pub(crate) fn add(&mut self, other: &Self) {
         self.published += other.published;
         self.delivered += other.delivered;
         self.latency.add(&other.latency).expect("both have the same bounds");
+        self.lag_max_ns = self.lag_max_ns.max(other.lag_max_ns);
     }
 }
 

@@ -19,7 +19,7 @@ use self::{
     search::Search,
 };
 use crate::{
-    progress::Progress,
+    progress::LiveLine,
     report::{Environment, format::number, is_standard_output, to_file},
     trial::{Broker, BrokerCommand, LoadTest, Processors, Stop},
 };
@@ -133,13 +133,13 @@ impl Options {
         load_test: &LoadTest,
         broker: Option<&Broker>,
     ) -> io::Result<Step> {
-        let mut progress = Progress::new(Instant::now());
+        let mut line = LiveLine::new(Instant::now());
         let mut arguments = self.arguments.clone();
         arguments.extend(["--rate".into(), rate.to_string()]);
         let mut step = Step { offered_per_s: rate, holds: false, reports: Vec::new() };
         let mut votes = [0, 0];
         while votes.iter().all(|count| *count < AGREE) {
-            progress.say(&format!("{} published/s, run {}", number(rate), votes[0] + votes[1] + 1));
+            line.say(&format!("{} published/s, run {}", number(rate), votes[0] + votes[1] + 1));
             let report = match (broker, &self.broker) {
                 (Some(broker), Some(command)) => {
                     load_test.run_against(broker, &command.name, &arguments)?
