@@ -14,6 +14,7 @@ mod plan;
 mod progress;
 mod report;
 mod statistics;
+mod storm;
 mod sweep;
 mod trial;
 mod verify;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    measure::raise_open_files();
     match cli::Arguments::parse().mode.run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

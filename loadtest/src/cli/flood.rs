@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::{
     repeat::repeated,
-    run::{duration, run, show},
+    run::{duration, show},
 };
 use crate::{
-    drive::{Pace, Stop},
+    drive::{self, Pace, Stop},
     plan::{Load, Preset},
     report::Outputs,
 };
@@ -68,7 +68,7 @@ impl Flood {
         let window = window.unwrap_or(if is_faithful { u64::MAX } else { WINDOW });
         let pace = Pace::Flood { window, stagger };
         let repeats = repeat.or(preset.map(|preset| preset.repeats)).unwrap_or(1);
-        let report = repeated(repeats, || run(&load, pace, stop))?;
+        let report = repeated(repeats, || drive::run(&load, pace, stop))?;
         show(report, &load, &outputs)
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 
 use clap::{Parser, Subcommand};
 
-use crate::{compare::Compare, floor::Floor, report::Show, sweep};
+use crate::{compare::Compare, floor::Floor, report::Show, storm::Storm, sweep};
 
 use flood::Flood;
 use rate::Rate;
@@ -32,6 +32,9 @@ pub(crate) enum Mode {
     Flood(Flood),
     /// Latency: messages at a given rate, whatever the broker does.
     Rate(Rate),
+    /// Connections that come and go, memory of those that do nothing, messages for those who are
+    /// away.
+    Storm(Storm),
     /// The null broker, the least that any broker has to do: a yardstick.
     Floor(Floor),
     /// Starts brokers and compares them, run by run in turn: medians, ranges, and how sure a
@@ -49,6 +52,7 @@ impl Mode {
         match self {
             Self::Flood(flood) => flood.run(),
             Self::Rate(rate) => rate.run(),
+            Self::Storm(storm) => storm.run(),
             Self::Floor(floor) => floor.run().map(|()| true),
             Self::Compare(compare) => compare.run(),
             Self::Sweep(options) => options.run(),

@@ -4,9 +4,9 @@ use std::{io, time::Duration};
 
 use clap::Args;
 
-use super::run::{duration, run, show};
+use super::run::{duration, show};
 use crate::{
-    drive::{Pace, Stop},
+    drive::{self, Pace, Stop},
     plan::{Arrivals, Load},
     report::Outputs,
     verify::HEADER_BYTES,
@@ -52,7 +52,7 @@ impl Rate {
         }
         let spin = Duration::from_micros(spin);
         let stop = Stop::After { warm_up: duration(warm_up)?, measured: duration(seconds)? };
-        let report = run(&load, Pace::Rate { per_s, arrivals, spin }, stop)?;
+        let report = drive::run(&load, Pace::Rate { per_s, arrivals, spin }, stop)?;
         show(report, &load, &outputs)
     }
 }

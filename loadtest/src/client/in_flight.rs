@@ -44,8 +44,7 @@ impl InFlight {
     }
 
     /// How many messages are unacknowledged.
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 

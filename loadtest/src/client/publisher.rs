@@ -47,6 +47,7 @@ pub(crate) struct Outlet {
 struct Head {
     version: Version,
     qos: QoS,
+    retain: bool,
     bytes: Vec<u8>,
     /// Group and number of the topic that `bytes` are for.
     topic: Option<(usize, usize)>,
@@ -70,11 +71,17 @@ impl Publisher {
             turn: 0,
             left: messages,
             in_flight: InFlight::new(qos, 0),
-            head: Head { version, qos, bytes: Vec::new(), topic: None },
+            head: Head { version, qos, retain: false, bytes: Vec::new(), topic: None },
             refused: 0,
             first_ns: None,
             last_ns: 0,
         }
+    }
+
+    /// The same, to be retained.
+    pub(crate) fn retained(mut self) -> Self {
+        self.head.retain = true;
+        self
     }
 
     /// How many messages may be unacknowledged, now that the broker has said what it bears.
@@ -90,6 +97,11 @@ impl Publisher {
     /// From the first message to the last.
     pub(crate) fn span_ns(&self) -> u64 {
         self.first_ns.map_or(0, |first_ns| self.last_ns - first_ns)
+    }
+
+    /// Whether it has sent all, and all is acknowledged.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.left == 0 && self.in_flight.len() == 0
     }
 
     /// Messages that the broker refused.
@@ -198,7 +210,7 @@ impl Head {
         let properties = usize::from(self.version == Version::V5);
         let body_len = 2 + topic.len() + packet_id + properties + payload_len;
         self.bytes.clear();
-        put_u8(&mut self.bytes, PUBLISH | (self.qos as u8) << 1);
+        put_u8(&mut self.bytes, PUBLISH | (self.qos as u8) << 1 | u8::from(self.retain));
         put_varint(&mut self.bytes, body_len as u32);
         put_string(&mut self.bytes, topic);
     }
@@ -214,7 +226,7 @@ mod tests {
     use skein_protocol::{Frame, Packet};
 
     use super::*;
-    use crate::plan::topology::Audience;
+    use crate::plan::Audience;
 
     fn published(version: Version, qos: QoS) -> Vec<String> {
         let topology = Topology::new("topics:2".parse().unwrap(), Audience::Named, "t");

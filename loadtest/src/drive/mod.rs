@@ -13,6 +13,7 @@ mod desk;
 mod fleet;
 mod flood;
 mod live;
+mod load_run;
 mod member;
 mod outcome;
 mod pacer;
@@ -26,5 +27,5 @@ mod watch;
 mod window;
 mod worker;
 
-pub(crate) use coordinator::run;
+pub(crate) use load_run::{run, run_id};
 pub(crate) use plan::{Pace, Plan, Stop};

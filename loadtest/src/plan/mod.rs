@@ -5,11 +5,11 @@ mod preset;
 mod schedule;
 mod shape;
 mod target;
-pub(crate) mod topology;
+mod topology;
 
-pub(crate) use load::Load;
+pub(crate) use load::{Load, at_least_one, qos};
 pub(crate) use preset::Preset;
 pub(crate) use schedule::{Arrivals, Schedule};
 pub(crate) use shape::Shape;
 pub(crate) use target::Target;
-pub(crate) use topology::Topology;
+pub(crate) use topology::{Audience, Topology};
