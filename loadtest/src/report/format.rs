@@ -21,6 +21,11 @@ pub(crate) fn count(value: u64) -> String {
     grouped(&value.to_string())
 }
 
+/// A count with its noun: `1 thread`, `2 threads`.
+pub(crate) fn counted(value: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
 /// Memory, in the largest unit that leaves a number above 1.
 pub(crate) fn bytes(value: f64) -> String {
     let units = [(GIBIBYTE, "GiB"), (MEBIBYTE, "MiB"), (KIBIBYTE, "KiB")];
@@ -115,6 +120,10 @@ mod tests {
 
     #[test]
     fn units_fit_their_size() {
+        assert_eq!(
+            (counted(1, "thread"), counted(1_000, "file")),
+            ("1 thread".into(), "1,000 files".into())
+        );
         assert_eq!(bytes(700.0), "700 B");
         assert_eq!(bytes(1.4 * 1024.0), "1.40 KiB");
         assert_eq!(bytes(24.0 * 1024.0 * 1024.0 * 1024.0), "24.0 GiB");

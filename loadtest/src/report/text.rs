@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{
     BrokerProcess, Mode, Report, Surge, SurgeLine, Traffic, Verification,
-    format::{bytes, count, microseconds, number},
+    format::{bytes, count, counted, microseconds, number},
     latency::Latency,
 };
 
@@ -60,7 +60,7 @@ fn write_traffic(report: &Report, out: &mut String) -> fmt::Result {
     }
     write!(counts, "in {} s", number(traffic.seconds))?;
     if traffic.connections_lost > 0 {
-        write!(counts, "; {} connections lost", count(traffic.connections_lost))?;
+        write!(counts, "; {} lost", counted(traffic.connections_lost, "connection"))?;
     }
     line(out, "", &counts)
 }
@@ -107,10 +107,9 @@ fn describe_process(broker: &BrokerProcess) -> String {
     let [start, peak, end] = [broker.rss_start_bytes, broker.rss_peak_bytes, broker.rss_end_bytes]
         .map(|value| bytes(value as f64));
     format!(
-        "memory {start} before, {peak} at most, {end} after; {} threads, {} files; waited {} ×, \
-         interrupted {} ×",
-        count(broker.threads),
-        count(broker.files),
+        "memory {start} before, {peak} at most, {end} after; {}, {}; waited {} ×, interrupted {} ×",
+        counted(broker.threads, "thread"),
+        counted(broker.files, "file"),
         count(broker.switches_voluntary),
         count(broker.switches_involuntary)
     )
@@ -186,7 +185,8 @@ fn write_masses(report: &Report, out: &mut String) -> fmt::Result {
     for idle in &report.idle {
         let each = bytes(idle.bytes_per_connection);
         let (connections, rss) = (count(idle.connections), bytes(idle.rss_bytes as f64));
-        let with = format!("{connections} connections with {} subscriptions", idle.subscriptions);
+        let subscriptions = counted(idle.subscriptions, "subscription");
+        let with = format!("{connections} connections with {subscriptions}");
         line(out, "idle", &format!("{each} per connection ({with} each, {rss} resident)"))?;
     }
     for figure in &report.figures {

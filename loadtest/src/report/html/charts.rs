@@ -7,7 +7,7 @@ use super::{
 };
 use crate::report::{
     Report, Second,
-    format::{bytes, count},
+    format::{bytes, counted},
     latency::{Clock, Latency, decode},
 };
 
@@ -104,9 +104,9 @@ fn curve(latency: &Latency) -> Vec<(f64, f64)> {
 pub(super) fn memory(report: &Report) -> Option<Bars> {
     let bars = report.idle.iter().map(|idle| Bar {
         name: format!(
-            "{} connections, {} subscriptions each",
-            count(idle.connections),
-            idle.subscriptions
+            "{}, {} each",
+            counted(idle.connections, "connection"),
+            counted(idle.subscriptions, "subscription")
         ),
         value: idle.bytes_per_connection,
         range: (idle.bytes_per_connection, idle.bytes_per_connection),

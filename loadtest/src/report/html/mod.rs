@@ -11,7 +11,7 @@ pub(crate) use self::tables::environment;
 use self::page::{Card, Page, Section};
 use super::{
     Bound, Report,
-    format::{microseconds, moment, number},
+    format::{counted, microseconds, moment, number},
     latency::Clock,
 };
 
@@ -53,7 +53,8 @@ fn warnings(report: &Report) -> Vec<String> {
         warnings.push(format!("The run was cut off: {reason}"));
     }
     if report.traffic.connections_lost > 0 {
-        warnings.push(format!("{} connections were lost.", report.traffic.connections_lost));
+        let lost = counted(report.traffic.connections_lost, "connection");
+        warnings.push(format!("{lost} lost."));
     }
     warnings.extend(report.environment.remarks());
     warnings
@@ -84,7 +85,7 @@ fn cards(report: &Report) -> Vec<Card> {
         add(number(storm.connections_per_s), "connections/s", note);
     }
     if let Some(idle) = report.idle.last() {
-        let note = format!("{} subscriptions each", idle.subscriptions);
+        let note = format!("{} each", counted(idle.subscriptions, "subscription"));
         add(number(idle.bytes_per_connection), "bytes per idle connection", note);
     }
     cards
