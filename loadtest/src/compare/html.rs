@@ -43,17 +43,29 @@ pub(super) fn page(comparison: &Comparison) -> String {
     page.text()
 }
 
+/// What is wrong with the runs of brokers. What is wrong with those of the null broker says nothing
+/// about any other, and stands with its scenario.
 fn warnings(comparison: &Comparison) -> Vec<String> {
     let mut warnings = comparison.environment.remarks();
     for compared in &comparison.scenarios {
-        for (broker, outcome) in comparison.brokers.iter().zip(&compared.outcomes) {
-            let remarks = outcome.remarks().into_iter();
-            warnings.extend(
-                remarks.map(|remark| format!("{}, {}: {remark}", compared.name, broker.name)),
-            );
-        }
+        warnings.extend(
+            remarks(comparison, compared, false)
+                .map(|remark| format!("{}, {remark}", compared.name)),
+        );
     }
     warnings
+}
+
+fn remarks<'a>(
+    comparison: &'a Comparison,
+    compared: &'a Compared,
+    of_floor: bool,
+) -> impl Iterator<Item = String> + 'a {
+    let outcomes = comparison.brokers.iter().zip(&compared.outcomes);
+    let chosen = outcomes.filter(move |(broker, _)| broker.is_floor == of_floor);
+    chosen.flat_map(|(broker, outcome)| {
+        outcome.remarks().into_iter().map(|remark| format!("{}: {remark}", broker.name))
+    })
 }
 
 /// One table for each quantity: median, times the reference's, times the floor's.
@@ -81,6 +93,7 @@ fn scenario(comparison: &Comparison, compared: &Compared) -> Section {
         section.draw(bars(comparison, compared, quantity));
         section.tables.push(table(comparison, compared, quantity));
     }
+    section.texts.extend(remarks(comparison, compared, true));
     section
 }
 

@@ -162,7 +162,9 @@ impl Outcome {
         if lost > 0 {
             remarks.push(format!("{lost} deliveries missing"));
         }
-        remarks.extend(self.failure.iter().map(|failure| format!("failed: {failure}")));
+        let lines = self.failure.iter().map(|failure| failure.split_whitespace());
+        remarks
+            .extend(lines.map(|words| format!("failed: {}", words.collect::<Vec<_>>().join(" "))));
         remarks
     }
 

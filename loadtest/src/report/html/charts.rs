@@ -14,9 +14,18 @@ use crate::report::{
 /// Rates and latencies, second by second.
 pub(super) fn over_time(report: &Report) -> Section {
     let mut section = Section::new("Over time");
-    section.draw(rates(&report.series));
-    section.draw(latencies(&report.series));
+    let series = whole(&report.series);
+    section.draw(rates(series));
+    section.draw(latencies(series));
     section
+}
+
+/// Without the last second, which ends with the window and would look like a fall.
+fn whole(series: &[Second]) -> &[Second] {
+    match series {
+        [whole @ .., _] if whole.len() > 1 => whole,
+        _ => series,
+    }
 }
 
 fn rates(series: &[Second]) -> Option<Chart> {
@@ -54,7 +63,7 @@ pub(super) fn percentiles(report: &Report) -> Option<Chart> {
     let lines: Vec<_> = report
         .latencies
         .iter()
-        .filter(|latency| latency.count > 0)
+        .filter(|latency| latency.count >= CURVE_COUNT_MIN)
         .map(|latency| (short_title(latency.clock).to_owned(), curve(latency)))
         .collect();
     let highest = report.latencies.iter().map(|latency| latency.count).max().unwrap_or(0);
@@ -116,6 +125,8 @@ pub(super) fn memory(report: &Report) -> Option<Bars> {
     Bars::new("Memory per idle connection".into(), &bars.collect::<Vec<_>>())
 }
 
+/// Of fewer records there are no percentiles to speak of.
+const CURVE_COUNT_MIN: u64 = 20;
 /// Points of a percentile curve for each further nine.
 const CURVE_STEPS_PER_NINE: f64 = 20.0;
 /// The axis ends at 99.99999 %.
