@@ -119,8 +119,8 @@ impl Plan {
             *feature = if calm { draw.chance(1, 2) } else { draw.chance(4, 5) };
         }
         let scarcity = match draw.below(8) {
-            0..5 => Scarcity::Ample,
-            5..7 => Scarcity::TightOutboxes,
+            0..4 => Scarcity::Ample,
+            4..6 => Scarcity::TightOutboxes,
             _ => Scarcity::TightQueues,
         };
         let steps = draw.pick(&[150, 300, 600, 1200]);
@@ -182,7 +182,7 @@ impl Plan {
         if scarcity == Scarcity::TightQueues {
             limits.queue_messages_max = draw.pick(&[1, 2, 5, 20]);
             limits.queue_bytes_max = draw.pick(&[300, 1_000, 1_000_000]);
-            limits.retained_messages_max = draw.pick(&[1, 3, 1_000]);
+            limits.retained_messages_max = draw.pick(&[1, 1, 3, 1_000]);
             limits.memory_bytes_max = draw.pick(&[0, 0, 4_000, 40_000]);
             limits.sessions_max = draw.pick(&[4, 1_000, 1_000]);
         }

@@ -13,7 +13,7 @@ use crate::{
     alphabet::{DENIED_TOPIC, FILTERS, TOPICS, is_share},
     link::{FilterFacts, LinkId, Said},
     oracle::Facts,
-    plan::Feature,
+    plan::{Feature, Scarcity},
     scene::Scene,
 };
 
@@ -285,7 +285,9 @@ impl Client {
 
 fn draw_message(qos: u8, is_v5: bool, scene: &mut Scene) -> usize {
     let (plan, draw) = (&scene.plan, &mut scene.draw);
-    let retain = plan.does(Feature::Retained, draw, 1, 3);
+    // Where room is scarce, what is retained meets its limits above all.
+    let often = if plan.scarcity == Scarcity::TightQueues { 2 } else { 1 };
+    let retain = plan.does(Feature::Retained, draw, often, 3);
     let is_deletion = retain && plan.does(Feature::Deleted, draw, 1, 3);
     let is_denied = draw.chance(1, 50);
     let payload_bytes = match draw.below(20) {
