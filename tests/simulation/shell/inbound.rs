@@ -134,8 +134,10 @@ impl Node {
     ) -> Option<(LinkId, usize)> {
         let Message::RoomReply { connection, .. } = heard else { return None };
         let socket = self.sockets.get_mut(connection.slot())?.as_mut()?;
-        let is_live = socket.id == *connection && !socket.is_closing;
-        let waiting = (socket.link, socket.waiting.take().filter(|_| is_live)?);
+        if socket.id != *connection || socket.is_closing {
+            return None;
+        }
+        let waiting = (socket.link, socket.waiting.take()?);
         scene.oracle.on_said_again(waiting.0, &scene.links, waiting.1, scene.at());
         Some(waiting)
     }
