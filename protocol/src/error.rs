@@ -106,6 +106,11 @@ errors! {
         => RetainNotSupported,
 
     // CONNACK.
+    FirstPacketNotConnAck: "[MQTT-3.2.0-1] the first packet of the server is not CONNACK"
+        => ProtocolError,
+    SecondConnAck: "[MQTT-3.2.0-2] a second CONNACK" => ProtocolError,
+    SessionPresentUnexpected: "[MQTT-3.2.2-4] Session Present, though there is no session"
+        => ProtocolError,
     ConnAckFlagsReserved: "[MQTT-3.2.2-1] reserved bits set in the flags of CONNACK"
         => MalformedPacket,
     SessionPresentOnRefusal: "[MQTT-3.2.2-6] Session Present in a CONNACK that refuses"
