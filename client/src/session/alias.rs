@@ -83,6 +83,11 @@ impl Outbound {
         Self { topics: vec![None; usize::from(maximum)] }
     }
 
+    /// Aliases to measure a packet with, which is longest when it sets one.
+    pub(super) fn measure(&self) -> Self {
+        Self::new(u16::from(!self.topics.is_empty()))
+    }
+
     /// How this topic is to be written now. Topics shorter than what an alias takes get none.
     pub(super) fn write(&mut self, topic: &str) -> Written {
         /// Identifier and value of the property.

@@ -206,9 +206,10 @@ impl Session {
         if publish.size() + SIZE_SLACK < self.link.limits.packet_bytes_max {
             return Ok(());
         }
-        let packet = PublishPacket { id: PacketId::new(1), dup: false, expiry_s: None };
+        let id = PacketId::new(1).filter(|_| publish.level() > QoS::AtMostOnce);
+        let packet = PublishPacket { id, dup: false, expiry_s: None };
         let mut out = Vec::new();
-        packet.write(publish, &mut Outbound::new(1), self.link.version, &mut out);
+        packet.write(publish, &mut self.link.outbound.measure(), self.link.version, &mut out);
         self.link.limits.check_size(out.len())
     }
 

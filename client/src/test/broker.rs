@@ -42,7 +42,7 @@ struct Stored {
 }
 
 impl FakeBroker {
-    /// Forgets the session, as a server does that lost its disk.
+    /// Forgets the session, as a server does that lost its disk; between two connections.
     pub fn forget_session(&mut self) {
         self.session = Session::default();
     }

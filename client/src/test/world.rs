@@ -34,6 +34,8 @@ impl World {
         loop {
             if self.was_open && !self.client.link.is_open() {
                 self.was_open = false;
+                // What was on its way still arrives; the answer does not.
+                self.broker.on_bytes(&std::mem::take(&mut self.client.link.to_server));
                 self.broker.on_closed();
             }
             if self.client.dials.len() > self.dialed {
