@@ -4,6 +4,7 @@
 mod error;
 mod message;
 mod options;
+mod scram;
 pub mod session;
 pub mod test;
 mod will;
@@ -13,6 +14,7 @@ pub use message::{Delivery, Message, Properties, Publish};
 pub use options::{
     Backoff, Login, Offline, Options, QueueOptions, SessionLoss, Verdict, Versions, WhenFull,
 };
+pub use scram::Scram;
 pub use skein_protocol::{
     PacketId, PayloadFormat, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Version,
 };
