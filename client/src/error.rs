@@ -115,6 +115,9 @@ pub enum Error {
     /// Waiting here would wait for ever: this code runs on the client's own thread.
     #[error("this code runs on the client's own thread, which must not wait; use the ticket later")]
     OnClientThread,
+    /// The client was closed before everything was delivered.
+    #[error("closed with {0} messages not acknowledged; drain longer, or keep the session")]
+    Undelivered(usize),
     /// The client is closed.
     #[error("the client is closed; start a new one")]
     Closed,
@@ -147,7 +150,7 @@ pub enum Feature {
     SharedSubscriptions,
     /// Enhanced authentication, which MQTT before 5.0 does not have.
     EnhancedAuthentication,
-    /// The first byte of the response to a request without MQTT 5.0: name the topic yourself.
+    /// Response topics, which MQTT before 5.0 does not have: name the topic of the response.
     ResponseTopics,
 }
 

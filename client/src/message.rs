@@ -303,11 +303,6 @@ impl Message {
     pub fn delivery(&self) -> Option<Delivery> {
         self.delivery
     }
-
-    /// About how many bytes it takes.
-    pub(crate) fn size(&self) -> usize {
-        self.topic.len() + self.payload.len() + size_of::<Self>()
-    }
 }
 
 /// The alias with this number, if it is one.

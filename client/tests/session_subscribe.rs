@@ -276,6 +276,31 @@ fn an_acknowledgement_without_a_connection_is_remembered() {
     assert_eq!(harness.messages.len(), 2, "another message with the same id is another message");
 }
 
+/// Who drops a message without an answer gets it again, whatever its QoS.
+#[test]
+fn a_message_that_nobody_has_is_handed_out_again() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        for before_the_cut in [true, false] {
+            let mut harness = Harness::connected(options());
+            harness.say(&publish("t", qos, 5, false));
+            let delivery = harness.messages[0].delivery().unwrap();
+            if before_the_cut {
+                harness.session.release(delivery);
+            }
+            harness.cut();
+            if !before_the_cut {
+                harness.session.release(delivery);
+            }
+            harness.advance(s(1));
+            harness.reconnect(true);
+            harness.say(&publish("t", qos, 5, true));
+            assert_eq!(harness.messages.len(), 2);
+            harness.take_messages();
+            assert_eq!(harness.hear().len(), 1);
+        }
+    }
+}
+
 /// A server of old that sends again on the same connection is not a reason to hang up.
 #[test]
 fn a_resend_on_the_same_connection_is_borne() {

@@ -178,7 +178,7 @@ impl Session {
         // [MQTT-3.2.2-21]: the server's value holds instead of ours.
         let interval = Duration::from_secs(u64::from(keep_alive_s));
         self.link.keep_alive = KeepAlive::new(interval, now);
-        Arc::new(ServerInfo {
+        let server = Arc::new(ServerInfo {
             version: self.link.version,
             client_id: self.client_id.clone(),
             limits: self.link.limits,
@@ -186,7 +186,9 @@ impl Session {
             session_expiry_s: properties.session_expiry_s.unwrap_or(self.options.session_expiry_s),
             response_information: properties.response_information.map(str::to_owned),
             user_properties: own_pairs(&properties.user_properties),
-        })
+        });
+        self.link.server = Some(Arc::clone(&server));
+        server
     }
 
     fn on_refused(

@@ -18,6 +18,8 @@ pub(super) struct Unacknowledged {
     qos: QoS,
     /// How it is to be answered, once everything before it is.
     answer: Option<ReasonCode>,
+    /// Nobody has it any more.
+    is_released: bool,
 }
 
 /// A message that was handed out on an earlier connection. When the server sends it again, it is
@@ -44,6 +46,20 @@ impl Session {
             self.send_acknowledgements(now);
         } else if let Some(held) = self.held.values_mut().find(|held| held.delivery == delivery) {
             held.answer = Some(reason);
+        }
+    }
+
+    /// Nobody will deal with this message: when the server sends it again, which it does on the
+    /// next connection, it is handed out again. Until then it uses up its part of the window, and
+    /// nothing behind it is acknowledged.
+    pub fn release(&mut self, delivery: Delivery) {
+        if let Some(listed) = self.unacknowledged.iter_mut().find(|it| it.delivery == delivery) {
+            listed.is_released = true;
+        }
+        let held = self.held.iter().find(|(_, held)| held.delivery == delivery);
+        if let Some(id) = held.map(|(id, _)| *id) {
+            self.held.remove(&id);
+            self.receiver.acknowledged(id);
         }
     }
 
@@ -99,8 +115,15 @@ impl Session {
 
     /// What is not acknowledged stays with whom it was handed to, for the server sends it again.
     pub(super) fn hold_unacknowledged(&mut self) {
-        for Unacknowledged { delivery, id, qos, answer } in self.unacknowledged.drain(..) {
-            self.held.insert(id, Held { delivery, qos, answer });
+        for Unacknowledged { delivery, id, qos, answer, is_released } in
+            self.unacknowledged.drain(..)
+        {
+            if is_released {
+                // Free, so that it arrives as a new message even with QoS 2.
+                self.receiver.acknowledged(id);
+            } else {
+                self.held.insert(id, Held { delivery, qos, answer });
+            }
         }
     }
 
@@ -154,7 +177,8 @@ impl Session {
     }
 
     fn list(&mut self, delivery: Delivery, id: PacketId, qos: QoS, answer: Option<ReasonCode>) {
-        self.unacknowledged.push_back(Unacknowledged { delivery, id, qos, answer });
+        let is_released = false;
+        self.unacknowledged.push_back(Unacknowledged { delivery, id, qos, answer, is_released });
     }
 
     fn deliver(&mut self, topic: Arc<str>, publish: &Publish<'_>, delivery: Option<Delivery>) {

@@ -117,6 +117,8 @@ struct Link {
     limits: Limits,
     inbound: alias::Inbound,
     outbound: alias::Outbound,
+    /// What the server has said about itself.
+    server: Option<Arc<ServerInfo>>,
     /// Who waits for a re-authentication to end.
     authenticating: Option<Token>,
 }
@@ -259,6 +261,11 @@ impl Session {
     /// The client identifier: the options', or the server's choice.
     pub fn client_id(&self) -> &str {
         &self.client_id
+    }
+
+    /// What the server of the present connection, or else of the last one, has said about itself.
+    pub fn server(&self) -> Option<&Arc<ServerInfo>> {
+        self.link.server.as_ref()
     }
 
     /// The version that is spoken, or tried next.
@@ -411,6 +418,7 @@ impl Link {
             limits: Limits::BEFORE_V5,
             inbound: alias::Inbound::new(announced),
             outbound: alias::Outbound::default(),
+            server: None,
             authenticating: None,
         }
     }
