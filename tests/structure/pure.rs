@@ -4,7 +4,7 @@ use super::paths::{NamedPath, paths, tokens};
 use super::source::Source;
 
 /// The folders that hold pure code, and what each may touch all the same.
-const PURE: [(&str, &[&str]); 7] = [
+const PURE: [(&str, &[&str]); 9] = [
     // Reading the file is what this layer is for.
     ("src/config/", &["std::fs"]),
     ("src/session/", &[]),
@@ -13,6 +13,8 @@ const PURE: [(&str, &[&str]); 7] = [
     ("src/access/", &[]),
     ("src/shard/", &[]),
     ("protocol/src/", &[]),
+    ("client/src/session/", &[]),
+    ("client/src/router/", &[]),
 ];
 
 /// What is refused, and as what. A path that begins with one of these is refused, unless one of

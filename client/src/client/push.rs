@@ -104,19 +104,18 @@ impl<'a> Handling<'a> {
     /// # Errors
     /// A bad pattern, something the server does not have, a veto, or how the server refused it.
     pub fn wait(self) -> Result<Route> {
-        let (ticket, group) = self.send()?;
-        Ok(Route::new(ticket.wait()?, group))
+        let leave = self.send()?.wait()?;
+        Ok(Route::new(leave, self.group))
     }
 
-    fn send(self) -> Result<(Ticket<Leave>, Option<&'a Mutex<Vec<Leave>>>)> {
-        let target = Target::Callback(self.handler);
+    fn send(&self) -> Result<Ticket<Leave>> {
+        let target = Target::Callback(self.handler.clone());
         let asked = ask(self.client.shared(), &self.pattern, self.options, target)?;
         let Asked { slot, leave } = asked;
-        let ticket = Ticket::new(slot, Operation::Subscribe, move |outcome| {
+        Ok(Ticket::new(slot, Operation::Subscribe, move |outcome| {
             granted(outcome)?;
             Ok(leave)
-        });
-        Ok((ticket, self.group))
+        }))
     }
 }
 
@@ -126,8 +125,8 @@ impl<'a> IntoFuture for Handling<'a> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let (ticket, group) = self.send()?;
-            Ok(Route::new(ticket.await?, group))
+            let leave = self.send()?.await?;
+            Ok(Route::new(leave, self.group))
         })
     }
 }

@@ -24,11 +24,12 @@ pub(crate) enum Job {
 }
 
 /// The queue in front of the dispatch thread, which exists from the first job on.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Dispatcher(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
+    /// The name of the thread.
+    name: String,
     state: Mutex<State>,
     ready: Condvar,
     panics: AtomicU64,
@@ -48,6 +49,13 @@ impl Handler {
 }
 
 impl Dispatcher {
+    /// No job yet, and no thread; it will be named after the client.
+    pub(super) fn new(client_id: &str) -> Self {
+        let (state, ready) = (Mutex::default(), Condvar::new());
+        let name = format!("call:{client_id}");
+        Self(Arc::new(Inner { name, state, ready, panics: AtomicU64::new(0) }))
+    }
+
     /// Hands a message to a callback; false if it was dropped because too much waits.
     pub(super) fn push_message(&self, handler: Handler, received: Received) -> bool {
         let is_bounded_elsewhere = received.qos() > QoS::AtMostOnce;
@@ -83,7 +91,7 @@ impl Dispatcher {
 
     fn spawn(&self) -> bool {
         let inner = Arc::clone(&self.0);
-        let thread = thread::Builder::new().name("mqtt-callbacks".into());
+        let thread = thread::Builder::new().name(self.0.name.clone());
         thread.spawn(move || inner.run()).is_ok()
     }
 }

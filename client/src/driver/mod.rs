@@ -7,6 +7,7 @@
 
 mod dispatch;
 mod inbox;
+mod link;
 mod received;
 mod routes;
 mod shared;

@@ -173,10 +173,17 @@ impl Replies {
 
     /// Tells those who have waited for too long.
     pub(super) fn on_tick(&self, now: Duration) {
-        let mut waiting = self.lock();
-        let late = waiting.extract_if(.., |_, waiting| now >= waiting.deadline);
-        let late: Vec<Waiting> = late.map(|(_, waiting)| waiting).collect();
-        drop(waiting);
+        if self.next_deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let late = {
+            let mut waiting = self.lock();
+            let all = std::mem::take(&mut *waiting).into_iter();
+            let (late, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                all.partition(|(_, waiting)| now >= waiting.deadline);
+            *waiting = rest;
+            late.into_values()
+        };
         for Waiting { slot, timeout: after, .. } in late {
             slot.fill(Err(Error::Timeout { operation: Operation::Request, after }));
         }

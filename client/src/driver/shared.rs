@@ -20,10 +20,15 @@ pub(crate) trait Tap: Fn(Direction, &Packet<'_>) + Send + Sync {}
 
 impl<F: Fn(Direction, &Packet<'_>) + Send + Sync> Tap for F {}
 
+/// Hears of every event.
+pub(crate) trait Hear: Fn(&Event) + Send + Sync {}
+
+impl<F: Fn(&Event) + Send + Sync> Hear for F {}
+
 /// The user's code, all of it.
 pub(crate) struct Hooked {
     pub(crate) hooks: Arc<dyn Hooks>,
-    pub(crate) on_event: Option<Arc<dyn Fn(&Event) + Send + Sync>>,
+    pub(crate) on_event: Option<Arc<dyn Hear>>,
     pub(crate) tap: Option<Box<dyn Tap>>,
     pub(crate) dialer: Arc<dyn Dialer>,
 }
@@ -86,6 +91,7 @@ impl Shared {
         when_full: WhenFull,
         waker: PollWaker,
     ) -> Self {
+        let dispatcher = Dispatcher::new(session.client_id());
         let core = Core {
             session,
             slots: HashMap::new(),
@@ -97,7 +103,7 @@ impl Shared {
             room: Condvar::new(),
             routes: Mutex::new(routes),
             replies: Arc::default(),
-            dispatcher: Dispatcher::default(),
+            dispatcher,
             hooked,
             when_full,
             waker,

@@ -5,17 +5,18 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token as PollToken};
 use skein_protocol::{Frame, Packet};
 
+use super::link::{Link, dial, random_bytes};
 use super::received::Guard;
 use super::ticket::mark_client_thread;
 use super::{Received, Shared};
-use crate::session::{Attempt, Direction, Effect, Event};
-use crate::transport::{Dialed, Transport};
-use crate::{Error, Message, Operation, Result};
+use crate::session::{Attempt, Effect, Event};
+use crate::transport::Dialed;
+use crate::{Error, Message, Result};
 
 /// What wakes the poll besides the link.
 pub(crate) const WAKER: PollToken = PollToken(0);
@@ -23,8 +24,6 @@ const LINK: PollToken = PollToken(1);
 
 /// How much is read before something else gets its turn.
 const READ_BYTES: usize = 64 * 1024;
-/// How long a last word may take to leave.
-const LINGER: Duration = Duration::from_millis(500);
 
 /// Begins the thread of a client.
 ///
@@ -32,6 +31,7 @@ const LINGER: Duration = Duration::from_millis(500);
 /// The system has no further thread.
 pub(crate) fn spawn(shared: Arc<Shared>, poll: Poll) -> Result<()> {
     let (dialed, dials) = channel();
+    let name = format!("mqtt:{}", shared.core().session.client_id());
     let io = Io {
         shared,
         poll,
@@ -43,19 +43,11 @@ pub(crate) fn spawn(shared: Arc<Shared>, poll: Poll) -> Result<()> {
         written: 0,
         input: vec![0; READ_BYTES],
     };
-    let thread = thread::Builder::new().name("mqtt-client".into());
-    let spawned = thread.spawn(move || {
+    let spawned = thread::Builder::new().name(name).spawn(move || {
         mark_client_thread();
         io.run();
     });
     spawned.map(drop).map_err(|error| Error::Lost(error.to_string().into()))
-}
-
-/// A link that is open.
-struct Link {
-    transport: Box<dyn Transport>,
-    may_read: bool,
-    may_write: bool,
 }
 
 struct Io {
@@ -244,12 +236,9 @@ impl Io {
         // An interrupted poll is as good as one that was woken for nothing.
         let _ = self.poll.poll(events, timeout);
         for event in events.iter() {
-            match (event.token(), &mut self.link) {
-                (LINK, Some(link)) => {
-                    link.may_read |= event.is_readable() || event.is_read_closed();
-                    link.may_write |= event.is_writable();
-                }
-                _ => {}
+            if let (LINK, Some(link)) = (event.token(), &mut self.link) {
+                link.may_read |= event.is_readable() || event.is_read_closed();
+                link.may_write |= event.is_writable();
             }
         }
         self.shared.on_awake();
@@ -351,90 +340,4 @@ impl Io {
 enum Next {
     Fill(Arc<super::Slot<Result<crate::session::Outcome>>>, Result<crate::session::Outcome>),
     Do(Effect),
-}
-
-impl Link {
-    /// Writes some; nothing to write is a flush.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            let result = match bytes {
-                [] => self.transport.flush().map(|()| 0),
-                bytes => self.transport.write(bytes),
-            };
-            match result {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(0) if !bytes.is_empty() => return Err(ErrorKind::WriteZero.into()),
-                result => return result,
-            }
-        }
-    }
-
-    /// Writes the rest, says that nothing follows, and waits until the server has hung up: a link
-    /// closed with bytes unread takes the last word with it. All of it within [`LINGER`].
-    fn linger(&mut self, mut rest: &[u8], poll: &mut Poll) {
-        let end = Instant::now() + LINGER;
-        let mut events = Events::with_capacity(1);
-        let mut scratch = [0; 1024];
-        let mut has_said_all = false;
-        loop {
-            match self.write(rest) {
-                Ok(0) if !has_said_all => {
-                    has_said_all = true;
-                    if self.transport.shutdown().is_err() {
-                        return;
-                    }
-                }
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // After the shutdown nothing can be flushed.
-                Err(_) if has_said_all => {}
-                Err(_) => return,
-            }
-            match self.transport.read(&mut scratch) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let left = end.saturating_duration_since(Instant::now());
-                    if left.is_zero() || poll.poll(&mut events, Some(left)).is_err() {
-                        return;
-                    }
-                }
-                Err(_) => return,
-            }
-            if Instant::now() >= end {
-                return;
-            }
-        }
-    }
-}
-
-fn dial(
-    shared: &Shared,
-    mut attempt: Attempt,
-    mut login: crate::Login,
-    timeout: Duration,
-) -> Result<Dialed> {
-    shared.hooks().before_connect(&mut attempt, &mut login)?;
-    let opened = shared.hooked.dialer.dial(&attempt.server, timeout)?;
-    let login = if login == crate::Login::default() { opened.login } else { login };
-    Ok(Dialed { transport: opened.transport, login })
-}
-
-fn random_bytes() -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        let operation = Operation::Connect;
-        Error::Lost(format!("{operation}: the system has no random bytes: {error}").into())
-    })?;
-    Ok(bytes)
-}
-
-/// Which way a packet went, as an arrow.
-impl std::fmt::Display for Direction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Received => "<",
-            Self::Sent => ">",
-        })
-    }
 }

@@ -29,7 +29,6 @@ pub(crate) fn check_may_wait() -> Result<()> {
 ///
 /// Wait for it with a thread ([`wait`](Self::wait), [`wait_for`](Self::wait_for)) or with
 /// `.await` on any executor. Dropping it stops the waiting and nothing else: the exchange goes on.
-#[must_use = "the operation has begun; the ticket tells how it ends"]
 pub struct Ticket<T> {
     slot: Arc<Slot<Result<Outcome>>>,
     operation: Operation,

@@ -58,6 +58,12 @@ impl<T> Router<T> {
     /// The pattern is no filter with names in it.
     pub fn add(&mut self, pattern: &str, identifier: Option<u32>, target: T) -> Result<RouteId> {
         let pattern = Pattern::new(pattern)?;
+        // To the server a filter is one subscription, with the identifier it was given last.
+        for route in self.routes.values_mut() {
+            if identifier.is_some() && route.pattern.filter() == pattern.filter() {
+                route.identifier = identifier;
+            }
+        }
         self.last += 1;
         let id = RouteId(self.last);
         self.root.add(pattern.filter().levels(), id);
@@ -138,6 +144,23 @@ mod tests {
 
     use super::*;
 
+    /// To `a/b`, for these subscriptions.
+    fn message(identifiers: &[u32]) -> Message {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: None,
+            packet_id: None,
+            properties: PublishProperties {
+                subscription_identifiers: SubscriptionIdentifiers::from_slice(identifiers),
+                ..PublishProperties::default()
+            },
+            payload: b"",
+        };
+        Message::new(Arc::from("a/b"), &publish, None)
+    }
+
     fn found(router: &Router<u8>, topic: &str) -> Vec<u8> {
         router.find(topic).map(|route| *route.target()).collect()
     }
@@ -186,25 +209,19 @@ mod tests {
         router.add("a/#", Some(1), 1).unwrap();
         router.add("a/+", Some(2), 2).unwrap();
         let routed = |identifiers: &[u32]| {
-            let publish = Publish {
-                dup: false,
-                qos: QoS::AtMostOnce,
-                retain: false,
-                topic: None,
-                packet_id: None,
-                properties: PublishProperties {
-                    subscription_identifiers: SubscriptionIdentifiers::from_slice(identifiers),
-                    ..PublishProperties::default()
-                },
-                payload: b"",
-            };
-            let message = Message::new(Arc::from("a/b"), &publish, None);
+            let message = message(identifiers);
             router.route(&message).iter().map(|route| *route.target()).collect::<Vec<u8>>()
         };
         assert_eq!(routed(&[1, 2]), [1, 2], "one copy for all");
         assert_eq!((routed(&[1]), routed(&[2])), (vec![1], vec![2]), "one copy for each");
         assert_eq!(routed(&[]), [1, 2], "a server without identifiers");
         assert_eq!(routed(&[9]), [1, 2], "identifiers of an earlier process");
+        router.add("a/+", Some(3), 3).unwrap();
+        let routed = |identifiers: &[u32]| {
+            let message = message(identifiers);
+            router.route(&message).iter().map(|route| *route.target()).collect::<Vec<u8>>()
+        };
+        assert_eq!(routed(&[1, 3]), [1, 2, 3], "one subscription, two routes");
     }
 
     /// The oracle is the comparison level by level, without a tree.

@@ -9,9 +9,9 @@ use super::RouteId;
 /// What follows the levels that lead here.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    children: BTreeMap<Box<str>, Node>,
+    children: BTreeMap<Box<str>, Self>,
     /// What follows a `+`.
-    single: Option<Box<Node>>,
+    single: Option<Box<Self>>,
     /// Filters that end with `#` here.
     rest: Vec<RouteId>,
     /// Filters that end here.

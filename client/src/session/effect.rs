@@ -1,5 +1,6 @@
 //! What a session wants done, and what it has to tell.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,16 @@ pub enum Direction {
     Received,
     /// To the server.
     Sent,
+}
+
+/// Which way a packet went, as an arrow.
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Received => "<",
+            Self::Sent => ">",
+        })
+    }
 }
 
 /// What has happened to a client.

@@ -111,13 +111,13 @@ impl Session {
             true => Event::Lost { why: heard, retry_in },
             false => Event::Failed { why: heard, retry_in },
         });
-        if let (Some(server), Some(_)) = (redirect, retry_in) {
+        if let Some(server) = redirect {
             self.event(Event::Redirected(server));
         }
         match retry_in {
             Some(Duration::ZERO) => self.dial(now),
             Some(delay) => self.phase = Phase::Waiting { until: now + delay },
-            None => self.give_up(&why),
+            None => self.give_up(why),
         }
     }
 
@@ -133,9 +133,9 @@ impl Session {
         }
     }
 
-    fn give_up(&mut self, why: &Error) {
-        let heard = why.clone();
-        self.stop_with(|_| Event::GaveUp { why: heard }, why);
+    fn give_up(&mut self, why: Error) {
+        let reason = why.clone();
+        self.stop_with(|_| Event::GaveUp { why }, &reason);
     }
 
     /// Every open operation ends with this error, and so does the session.

@@ -10,6 +10,12 @@ use super::{Effect, Phase, Session};
 use crate::Message;
 use crate::message::Delivery;
 
+/// So many unacknowledged messages are borne, or twice the announced Receive Maximum if that is
+/// more. The announced number itself would be right, but mosquitto 2.0 exceeds small ones as soon
+/// as several acknowledgements reach it at once, and to hang up on it would lose what it has sent.
+/// What we hold stays bounded.
+const TOLERATED_MIN: u16 = 1024;
+
 /// A message that was handed out on this connection.
 #[derive(Debug)]
 pub(super) struct Unacknowledged {
@@ -110,7 +116,8 @@ impl Session {
             self.receiver = Receiver::new();
             self.held.clear();
         }
-        self.receiver.begin_connection(self.options.receive_maximum.max(1));
+        let announced = self.options.receive_maximum.max(1);
+        self.receiver.begin_connection(announced.saturating_mul(2).max(TOLERATED_MIN));
     }
 
     /// What is not acknowledged stays with whom it was handed to, for the server sends it again.

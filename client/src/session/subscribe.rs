@@ -159,9 +159,12 @@ impl Session {
                 // All ids are in use; the next acknowledgement frees one.
                 return self.requests.push_front(request);
             };
-            if let Err((request, error)) = self.send_request(request, id, now) {
-                self.sender.release(id);
-                self.refuse(request, &error);
+            match self.encode_request(&request, id) {
+                Ok(packet) => self.send_request(request, id, &packet, now),
+                Err(error) => {
+                    self.sender.release(id);
+                    self.refuse(request, &error);
+                }
             }
         }
     }
@@ -235,24 +238,14 @@ impl Session {
         token
     }
 
-    fn send_request(
-        &mut self,
-        mut request: Request,
-        id: PacketId,
-        now: Duration,
-    ) -> Result<(), (Request, Error)> {
-        let packet = match self.encode_request(&request, id) {
-            Ok(packet) => packet,
-            Err(error) => return Err((request, error)),
-        };
+    fn send_request(&mut self, mut request: Request, id: PacketId, packet: &[u8], now: Duration) {
         if let (Some(token), None) = (request.token, request.deadline) {
             request.deadline = self.watch(token, now);
         }
         let start = self.output.len();
-        self.output.extend_from_slice(&packet);
+        self.output.extend_from_slice(packet);
         self.on_written(start, now);
         self.open.insert(id, request);
-        Ok(())
     }
 
     fn encode_request(&self, request: &Request, id: PacketId) -> Result<Vec<u8>> {
