@@ -12,8 +12,16 @@ use structure::size;
 use structure::source::{Source, read_folder};
 
 /// Everything that is built, by folder.
-const FOLDERS: [&str; 7] =
-    ["src", "protocol/src", "protocol/tests", "client", "loadtest/src", "xtask/src", "tests"];
+const FOLDERS: [&str; 8] = [
+    "src",
+    "protocol/src",
+    "protocol/tests",
+    "client",
+    "loadtest/src",
+    "xtask/src",
+    "tests",
+    "benches",
+];
 
 fn everything() -> Vec<Source> {
     FOLDERS.iter().flat_map(|folder| read_folder(folder)).collect()

@@ -65,8 +65,15 @@ impl<'a> TopicName<'a> {
     }
 
     /// A name off the wire: well-formed UTF-8 [MQTT-3.3.2-1] that is a topic name.
+    ///
+    /// `known` is one that came before and may come again: that takes a comparison only.
     #[inline]
-    pub(crate) fn from_wire(bytes: &'a [u8]) -> Result<Self, Error> {
+    pub(crate) fn from_wire(bytes: &'a [u8], known: Option<Self>) -> Result<Self, Error> {
+        if let Some(known) = known
+            && known.0.as_bytes() == bytes
+        {
+            return Ok(known);
+        }
         Self::new(str::from_utf8(bytes).map_err(|_| Error::TopicNameNotUtf8)?)
     }
 

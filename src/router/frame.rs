@@ -51,7 +51,10 @@ pub struct Envelope<'a> {
 
 impl Envelope<'_> {
     /// Appends the PUBLISH to `out`: all of it, or all but the payload when that is shared.
-    pub fn write(&self, message: &ApplicationRef<'_>, now: Time, out: &mut Vec<u8>) {
+    /// Returns at which byte of it the packet id stands, if there is one.
+    #[inline]
+    pub fn write(&self, message: &ApplicationRef<'_>, now: Time, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
         let topic = match self.topic {
             TopicField::Alias(_) => "",
             TopicField::Whole | TopicField::Introduces(_) => message.topic,
@@ -61,6 +64,7 @@ impl Envelope<'_> {
         out.push(self.first_byte());
         wire::put_varint(out, self.remaining_len(topic, properties, message) as u32);
         wire::put_string(out, topic);
+        let id_at = out.len() - start;
         if let Some(id) = self.packet_id {
             wire::put_u16(out, id.get());
         }
@@ -71,6 +75,7 @@ impl Envelope<'_> {
         if let Payload::Inline(payload) = message.payload {
             out.extend_from_slice(payload);
         }
+        id_at
     }
 
     fn first_byte(&self) -> u8 {
@@ -129,8 +134,6 @@ impl Envelope<'_> {
 pub struct Frame {
     /// The packet, without a shared payload.
     pub bytes: Vec<u8>,
-    /// Length of the whole packet.
-    pub packet_len: usize,
     /// Where the packet id stands; meaningful for QoS 1 and 2.
     id_at: usize,
 }
@@ -175,21 +178,7 @@ impl Frames {
         let envelope =
             Envelope { shape, dup: false, packet_id, topic: TopicField::Whole, identifiers: &[] };
         frame.bytes.clear();
-        envelope.write(message, now, &mut frame.bytes);
-        let shared = match message.payload {
-            Payload::Shared(payload) => payload.len(),
-            Payload::Inline(_) => 0,
-        };
-        frame.packet_len = frame.bytes.len() + shared;
-        let header = frame.packet_len - envelope.remaining_after_header(message, now);
-        frame.id_at = header + 2 + message.topic.len();
-    }
-}
-
-impl Envelope<'_> {
-    fn remaining_after_header(&self, message: &ApplicationRef<'_>, now: Time) -> usize {
-        let properties = self.properties_len(message, message.seconds_left(now));
-        self.remaining_len(message.topic, properties, message)
+        frame.id_at = envelope.write(message, now, &mut frame.bytes);
     }
 }
 
@@ -231,7 +220,6 @@ mod tests {
                     let frame = frames.frame(shape, &message, Time::from_millis(500));
                     let id = PacketId::new(0x1234).filter(|_| qos != QoS::AtMostOnce);
                     id.into_iter().for_each(|id| frame.set_packet_id(id));
-                    assert_eq!(frame.packet_len, frame.bytes.len());
                     let publish = decode(&frame.bytes, version);
                     assert_eq!((publish.qos, publish.retain, publish.packet_id), (qos, retain, id));
                     assert_eq!(publish.payload, b"hello");
@@ -276,7 +264,6 @@ mod tests {
         let frame = frames.frame(shape, &message, Time::from_millis(0));
         frame.set_packet_id(PacketId::new(9).expect("not zero"));
         let whole = [&frame.bytes[..], &payload[..]].concat();
-        assert_eq!(frame.packet_len, whole.len());
         assert_eq!(decode(&whole, Version::V3_1_1).packet_id.map(PacketId::get), Some(9));
     }
 }

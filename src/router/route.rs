@@ -76,6 +76,8 @@ impl Receiver {
 /// Who gets a topic.
 #[derive(Debug, Default)]
 pub struct Route {
+    /// The topic.
+    pub topic: Rc<str>,
     /// Local sessions, each once [MQTT-3.3.5-1], sorted.
     pub receivers: Vec<Receiver>,
     /// Other shards with a subscriber.
@@ -89,7 +91,7 @@ pub struct Route {
 impl Route {
     /// Asks the trie.
     fn compute(topic: &str, subscriptions: &Subscriptions) -> Self {
-        let mut route = Self { is_full: true, ..Self::default() };
+        let mut route = Self { topic: topic.into(), is_full: true, ..Self::default() };
         let mut filters = 0;
         subscriptions.matches(topic, |_, entry| {
             filters += 1;
@@ -128,7 +130,9 @@ impl Route {
 /// The routes of one shard.
 #[derive(Debug)]
 pub struct Routes {
-    routes: AHashMap<Box<str>, Rc<Route>>,
+    routes: AHashMap<Rc<str>, Rc<Route>>,
+    /// The one that was asked for last: most messages in a row are of one topic.
+    last: Option<Rc<Route>>,
     /// Receivers of all routes.
     receivers: usize,
     generation: u64,
@@ -137,7 +141,7 @@ pub struct Routes {
 impl Routes {
     /// None remembered.
     pub fn new(hasher: RandomState) -> Self {
-        Self { routes: AHashMap::with_hasher(hasher), receivers: 0, generation: 0 }
+        Self { routes: AHashMap::with_hasher(hasher), last: None, receivers: 0, generation: 0 }
     }
 
     /// Who gets this topic now.
@@ -147,10 +151,23 @@ impl Routes {
             self.forget();
             self.generation = subscriptions.generation();
         }
-        if let Some(route) = self.routes.get(topic) {
-            return Rc::clone(route);
+        if let Some(last) = &self.last
+            && *last.topic == *topic
+        {
+            return Rc::clone(last);
         }
-        self.compute(topic, subscriptions)
+        let route = match self.routes.get(topic) {
+            Some(route) => Rc::clone(route),
+            None => self.compute(topic, subscriptions),
+        };
+        self.last = Some(Rc::clone(&route));
+        route
+    }
+
+    /// The route that was found last, if it still holds.
+    #[inline]
+    pub fn last(&self) -> Option<Rc<Route>> {
+        self.last.clone()
     }
 
     #[cold]
@@ -161,12 +178,13 @@ impl Routes {
             self.forget();
         }
         self.receivers += route.receivers.len();
-        self.routes.insert(topic.into(), Rc::clone(&route));
+        self.routes.insert(Rc::clone(&route.topic), Rc::clone(&route));
         route
     }
 
     fn forget(&mut self) {
         self.routes.clear();
+        self.last = None;
         self.receivers = 0;
     }
 }

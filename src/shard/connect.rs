@@ -183,6 +183,7 @@ impl Shard {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn may_publish(&self, topic: TopicName<'_>) -> bool {
         !(topic.is_reserved() && is_reserved_for_broker(topic.as_str()))
             && self.access.may_publish(topic)

@@ -26,19 +26,20 @@ pub(super) struct Outgoing<'a> {
     pub(super) publisher: Option<Publisher>,
     /// Orders the retained messages of one publishing shard; zero for others.
     pub(super) stamp: u64,
+    /// Whether several sessions here get it, so that it is worth being framed apart.
+    is_for_many: bool,
     /// The copy that queues and windows share, made when the first needs it.
     kept: Option<Rc<Application>>,
 }
 
 impl<'a> Outgoing<'a> {
     pub(super) fn new(message: ApplicationRef<'a>, publisher: Option<Publisher>) -> Self {
-        Self { message, publisher, stamp: 0, kept: None }
+        Self { message, publisher, stamp: 0, is_for_many: false, kept: None }
     }
 
     /// A message that is kept already.
     pub(super) fn of_kept(kept: &'a Rc<Application>) -> Self {
-        let kept_too = Some(Rc::clone(kept));
-        Self { message: kept.borrow(), publisher: None, stamp: 0, kept: kept_too }
+        Self { kept: Some(Rc::clone(kept)), ..Self::new(kept.borrow(), None) }
     }
 
     fn keep(&mut self) -> Rc<Application> {
@@ -99,8 +100,12 @@ impl Connection {
     #[inline]
     pub(super) fn takes(&self, sending: &Sending<'_>, now: Time) -> bool {
         (self.packet_bytes_max == usize::MAX && sending.message.bytes() < SURELY_SHORT_BYTES)
-            || sending.envelope(self).packet_len(sending.message, now)
-                <= self.packet_bytes_max.min(PACKET_BYTES_MAX)
+            || self.takes_measured(sending, now)
+    }
+
+    fn takes_measured(&self, sending: &Sending<'_>, now: Time) -> bool {
+        sending.envelope(self).packet_len(sending.message, now)
+            <= self.packet_bytes_max.min(PACKET_BYTES_MAX)
     }
 
     /// Appends a PUBLISH; true if the outbox was empty before.
@@ -131,7 +136,9 @@ impl Connection {
 
     fn write_envelope(&mut self, sending: &Sending<'_>, buffers: &mut Buffers, now: Time) {
         let envelope = sending.envelope(self);
-        self.outbox.append_with(buffers, |out| envelope.write(sending.message, now, out));
+        self.outbox.append_with(buffers, |out| {
+            envelope.write(sending.message, now, out);
+        });
         if let TopicField::Introduces(alias) = envelope.topic
             && let Some(aliases) = &mut self.outgoing_aliases
         {
@@ -150,6 +157,7 @@ impl Shard {
         own: Option<SessionKey>,
         turn: &mut Turn<'_>,
     ) {
+        outgoing.is_for_many = route.receivers.len() > 1;
         for receiver in &route.receivers {
             let Some(grant) = receiver.grant_for(own) else { continue };
             let retain = outgoing.message.retain && grant.retain_as_published;
@@ -221,7 +229,7 @@ impl Shard {
             self.drop_message(key, outgoing.message.topic, DropReason::PacketTooLarge, turn);
             return false;
         }
-        let frames = Some(&mut self.frames);
+        let frames = outgoing.is_for_many.then_some(&mut self.frames);
         if connection.write_publish(&sending, frames, &mut self.buffers, turn.now) {
             turn.effects.dirty.push(id);
         }
@@ -248,7 +256,7 @@ impl Shard {
         if !self.sends_at_once(key) {
             return self.enqueue(key, delivery, terms.is_replay, outgoing.publisher, turn);
         }
-        self.send_delivery(key, delivery, true, turn);
+        self.send_delivery(key, delivery, outgoing.is_for_many, turn);
         let connection = self.sessions.at(key).connection;
         let waiting = connection.and_then(|id| self.connections.find(id)).map(|c| c.outbox.len());
         if waiting.is_some_and(|bytes| bytes > self.settings.limits.outbox_high_water_bytes) {

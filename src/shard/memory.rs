@@ -19,13 +19,18 @@ pub(super) enum MemoryLevel {
 #[derive(Debug)]
 pub(super) struct Account {
     used: usize,
-    /// Zero for no budget.
-    budget: usize,
+    /// From how many bytes each level above [`MemoryLevel::Free`] holds.
+    levels_from: [usize; 4],
 }
 
 impl Account {
+    /// Nothing is used yet; a budget of zero is none.
     pub(super) fn new(budget: usize) -> Self {
-        Self { used: 0, budget }
+        let level_from = |percent| match budget {
+            0 => usize::MAX,
+            budget => budget.saturating_mul(percent).div_ceil(100),
+        };
+        Self { used: 0, levels_from: [80, 90, 95, 100].map(level_from) }
     }
 
     #[inline]
@@ -52,14 +57,12 @@ impl Account {
 
     #[inline]
     pub(super) fn level(&self) -> MemoryLevel {
-        if self.budget == 0 {
-            return MemoryLevel::Free;
-        }
-        match self.used.saturating_mul(100) / self.budget {
-            0..80 => MemoryLevel::Free,
-            80..90 => MemoryLevel::RefuseConnections,
-            90..95 => MemoryLevel::DropQoS0,
-            95..100 => MemoryLevel::RefuseQueues,
+        let [refuse_connections, drop_qos_0, refuse_queues, pause_publishers] = self.levels_from;
+        match self.used {
+            used if used < refuse_connections => MemoryLevel::Free,
+            used if used < drop_qos_0 => MemoryLevel::RefuseConnections,
+            used if used < refuse_queues => MemoryLevel::DropQoS0,
+            used if used < pause_publishers => MemoryLevel::RefuseQueues,
             _ => MemoryLevel::PausePublishers,
         }
     }

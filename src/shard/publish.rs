@@ -32,7 +32,10 @@ impl Shard {
         has_room: Option<bool>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
-        let publish = &Publish::decode(frame, self.sessions.at(session).version)?;
+        let last = self.routes.last();
+        let known = last.as_deref().map(|route| TopicName::assume_valid(&route.topic));
+        let version = self.sessions.at(session).version;
+        let publish = &Publish::decode_knowing(frame, version, known)?;
         self.metrics.publishes_received += u64::from(has_room.is_none());
         self.check_publish(publish)?;
         let incoming = Incoming { publish, frame, has_room };

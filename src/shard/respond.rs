@@ -74,7 +74,14 @@ impl Shard {
     /// A packet may carry so many user properties (CVE-2021-41039 was their number).
     #[inline]
     pub(super) fn check_user_properties(&self, pairs: UserProperties<'_>) -> Result<(), Violation> {
-        if pairs.is_empty() || pairs.iter().count() <= self.settings.limits.user_properties_max {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        self.count_user_properties(pairs)
+    }
+
+    fn count_user_properties(&self, pairs: UserProperties<'_>) -> Result<(), Violation> {
+        if pairs.iter().count() <= self.settings.limits.user_properties_max {
             return Ok(());
         }
         Err(Violation::new(ReasonCode::QuotaExceeded, "more than user_properties_max"))

@@ -93,6 +93,11 @@ impl Job {
         }
     }
 
+    /// Adds a line to what the stage prints.
+    pub(crate) fn say(&mut self, line: &str) {
+        self.take_line(line);
+    }
+
     fn take_line(&mut self, line: &str) {
         self.tally.read(line);
         // The log is a help for the reader of a failure; the run goes on without it.

@@ -28,6 +28,10 @@ pub(crate) const MOSQUITTO: Tool =
 pub(crate) const MOSQUITTO_BROKER: Tool =
     Tool { program: "mosquitto_passwd", probe: &[], package: "mosquitto" };
 
+/// valgrind, which counts instructions.
+pub(crate) const VALGRIND: Tool =
+    Tool { program: "valgrind", probe: &["--version"], package: "valgrind" };
+
 impl Tool {
     fn is_there(&self) -> bool {
         if self.probe.is_empty() {

@@ -74,6 +74,20 @@ impl<'a> Publish<'a> {
     /// The first rule the bytes break.
     #[inline]
     pub fn decode(frame: Frame<'a>, version: Version) -> Result<Self, Error> {
+        Self::decode_knowing(frame, version, None)
+    }
+
+    /// Parses the frame of a PUBLISH as [`Publish::decode`] does, and faster if its topic is
+    /// `known`: text that was found to be a topic name is not looked at again.
+    ///
+    /// # Errors
+    /// The first rule the bytes break.
+    #[inline]
+    pub fn decode_knowing(
+        frame: Frame<'a>,
+        version: Version,
+        known: Option<TopicName<'a>>,
+    ) -> Result<Self, Error> {
         debug_assert_eq!(frame.packet_type(), PacketType::Publish);
         frame.check_length(version)?;
         let (dup, retain) = (frame.header & FLAG_DUP != 0, frame.header & FLAG_RETAIN != 0);
@@ -88,10 +102,10 @@ impl<'a> Publish<'a> {
         let (topic, properties) = match version {
             Version::V5 => {
                 let properties = PublishProperties::read(&mut reader)?;
-                (aliased_topic(topic, properties.topic_alias)?, properties)
+                (aliased_topic(topic, properties.topic_alias, known)?, properties)
             }
             Version::V3_1 | Version::V3_1_1 => {
-                (Some(TopicName::from_wire(topic)?), PublishProperties::default())
+                (Some(TopicName::from_wire(topic, known)?), PublishProperties::default())
             }
         };
         Ok(Self { dup, qos, retain, topic, packet_id, properties, payload: reader.rest() })
@@ -154,11 +168,15 @@ impl fmt::Display for Publish<'_> {
 
 /// The topic of a PUBLISH of MQTT 5.0, which may be empty if an alias stands for it (3.3.2.1).
 #[inline]
-fn aliased_topic(topic: &[u8], alias: Option<NonZeroU16>) -> Result<Option<TopicName<'_>>, Error> {
+fn aliased_topic<'a>(
+    topic: &'a [u8],
+    alias: Option<NonZeroU16>,
+    known: Option<TopicName<'a>>,
+) -> Result<Option<TopicName<'a>>, Error> {
     match (topic, alias) {
         ([], Some(_)) => Ok(None),
         ([], None) => Err(Error::TopicMissing),
-        (topic, _) => TopicName::from_wire(topic).map(Some),
+        (topic, _) => TopicName::from_wire(topic, known).map(Some),
     }
 }
 

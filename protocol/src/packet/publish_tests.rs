@@ -139,3 +139,18 @@ fn lengths_are_minimal_in_5_0() {
     assert_eq!(decode(long, Version::V5), Err(Error::VarintNotMinimal));
     assert!(decode(long, Version::V3_1_1).is_ok());
 }
+
+/// What is known saves looking at the same text again, and changes nothing else.
+#[test]
+fn a_topic_is_the_known_one_only_if_it_is_the_same() {
+    let known = TopicName::new("a/b").ok();
+    let topic = |bytes| {
+        let (frame, _) = Frame::decode(bytes, 100).unwrap().unwrap();
+        let publish = Publish::decode_knowing(frame, Version::V3_1_1, known)?;
+        Ok(publish.topic.map(TopicName::as_str))
+    };
+    assert_eq!(topic(b"\x30\x05\0\x03a/b"), Ok(Some("a/b")));
+    assert_eq!(topic(b"\x30\x05\0\x03a/c"), Ok(Some("a/c")));
+    assert_eq!(topic(b"\x30\x05\0\x03a/#"), Err(Error::TopicNameWildcard));
+    assert_eq!(topic(b"\x30\x02\0\0"), Err(Error::TopicNameEmpty));
+}

@@ -66,7 +66,7 @@ impl<'a> Will<'a> {
             Version::V5 => WillProperties::read(reader)?,
             Version::V3_1 | Version::V3_1_1 => WillProperties::default(),
         };
-        let topic = TopicName::from_wire(reader.binary()?)?;
+        let topic = TopicName::from_wire(reader.binary()?, None)?;
         Ok(Self { topic, payload: reader.binary()?, qos, retain, properties })
     }
 

@@ -1,6 +1,7 @@
 //! The stages of `cargo xtask test`. Adding one is adding a row.
 
 mod check;
+mod instructions;
 mod live;
 mod unit;
 
@@ -20,7 +21,7 @@ pub(crate) struct Stage {
 
 /// The cheap ones first: who breaks the format should not wait for the simulator.
 #[rustfmt::skip] // One stage a line.
-pub(crate) const STAGES: [Stage; 13] = [
+pub(crate) const STAGES: [Stage; 14] = [
     Stage { name: "fmt", what: "the code has its format", minutes: 2, shows: &[], run: check::fmt },
     Stage { name: "layering", what: "layers, purity and size hold", minutes: 10, shows: &[], run: unit::layering },
     Stage { name: "clippy", what: "the linter has nothing to say", minutes: 15, shows: &[], run: check::clippy },
@@ -31,6 +32,7 @@ pub(crate) const STAGES: [Stage; 13] = [
     Stage { name: "simulation", what: "300 seeds of whole brokers", minutes: 20, shows: &["seeds"], run: unit::simulation },
     Stage { name: "mutants", what: "a sample of planted bugs is caught", minutes: 20, shows: &["caught ", "CAUGHT", "BROKEN"], run: unit::mutants },
     Stage { name: "release", what: "the release binary builds", minutes: 20, shows: &[], run: live::release },
+    Stage { name: "instructions", what: "no piece of the way of a message takes more instructions", minutes: 15, shows: &[" -> "], run: instructions::instructions },
     Stage { name: "conformance", what: "the release binary keeps the clauses", minutes: 10, shows: &[], run: live::conformance },
     Stage { name: "interop", what: "other people's clients", minutes: 20, shows: &[], run: live::interop },
     Stage { name: "deny", what: "licences, sources and advisories of what is used", minutes: 25, shows: &[], run: check::deny },
