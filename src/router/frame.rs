@@ -173,6 +173,7 @@ impl Frames {
         frame
     }
 
+    #[inline(never)]
     fn encode(frame: &mut Frame, shape: Shape, message: &ApplicationRef<'_>, now: Time) {
         let packet_id = if shape.qos == QoS::AtMostOnce { None } else { PacketId::new(1) };
         let envelope =

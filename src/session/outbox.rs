@@ -71,9 +71,19 @@ impl Outbox {
     }
 
     /// Appends a copy of `bytes`.
-    #[inline]
+    #[inline(always)] // In the loop over all receivers a call costs more than the copy.
     pub fn append(&mut self, bytes: &[u8], buffers: &mut Buffers) {
         self.len += bytes.len();
+        match self.chunks.back_mut() {
+            Some(Chunk::Copied(last)) if last.capacity() - last.len() >= bytes.len() => {
+                last.extend_from_slice(bytes);
+            }
+            _ => self.append_growing(bytes, buffers),
+        }
+    }
+
+    #[inline(never)]
+    fn append_growing(&mut self, bytes: &[u8], buffers: &mut Buffers) {
         match self.chunks.back_mut() {
             Some(Chunk::Copied(last)) if last.len() + bytes.len() <= CHUNK_BYTES_MAX => {
                 last.extend_from_slice(bytes);

@@ -97,19 +97,20 @@ const SURELY_SHORT_BYTES: usize = PACKET_BYTES_MAX / 2;
 
 impl Connection {
     /// Whether a PUBLISH is not larger than the client allows [MQTT-3.1.2-24].
-    #[inline]
+    #[inline(always)] // In the loop over all receivers a call costs more than the answer.
     pub(super) fn takes(&self, sending: &Sending<'_>, now: Time) -> bool {
         (self.packet_bytes_max == usize::MAX && sending.message.bytes() < SURELY_SHORT_BYTES)
             || self.takes_measured(sending, now)
     }
 
+    #[inline(never)]
     fn takes_measured(&self, sending: &Sending<'_>, now: Time) -> bool {
         sending.envelope(self).packet_len(sending.message, now)
             <= self.packet_bytes_max.min(PACKET_BYTES_MAX)
     }
 
     /// Appends a PUBLISH; true if the outbox was empty before.
-    #[inline]
+    #[inline(always)] // As above.
     pub(super) fn write_publish(
         &mut self,
         sending: &Sending<'_>,
@@ -134,6 +135,7 @@ impl Connection {
         was_empty
     }
 
+    #[inline(never)]
     fn write_envelope(&mut self, sending: &Sending<'_>, buffers: &mut Buffers, now: Time) {
         let envelope = sending.envelope(self);
         self.outbox.append_with(buffers, |out| {
