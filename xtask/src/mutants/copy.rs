@@ -5,8 +5,17 @@ use std::io;
 use std::path::Path;
 
 /// What the workspace needs to build.
-const ROOTS: [&str; 8] =
-    ["Cargo.toml", "Cargo.lock", "src", "protocol", "client", "loadtest", "xtask", "tests"];
+const ROOTS: [&str; 9] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "src",
+    "protocol",
+    "client",
+    "loadtest",
+    "xtask",
+    "tests",
+    "benches",
+];
 
 /// Folders that are made by tools.
 const MADE: [&str; 2] = ["target", "node_modules"];
