@@ -149,12 +149,13 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 /// What may not get worse. Tails of latencies above p99 are too rare for a few runs to judge.
-const JUDGED: [Quantity; 6] = [
+const JUDGED: [Quantity; 7] = [
     Quantity::DeliveredPerS,
     Quantity::NsPerDelivery,
     Quantity::LatencyP50,
     Quantity::LatencyP99,
     Quantity::ConnectionsPerS,
+    Quantity::CpuPerConnection,
     Quantity::BytesPerConnection,
 ];
 

@@ -43,8 +43,11 @@ pub(crate) struct Compare {
     /// counted.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     repeats: u32,
-    /// Several scenarios: shapes, payloads, qos, latency, or a TOML file. What stands after -- is
-    /// added to each.
+    /// Start every broker anew for each run: what a run leaves behind in memory is not in the next.
+    #[arg(long)]
+    restart: bool,
+    /// Several scenarios: shapes, payloads, qos, latency, connections, or a TOML file. What stands
+    /// after -- is added to each.
     #[arg(long, value_name = "NAME|FILE")]
     suite: Option<String>,
     /// Processors the brokers run on: 0, 0-2 or 0,3.
@@ -97,6 +100,7 @@ impl Compare {
             brokers: &brokers,
             pins: self.pin_brokers.as_ref(),
             load_test: &load_test,
+            restart: self.restart,
             repeats: self.repeats,
         };
         for (number, scenario) in scenarios.iter().enumerate() {

@@ -23,8 +23,10 @@ pub(crate) enum Quantity {
     /// 99.9th percentile of the latency, microseconds.
     #[serde(rename = "latency-p99.9")]
     LatencyP999,
-    /// Connections accepted each second of the first storm.
+    /// Connections accepted each second of the last storm.
     ConnectionsPerS,
+    /// CPU time of the broker for each connection of the last storm, microseconds.
+    CpuPerConnection,
     /// Memory of each idle connection, bytes.
     BytesPerConnection,
     /// The most resident memory of the broker, bytes.
@@ -33,13 +35,14 @@ pub(crate) enum Quantity {
 
 impl Quantity {
     /// All of them, in the order they are shown in.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::DeliveredPerS,
         Self::NsPerDelivery,
         Self::LatencyP50,
         Self::LatencyP99,
         Self::LatencyP999,
         Self::ConnectionsPerS,
+        Self::CpuPerConnection,
         Self::BytesPerConnection,
         Self::RssPeak,
     ];
@@ -59,7 +62,8 @@ impl Quantity {
             Self::LatencyP50 => delivery(|latency| latency.p50_us),
             Self::LatencyP99 => delivery(|latency| latency.p99_us),
             Self::LatencyP999 => delivery(|latency| latency.p99_9_us),
-            Self::ConnectionsPerS => report.storms.first().map(|storm| storm.connections_per_s),
+            Self::ConnectionsPerS => report.storms.last().map(|storm| storm.connections_per_s),
+            Self::CpuPerConnection => report.storms.last()?.broker_cpu_us_per_connection,
             Self::BytesPerConnection => report.idle.last().map(|idle| idle.bytes_per_connection),
             Self::RssPeak => broker.map(|broker| broker.rss_peak_bytes as f64),
         }
@@ -74,6 +78,7 @@ impl Quantity {
             Self::LatencyP99 => "latency p99",
             Self::LatencyP999 => "latency p99.9",
             Self::ConnectionsPerS => "connections/s",
+            Self::CpuPerConnection => "broker CPU per connection",
             Self::BytesPerConnection => "memory per idle connection",
             Self::RssPeak => "most resident memory",
         }
@@ -83,7 +88,9 @@ impl Quantity {
     pub(crate) fn text(self, value: f64) -> String {
         match self {
             Self::DeliveredPerS | Self::NsPerDelivery | Self::ConnectionsPerS => number(value),
-            Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 => microseconds(value),
+            Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 | Self::CpuPerConnection => {
+                microseconds(value)
+            }
             Self::BytesPerConnection | Self::RssPeak => bytes(value),
         }
     }
@@ -105,10 +112,10 @@ mod tests {
             Quantity::ALL.map(|quantity| quantity.of(report).map(|value| quantity.text(value)))
         };
         let shown = of(&sample()).map(Option::unwrap_or_default);
-        let expected = ["20,000", "100", "5.00 ms", "9.90 ms", "10.0 ms", "", "", "6.00 MiB"];
+        let expected = ["20,000", "100", "5.00 ms", "9.90 ms", "10.0 ms", "", "", "", "6.00 MiB"];
         assert_eq!(shown, expected);
         let shown = of(&storm()).map(Option::unwrap_or_default);
-        assert_eq!(shown, ["", "", "", "", "", "4,000", "700 B", ""]);
+        assert_eq!(shown, ["", "", "", "", "", "4,000", "35.0 µs", "700 B", ""]);
     }
 
     #[test]

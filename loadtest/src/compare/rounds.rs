@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     progress::LiveLine,
+    report::Report,
     trial::{Broker, BrokerCommand, LoadTest, Processors},
 };
 
@@ -19,6 +20,8 @@ pub(super) struct Rounds<'a> {
     pub(super) pins: Option<&'a Processors>,
     /// What runs against them.
     pub(super) load_test: &'a LoadTest,
+    /// Whether each run has a broker of its own.
+    pub(super) restart: bool,
     /// How many rounds count.
     pub(super) repeats: u32,
 }
@@ -34,21 +37,22 @@ impl Rounds<'_> {
     pub(super) fn run(&self, scenario: &Scenario, place: (usize, usize)) -> io::Result<Compared> {
         let mut line = LiveLine::new(Instant::now());
         let mut outcomes = vec![Outcome::default(); self.brokers.len()];
-        let mut running = Vec::new();
-        for (command, outcome) in self.brokers.iter().zip(&mut outcomes) {
-            let started = Broker::start(command, self.pins, self.load_test.stop());
-            running.push(self.kept(started, outcome)?);
-        }
+        let mut running: Vec<_> = self.brokers.iter().map(|_| None).collect();
         for round in 0..=self.repeats {
             for (number, outcome) in outcomes.iter_mut().enumerate() {
-                let Some(broker) = &running[number] else { continue };
-                let name = &self.brokers[number].name;
-                line.say(&said(scenario, place, round, self.repeats, name));
-                let run = self.load_test.run_against(broker, name, &scenario.arguments);
-                match self.kept(run, outcome)? {
-                    Some(report) if round > 0 => outcome.reports.push(report.without_details()),
-                    Some(_) => {}
-                    None => running[number] = None,
+                if outcome.failure.is_some() {
+                    continue;
+                }
+                line.say(&self.said(scenario, place, round, number));
+                let run = self.run_once(scenario, number, &mut running[number]);
+                self.load_test.stop().check()?;
+                match run {
+                    Ok(report) if round > 0 => outcome.reports.push(report.without_details()),
+                    Ok(_) => {}
+                    Err(error) => {
+                        outcome.failure = Some(error.to_string());
+                        running[number] = None;
+                    }
                 }
             }
         }
@@ -61,29 +65,38 @@ impl Rounds<'_> {
         })
     }
 
-    /// What was to be had, or nothing and the reason in the outcome.
-    fn kept<T>(&self, result: io::Result<T>, outcome: &mut Outcome) -> io::Result<Option<T>> {
-        self.load_test.stop().check()?;
-        match result {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => {
-                outcome.failure = Some(error.to_string());
-                Ok(None)
-            }
+    /// One run of one broker, which is started if it is not up, and ended if each run is to have
+    /// one of its own.
+    fn run_once(
+        &self,
+        scenario: &Scenario,
+        number: usize,
+        running: &mut Option<Broker>,
+    ) -> io::Result<Report> {
+        let command = &self.brokers[number];
+        let broker = match running.take() {
+            Some(broker) => broker,
+            None => Broker::start(command, self.pins, self.load_test.stop())?,
+        };
+        let report = self.load_test.run_against(&broker, &command.name, &scenario.arguments);
+        if !(self.restart || scenario.restart) {
+            *running = Some(broker);
         }
+        report
     }
-}
 
-fn said(
-    scenario: &Scenario,
-    place: (usize, usize),
-    round: u32,
-    repeats: u32,
-    name: &str,
-) -> String {
-    let round = match round {
-        0 => "warm-up".to_owned(),
-        round => format!("round {round} of {repeats}"),
-    };
-    format!("{} ({} of {}), {round}: {name}", scenario.name, place.0, place.1)
+    fn said(
+        &self,
+        scenario: &Scenario,
+        place: (usize, usize),
+        round: u32,
+        number: usize,
+    ) -> String {
+        let round = match round {
+            0 => "warm-up".to_owned(),
+            round => format!("round {round} of {}", self.repeats),
+        };
+        let broker = &self.brokers[number].name;
+        format!("{} ({} of {}), {round}: {broker}", scenario.name, place.0, place.1)
+    }
 }

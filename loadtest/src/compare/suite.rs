@@ -13,6 +13,8 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     /// The mode and its options.
     pub(crate) arguments: Vec<String>,
+    /// Whether each run needs a broker of its own.
+    pub(crate) restart: bool,
 }
 
 /// A file of scenarios.
@@ -27,6 +29,8 @@ struct Suite {
 struct Entry {
     name: String,
     arguments: String,
+    #[serde(default)]
+    restart: bool,
 }
 
 /// The scenarios to run: the suite's, each with `extra` at its end, or the one that `extra` is.
@@ -39,7 +43,8 @@ pub(crate) fn scenarios(suite: Option<&str>, extra: &[String]) -> io::Result<Vec
         let [mode, ..] = extra else {
             return Err(io::Error::other("say what to run: --suite, or a mode after --"));
         };
-        return Ok(vec![Scenario { name: mode.clone(), arguments: extra.to_vec() }]);
+        let (name, arguments) = (mode.clone(), extra.to_vec());
+        return Ok(vec![Scenario { name, arguments, restart: false }]);
     };
     let built_in = BUILT_IN.iter().find(|(built_in, _)| *built_in == name);
     let text = match built_in {
@@ -51,21 +56,22 @@ pub(crate) fn scenarios(suite: Option<&str>, extra: &[String]) -> io::Result<Vec
 
 fn parse(text: &str, extra: &[String]) -> Result<Vec<Scenario>, String> {
     let suite: Suite = toml::from_str(text).map_err(|error| error.to_string())?;
-    let scenarios = suite.scenario.into_iter().map(|Entry { name, arguments }| {
+    let scenarios = suite.scenario.into_iter().map(|Entry { name, arguments, restart }| {
         let words = shlex::split(&arguments);
         let words = words.filter(|words| !words.is_empty());
         let mut arguments = words.ok_or(format!("{name}: these are no arguments"))?;
         arguments.extend_from_slice(extra);
-        Ok(Scenario { name, arguments })
+        Ok(Scenario { name, arguments, restart })
     });
     scenarios.collect()
 }
 
 /// The suites that need no file.
-pub(crate) const BUILT_IN: [(&str, &str); 4] = [
+pub(crate) const BUILT_IN: [(&str, &str); 5] = [
     ("shapes", include_str!("../../suites/shapes.toml")),
     ("payloads", include_str!("../../suites/payloads.toml")),
     ("qos", include_str!("../../suites/qos.toml")),
+    ("connections", include_str!("../../suites/connections.toml")),
     ("latency", include_str!("../../suites/latency.toml")),
 ];
 
@@ -79,7 +85,7 @@ mod tests {
             let scenarios = scenarios(Some(name), &["--expect".into()]).unwrap();
             assert!(scenarios.len() > 1, "{name}");
             for Scenario { arguments, .. } in scenarios {
-                assert!(["flood", "rate"].contains(&arguments[0].as_str()));
+                assert!(["flood", "rate", "storm"].contains(&arguments[0].as_str()));
                 assert_eq!(arguments.last().unwrap(), "--expect");
             }
         }
@@ -88,7 +94,8 @@ mod tests {
     #[test]
     fn without_a_suite_the_command_line_is_the_scenario() {
         let extra = ["flood".to_owned(), "--qos".to_owned(), "1".to_owned()];
-        let expected = [Scenario { name: "flood".into(), arguments: extra.to_vec() }];
+        let (name, arguments) = ("flood".to_owned(), extra.to_vec());
+        let expected = [Scenario { name, arguments, restart: false }];
         assert_eq!(scenarios(None, &extra).unwrap(), expected);
         assert!(scenarios(None, &[]).is_err());
         assert!(scenarios(Some("/nowhere/at/all"), &[]).is_err());

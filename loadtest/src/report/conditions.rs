@@ -30,7 +30,7 @@ impl Scenario {
     fn load(&self) -> String {
         let mut text = match (self.mode, self.offered_per_s) {
             (Mode::Flood, _) => String::from("flood"),
-            (Mode::Storm, _) => String::from("storm"),
+            (Mode::Storm, _) => self.name.clone().unwrap_or_else(|| "storm".to_owned()),
             (Mode::Rate, Some(rate)) => format!("rate of {} published/s", format::number(rate)),
             (Mode::Rate, None) => String::from("rate"),
         };

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{
-    BrokerProcess, Mode, Report, Surge, SurgeLine, Traffic, Verification,
+    BrokerProcess, Generator, Mode, Report, Surge, SurgeLine, Traffic, Verification,
     format::{bytes, count, counted, microseconds, number},
     latency::Latency,
 };
@@ -27,7 +27,9 @@ fn write(report: &Report, out: &mut String) -> fmt::Result {
         line(out, "broker", &describe_broker(report, broker))?;
         line(out, "", &describe_process(broker))?;
     }
-    line(out, "generator", &describe_generator(report))?;
+    if report.generator != Generator::default() {
+        line(out, "generator", &describe_generator(report))?;
+    }
     for verification in &report.verification {
         line(out, "verification", &describe_verification(verification))?;
     }

@@ -74,7 +74,9 @@ pub(super) fn figures(report: &Report) -> Option<Table> {
 pub(super) fn processes(report: &Report) -> Vec<Table> {
     let seconds = report.traffic.seconds;
     let broker = report.broker.as_ref().map(|broker| describe_broker(broker, seconds));
-    broker.into_iter().chain([describe_generator(&report.generator, seconds)]).collect()
+    let is_known = report.generator != Generator::default();
+    let generator = is_known.then(|| describe_generator(&report.generator, seconds));
+    broker.into_iter().chain(generator).collect()
 }
 
 fn describe_broker(broker: &BrokerProcess, seconds: f64) -> Table {
