@@ -6,6 +6,7 @@
 mod cli;
 mod client;
 mod compare;
+mod crowd;
 mod drive;
 mod environment;
 mod floor;

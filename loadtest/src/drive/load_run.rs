@@ -7,6 +7,7 @@ use std::{
 
 use super::{Pace, Plan, Stop, coordinator};
 use crate::{
+    crowd::{Arrivals, Crowd},
     plan::{Load, Topology},
     report::{Environment, Report},
     verify::Payloads,
@@ -19,12 +20,47 @@ pub(crate) fn run(load: &Load, pace: Pace, stop: Stop) -> io::Result<Report> {
     let payloads = Payloads::new(run, load.payload());
     let environment = Environment::observe(load.target.pid);
     let plan = Plan { load: load.clone(), topology, payloads, pace, stop };
+    let mut ballast = ballast(load)?;
     let mut report = coordinator::run(plan)?;
+    ballast.leave();
+    if load.ballast > 0 {
+        let count = load.ballast;
+        report.notes.push(format!("Beside the run the broker held {count} other subscriptions."));
+    }
     report.run = format!("{run:08x}");
     report.command = std::env::args().collect();
     report.environment = environment;
     Ok(report)
 }
+
+/// Connections with subscriptions that match nothing.
+fn ballast(load: &Load) -> io::Result<Crowd<'_>> {
+    let mut crowd = Crowd::new(&load.target)?;
+    let connections = load.ballast.div_ceil(BALLAST_EACH);
+    let filters = |seat: usize| {
+        let first = seat * BALLAST_EACH;
+        let numbers = first..load.ballast.min(first + BALLAST_EACH);
+        numbers.map(|number| format!("skein/ballast/{}/{number}", number % 1000)).collect()
+    };
+    let arrivals = Arrivals {
+        client_id: &|seat| format!("{}-ballast-{seat}", load.target.client_id),
+        filters: &filters,
+        qos: load.subscribe_qos(),
+        clean_start: true,
+        session_expiry_s: 0,
+        at_once: 1,
+        leaves: false,
+    };
+    match crowd.open(0..connections, &arrivals)?.failed {
+        0 => Ok(crowd),
+        _ => {
+            Err(io::Error::other("the broker refuses a connection or subscription of the ballast"))
+        }
+    }
+}
+
+/// Subscriptions of one connection of the ballast.
+const BALLAST_EACH: usize = 10_000;
 
 /// A number that no other run has, by the odds.
 pub(crate) fn run_id() -> u32 {

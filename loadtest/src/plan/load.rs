@@ -38,6 +38,10 @@ pub(crate) struct Load {
     /// share gets every message once.
     #[arg(long, default_value_t = 0)]
     shares: usize,
+    /// Subscriptions beside those of the run, on connections of their own, of which none matches:
+    /// what does it cost a broker that there are so many?
+    #[arg(long, default_value_t = 0)]
+    pub(crate) ballast: usize,
     /// QoS of both publishers and subscribers.
     #[arg(long, default_value = "0", value_parser = qos)]
     qos: QoS,

@@ -5,8 +5,9 @@ use std::{io, time::Duration};
 use clap::Args;
 use skein_protocol::QoS;
 
-use super::{Arrivals, BrokerCpu, Crowd, Opened, add_times, report, show};
+use super::{BrokerCpu, add_times, report, show};
 use crate::{
+    crowd::{Arrivals, Crowd, Opened},
     plan::{Target, at_least_one, qos},
     report::{Figure, Outputs, Report, Storm},
 };

@@ -7,9 +7,9 @@ use std::{
 
 use skein_protocol::{Frame, Packet, PacketType, Version};
 
-use super::{Crowd, crowd::See};
 use crate::{
     client::{Publisher, Subscriber},
+    crowd::{Crowd, See},
     plan::Topology,
     verify::{Payloads, Unit},
 };

@@ -5,8 +5,9 @@ use std::{io, time::Duration};
 use clap::Args;
 use skein_protocol::QoS;
 
-use super::{Arrivals, Crowd, add_times, report, show};
+use super::{add_times, report, show};
 use crate::{
+    crowd::{Arrivals, Crowd},
     measure::Process,
     plan::{Target, at_least_one},
     report::{self, Outputs},

@@ -2,12 +2,10 @@
 //! nothing, and what a broker keeps for those who are away.
 
 mod connect;
-mod crowd;
 mod exchange;
 mod idle;
 mod queue;
 mod retained;
-mod seat;
 mod slow;
 
 use std::io;
@@ -16,6 +14,7 @@ use clap::{Args, Subcommand};
 use hdrhistogram::Histogram;
 
 use crate::{
+    crowd::Opened,
     measure::Process,
     plan::Target,
     report::{
@@ -23,9 +22,6 @@ use crate::{
         latency::{Clock, Latency},
     },
 };
-
-pub(crate) use crowd::{Arrivals, Crowd};
-pub(crate) use seat::Opened;
 
 /// Connections that come and go, memory of those that do nothing, messages for those who are away.
 #[derive(Args, Clone, Debug)]

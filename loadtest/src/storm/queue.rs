@@ -6,12 +6,13 @@ use clap::Args;
 use skein_protocol::QoS;
 
 use super::{
-    Arrivals, BrokerCpu, Crowd,
+    BrokerCpu,
     exchange::{Inboxes, publish_all},
     report, show,
 };
 use crate::{
     client::Publisher,
+    crowd::{Arrivals, Crowd},
     drive::run_id,
     plan::{Audience, Target, Topology, at_least_one, qos},
     report::{Figure, Outputs},

@@ -6,12 +6,13 @@ use clap::Args;
 use skein_protocol::{Publish, PublishProperties, QoS, TopicName};
 
 use super::{
-    Arrivals, BrokerCpu, Crowd,
+    BrokerCpu,
     exchange::{Inboxes, publish_all},
     report, show,
 };
 use crate::{
     client::Publisher,
+    crowd::{Arrivals, Crowd, See},
     drive::run_id,
     plan::{Audience, Shape, Target, Topology, at_least_one},
     report::{Figure, Outputs},
@@ -97,7 +98,7 @@ impl Retained {
         crowd: &mut Crowd<'_>,
         first: usize,
         count: usize,
-        see: &mut dyn super::crowd::See,
+        see: &mut dyn See,
     ) -> io::Result<()> {
         let arrivals = Arrivals {
             client_id: &|seat| self.target.client_id(seat),

@@ -9,8 +9,9 @@ use std::{
 
 use clap::Args;
 
-use super::{Arrivals, Crowd, show};
+use super::show;
 use crate::{
+    crowd::{Arrivals, Crowd},
     drive::{self, Pace, Stop},
     plan::{Arrivals as Times, Load, at_least_one},
     report::{

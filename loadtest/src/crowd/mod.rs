@@ -5,17 +5,21 @@
 //!                 └──────────────── refused, closed, too late ─────────────────────▶ failed
 //! ```
 
+mod seat;
+
 use std::{io, ops::Range, time::Duration};
 
 use mio::{Events, Poll, Token};
 use skein_protocol::{Frame, QoS};
 
-use super::seat::{Opened, Seat, Stage, Steps};
+pub(crate) use seat::Opened;
+
 use crate::{
     client::{Connection, Hello, Link},
     measure::RunClock,
     plan::Target,
 };
+use seat::{Seat, Stage, Steps};
 
 const READ_BYTES: usize = 256 * 1024;
 const EVENTS: usize = 1024;
