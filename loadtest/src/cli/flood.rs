@@ -21,8 +21,6 @@ use crate::{
 /// a load is that of a queue.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Flood {
-    #[command(flatten)]
-    load: Load,
     /// A load that others have published figures for. It sets what is not given here: payload,
     /// topic, messages and more. Shapes: 1:1, 20:1, 1:20, mesh:20.
     #[arg(long)]
@@ -45,6 +43,8 @@ pub(crate) struct Flood {
     /// that does not, and the median run is shown with the range of all.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: Option<u32>,
+    #[command(flatten)]
+    load: Load,
     #[command(flatten)]
     outputs: Outputs,
 }

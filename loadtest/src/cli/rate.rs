@@ -19,8 +19,6 @@ use crate::{
 /// time and the lag between the two are shown beside it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Rate {
-    #[command(flatten)]
-    load: Load,
     /// Messages that all publishers together send each second.
     #[arg(long, value_parser = per_second)]
     rate: f64,
@@ -38,6 +36,8 @@ pub(crate) struct Rate {
     /// What does not count before, seconds.
     #[arg(long, default_value_t = 2.0)]
     warm_up: f64,
+    #[command(flatten)]
+    load: Load,
     #[command(flatten)]
     outputs: Outputs,
 }

@@ -10,9 +10,8 @@ use crate::verify::PAYLOAD_BYTES_MIN;
 
 /// Options that all modes with messages share.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Load")]
 pub(crate) struct Load {
-    #[command(flatten)]
-    pub(crate) target: Target,
     /// Connections that publish.
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     publishers: usize,
@@ -69,6 +68,8 @@ pub(crate) struct Load {
     /// loss and in order; 2 exactly once and in order; a share exactly once over its members.
     #[arg(long)]
     pub(crate) expect: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
 }
 
 impl Load {

@@ -15,8 +15,6 @@ use crate::{
 /// Options of all storms of connections.
 #[derive(Args, Clone, Debug)]
 struct Many {
-    #[command(flatten)]
-    target: Target,
     /// Connections.
     #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     connections: usize,
@@ -35,6 +33,8 @@ struct Many {
     /// Exit with 1 if a connection fails.
     #[arg(long)]
     expect: bool,
+    #[command(flatten)]
+    target: Target,
     #[command(flatten)]
     outputs: Outputs,
 }

@@ -19,8 +19,6 @@ use crate::{
 /// read before, between and after, each time when nothing has happened for a while.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Idle {
-    #[command(flatten)]
-    target: Target,
     /// Connections.
     #[arg(long, default_value_t = 8000, value_parser = at_least_one)]
     connections: usize,
@@ -33,6 +31,8 @@ pub(super) struct Idle {
     /// Exit with 1 if a connection fails.
     #[arg(long)]
     expect: bool,
+    #[command(flatten)]
+    target: Target,
     #[command(flatten)]
     outputs: Outputs,
 }

@@ -26,8 +26,6 @@ use crate::{
 /// and in order.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Queue {
-    #[command(flatten)]
-    target: Target,
     /// Messages. Brokers bound what they keep for a session.
     #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     messages: usize,
@@ -43,6 +41,8 @@ pub(super) struct Queue {
     /// Exit with 1 if a message is missing, comes twice where it must not, or out of order.
     #[arg(long)]
     expect: bool,
+    #[command(flatten)]
+    target: Target,
     #[command(flatten)]
     outputs: Outputs,
 }

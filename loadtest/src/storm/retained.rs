@@ -25,8 +25,6 @@ use crate::{
 /// with one wildcard. At the end the messages are taken away again.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Retained {
-    #[command(flatten)]
-    target: Target,
     /// Retained messages, each on a topic of its own.
     #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     messages: usize,
@@ -39,6 +37,8 @@ pub(super) struct Retained {
     /// Exit with 1 if a message is missing or comes twice.
     #[arg(long)]
     expect: bool,
+    #[command(flatten)]
+    target: Target,
     #[command(flatten)]
     outputs: Outputs,
 }

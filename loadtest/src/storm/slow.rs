@@ -26,8 +26,6 @@ use crate::{
 /// topics are connected. A broker that isolates its clients shows twice the same.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Slow {
-    #[command(flatten)]
-    load: Load,
     /// Messages that all publishers together send each second.
     #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     rate: usize,
@@ -40,6 +38,8 @@ pub(super) struct Slow {
     /// How long each of the two runs is, seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    #[command(flatten)]
+    load: Load,
     #[command(flatten)]
     outputs: Outputs,
 }
