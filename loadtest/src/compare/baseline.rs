@@ -88,10 +88,10 @@ fn changes(then: &Comparison, now: &Comparison, allowed: f64) -> Vec<Change> {
         let Some(before) = then.scenarios.iter().find(same) else { continue };
         for broker in now.brokers.iter().filter(|broker| !broker.is_floor) {
             for quantity in JUDGED {
-                let figures = now.figures(after, &broker.name, quantity);
-                let figures = figures.zip(then.figures(before, &broker.name, quantity));
+                let figures = now.figures(after, &broker.name, &quantity);
+                let figures = figures.zip(then.figures(before, &broker.name, &quantity));
                 let Some(goodness) = figures
-                    .and_then(|(now_of, then_of)| goodness(quantity, &then_of, &now_of, now.seed))
+                    .and_then(|(now_of, then_of)| goodness(&quantity, &then_of, &now_of, now.seed))
                 else {
                     continue;
                 };
@@ -114,7 +114,7 @@ struct Figures {
 }
 
 impl Comparison {
-    fn figures(&self, compared: &Compared, broker: &str, quantity: Quantity) -> Option<Figures> {
+    fn figures(&self, compared: &Compared, broker: &str, quantity: &Quantity) -> Option<Figures> {
         let place = self.brokers.iter().position(|contestant| contestant.name == broker)?;
         let values = |place: usize| {
             let measured: &Measured = compared.outcomes.get(place)?.measured(quantity)?;
@@ -128,12 +128,12 @@ impl Comparison {
 }
 
 /// How many times as good `now` is as `then`.
-fn goodness(quantity: Quantity, then: &Figures, now: &Figures, seed: u64) -> Option<Ratio> {
+fn goodness(quantity: &Quantity, then: &Figures, now: &Figures, seed: u64) -> Option<Ratio> {
     let (then, now) = match (&then.multiples, &now.multiples) {
         (Some(then), Some(now)) => (then, now),
         _ => (&then.values, &now.values),
     };
-    match quantity.is_better_higher() {
+    match quantity.is_better_higher()? {
         true => unpaired_ratio(now, then, seed),
         false => unpaired_ratio(then, now, seed),
     }

@@ -72,7 +72,7 @@ fn remarks<'a>(
 fn all_scenarios(comparison: &Comparison) -> Section {
     let mut section = Section::new("All scenarios");
     for quantity in Quantity::ALL {
-        let rows = overview(comparison, quantity);
+        let rows = overview(comparison, &quantity);
         if rows.is_empty() {
             continue;
         }
@@ -90,14 +90,14 @@ fn scenario(comparison: &Comparison, compared: &Compared) -> Section {
     let mut section = Section::new(&compared.name);
     section.intro.clone_from(&compared.conditions);
     for quantity in compared.quantities() {
-        section.draw(bars(comparison, compared, quantity));
-        section.tables.push(table(comparison, compared, quantity));
+        section.draw(bars(comparison, compared, &quantity));
+        section.tables.push(table(comparison, compared, &quantity));
     }
     section.texts.extend(remarks(comparison, compared, true));
     section
 }
 
-fn bars(comparison: &Comparison, compared: &Compared, quantity: Quantity) -> Option<Bars> {
+fn bars(comparison: &Comparison, compared: &Compared, quantity: &Quantity) -> Option<Bars> {
     let bars = comparison.brokers.iter().zip(&compared.outcomes).enumerate();
     let bars = bars.filter_map(|(colour, (broker, outcome))| {
         let measured = outcome.measured(quantity)?;
@@ -112,12 +112,15 @@ fn bars(comparison: &Comparison, compared: &Compared, quantity: Quantity) -> Opt
     Bars::new(title(quantity), &bars.collect::<Vec<_>>())
 }
 
-fn title(quantity: Quantity) -> String {
-    let better = if quantity.is_better_higher() { "more" } else { "less" };
-    format!("{}: {better} is better", quantity.title())
+fn title(quantity: &Quantity) -> String {
+    match quantity.is_better_higher() {
+        Some(true) => format!("{}: more is better", quantity.title()),
+        Some(false) => format!("{}: less is better", quantity.title()),
+        None => quantity.title().to_owned(),
+    }
 }
 
-fn table(comparison: &Comparison, compared: &Compared, quantity: Quantity) -> Table {
+fn table(comparison: &Comparison, compared: &Compared, quantity: &Quantity) -> Table {
     let reference = comparison.brokers.get(REFERENCE).map_or("", |broker| broker.name.as_str());
     let against = format!("against {reference}");
     let head = ["", "median", "least", "greatest", against.as_str(), "against floor"];

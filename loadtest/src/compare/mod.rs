@@ -46,8 +46,8 @@ pub(crate) struct Compare {
     /// Start every broker anew for each run: what a run leaves behind in memory is not in the next.
     #[arg(long)]
     restart: bool,
-    /// Several scenarios: shapes, payloads, qos, latency, connections, or a TOML file. What stands
-    /// after -- is added to each.
+    /// Several scenarios: shapes, payloads, qos, latency, connections, backlog, or a TOML file. What
+    /// stands after -- is added to each.
     #[arg(long, value_name = "NAME|FILE")]
     suite: Option<String>,
     /// Processors the brokers run on: 0, 0-2 or 0,3.

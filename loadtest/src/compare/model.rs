@@ -117,7 +117,7 @@ impl Compared {
                     };
                     let (least, greatest) = range(own)?;
                     Some(Measured {
-                        quantity: *quantity,
+                        quantity: quantity.clone(),
                         values: own.clone(),
                         median: median(own)?,
                         least,
@@ -132,16 +132,17 @@ impl Compared {
 
     /// The quantities that any broker has, in the order they are shown in.
     pub(crate) fn quantities(&self) -> impl Iterator<Item = Quantity> {
-        Quantity::ALL.into_iter().filter(|quantity| {
-            self.outcomes.iter().any(|outcome| outcome.measured(*quantity).is_some())
+        let first = self.outcomes.iter().flat_map(|outcome| &outcome.reports).next();
+        Quantity::all(first).filter(|quantity| {
+            self.outcomes.iter().any(|outcome| outcome.measured(quantity).is_some())
         })
     }
 }
 
 impl Outcome {
     /// One quantity, if the runs have it.
-    pub(crate) fn measured(&self, quantity: Quantity) -> Option<&Measured> {
-        self.measured.iter().find(|measured| measured.quantity == quantity)
+    pub(crate) fn measured(&self, quantity: &Quantity) -> Option<&Measured> {
+        self.measured.iter().find(|measured| measured.quantity == *quantity)
     }
 
     /// What a reader must know of the runs; nothing if all is well.
@@ -176,9 +177,10 @@ impl Outcome {
     fn values(&self) -> Vec<(Quantity, Vec<f64>)> {
         let of = |quantity: Quantity| {
             let values = self.reports.iter().map(|report| quantity.of(report));
-            Some((quantity, values.collect::<Option<Vec<_>>>()?))
+            let values = values.collect::<Option<Vec<_>>>()?;
+            Some((quantity, values))
         };
-        let measured = Quantity::ALL.into_iter().filter_map(of);
+        let measured = Quantity::all(self.reports.first()).filter_map(of);
         measured.filter(|(_, values)| !values.is_empty()).collect()
     }
 }

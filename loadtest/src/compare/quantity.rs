@@ -9,7 +9,7 @@ use crate::report::{
 };
 
 /// What brokers are compared by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Quantity {
     /// Deliveries each second.
@@ -31,10 +31,17 @@ pub(crate) enum Quantity {
     BytesPerConnection,
     /// The most resident memory of the broker, bytes.
     RssPeak,
+    /// A figure that only this scenario has.
+    Figure {
+        /// What it is.
+        name: String,
+        /// Of what.
+        unit: String,
+    },
 }
 
 impl Quantity {
-    /// All of them, in the order they are shown in.
+    /// Those that any scenario may have, in the order they are shown in.
     pub(crate) const ALL: [Self; 9] = [
         Self::DeliveredPerS,
         Self::NsPerDelivery,
@@ -47,8 +54,16 @@ impl Quantity {
         Self::RssPeak,
     ];
 
+    /// All that a run may have: the common ones, then its own figures.
+    pub(crate) fn all(report: Option<&Report>) -> impl Iterator<Item = Self> {
+        let figures = report.into_iter().flat_map(|report| &report.figures);
+        let figures = figures
+            .map(|figure| Self::Figure { name: figure.name.clone(), unit: figure.unit.clone() });
+        Self::ALL.into_iter().chain(figures)
+    }
+
     /// Its value in a run, if the run has one.
-    pub(crate) fn of(self, report: &Report) -> Option<f64> {
+    pub(crate) fn of(&self, report: &Report) -> Option<f64> {
         let broker = report.broker.as_ref();
         let delivery = |value: fn(&Latency) -> f64| {
             report.latencies.iter().find(|latency| latency.clock == Clock::Delivery).map(value)
@@ -66,11 +81,15 @@ impl Quantity {
             Self::CpuPerConnection => report.storms.last()?.broker_cpu_us_per_connection,
             Self::BytesPerConnection => report.idle.last().map(|idle| idle.bytes_per_connection),
             Self::RssPeak => broker.map(|broker| broker.rss_peak_bytes as f64),
+            Self::Figure { name, unit } => {
+                let mut figures = report.figures.iter();
+                figures.find(|figure| figure.name == *name && figure.unit == *unit)?.value.into()
+            }
         }
     }
 
     /// Its name with its unit.
-    pub(crate) fn title(self) -> &'static str {
+    pub(crate) fn title(&self) -> &str {
         match self {
             Self::DeliveredPerS => "delivered/s",
             Self::NsPerDelivery => "ns broker CPU per delivery",
@@ -81,25 +100,37 @@ impl Quantity {
             Self::CpuPerConnection => "broker CPU per connection",
             Self::BytesPerConnection => "memory per idle connection",
             Self::RssPeak => "most resident memory",
+            Self::Figure { name, .. } => name,
         }
     }
 
     /// A value as people read it.
-    pub(crate) fn text(self, value: f64) -> String {
+    pub(crate) fn text(&self, value: f64) -> String {
         match self {
             Self::DeliveredPerS | Self::NsPerDelivery | Self::ConnectionsPerS => number(value),
             Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 | Self::CpuPerConnection => {
                 microseconds(value)
             }
             Self::BytesPerConnection | Self::RssPeak => bytes(value),
+            Self::Figure { unit, .. } => format!("{} {unit}", number(value)),
         }
     }
 
-    /// Whether more is better.
-    pub(crate) fn is_better_higher(self) -> bool {
-        matches!(self, Self::DeliveredPerS | Self::ConnectionsPerS)
+    /// Whether more is better; nothing if a figure does not say.
+    pub(crate) fn is_better_higher(&self) -> Option<bool> {
+        match self {
+            Self::DeliveredPerS | Self::ConnectionsPerS => Some(true),
+            Self::Figure { unit, .. } if unit.ends_with("/s") => Some(true),
+            Self::Figure { unit, .. } => {
+                TIMES.iter().any(|time| unit.starts_with(time)).then_some(false)
+            }
+            _ => Some(false),
+        }
     }
 }
+
+/// What units of time begin with.
+const TIMES: [&str; 4] = ["ns", "µs", "ms", "s "];
 
 #[cfg(test)]
 mod tests {
@@ -116,6 +147,20 @@ mod tests {
         assert_eq!(shown, expected);
         let shown = of(&storm()).map(Option::unwrap_or_default);
         assert_eq!(shown, ["", "", "", "", "", "4,000", "35.0 µs", "700 B", ""]);
+    }
+
+    #[test]
+    fn a_figure_of_its_own_is_better_as_its_unit_says() {
+        let figures: Vec<_> = Quantity::all(Some(&sample())).skip(Quantity::ALL.len()).collect();
+        let shown: Vec<_> = figures.iter().map(|figure| figure.of(&sample())).collect();
+        assert_eq!(shown, [Some(1e6)]);
+        assert_eq!(
+            (figures[0].title(), figures[0].is_better_higher()),
+            ("fast, before", Some(true))
+        );
+        let of = |unit: &str| Quantity::Figure { name: String::new(), unit: unit.into() };
+        assert_eq!(of("µs").is_better_higher(), Some(false));
+        assert_eq!(of("of 2000").is_better_higher(), None);
     }
 
     #[test]

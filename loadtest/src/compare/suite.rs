@@ -67,10 +67,11 @@ fn parse(text: &str, extra: &[String]) -> Result<Vec<Scenario>, String> {
 }
 
 /// The suites that need no file.
-pub(crate) const BUILT_IN: [(&str, &str); 5] = [
+pub(crate) const BUILT_IN: [(&str, &str); 6] = [
     ("shapes", include_str!("../../suites/shapes.toml")),
     ("payloads", include_str!("../../suites/payloads.toml")),
     ("qos", include_str!("../../suites/qos.toml")),
+    ("backlog", include_str!("../../suites/backlog.toml")),
     ("connections", include_str!("../../suites/connections.toml")),
     ("latency", include_str!("../../suites/latency.toml")),
 ];

@@ -35,7 +35,7 @@ fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
     }
     if comparison.scenarios.len() > 1 {
         for quantity in Quantity::ALL {
-            write_overview(comparison, quantity, out)?;
+            write_overview(comparison, &quantity, out)?;
         }
     }
     Ok(())
@@ -46,7 +46,7 @@ fn write_scenario(comparison: &Comparison, compared: &Compared, out: &mut String
     for quantity in compared.quantities() {
         let mut rows = Vec::new();
         for (number, broker) in comparison.brokers.iter().enumerate() {
-            let Some(measured) = compared.outcomes[number].measured(quantity) else { continue };
+            let Some(measured) = compared.outcomes[number].measured(&quantity) else { continue };
             let mut row = vec![format!("    {}", broker.name)];
             row.extend(cells(measured));
             if number == REFERENCE && comparison.brokers.len() > 1 {
@@ -87,7 +87,7 @@ pub(super) fn times(ratio: &Ratio) -> String {
 }
 
 /// One row for each scenario, one column for each broker.
-fn write_overview(comparison: &Comparison, quantity: Quantity, out: &mut String) -> fmt::Result {
+fn write_overview(comparison: &Comparison, quantity: &Quantity, out: &mut String) -> fmt::Result {
     let mut rows = overview(comparison, quantity);
     if rows.is_empty() {
         return Ok(());
@@ -103,7 +103,7 @@ fn write_overview(comparison: &Comparison, quantity: Quantity, out: &mut String)
 }
 
 /// The cells of the table of all scenarios; without rows if no scenario has the quantity.
-pub(super) fn overview(comparison: &Comparison, quantity: Quantity) -> Vec<Vec<String>> {
+pub(super) fn overview(comparison: &Comparison, quantity: &Quantity) -> Vec<Vec<String>> {
     let with = comparison.scenarios.iter().filter(|compared| {
         compared.outcomes.iter().any(|outcome| outcome.measured(quantity).is_some())
     });
