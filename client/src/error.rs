@@ -24,6 +24,9 @@ pub enum Error {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// TLS could not be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(Arc<str>),
     /// A server's address that cannot be understood.
     #[error("{address:?} is no address of a server: {reason}; write mqtt://HOST:PORT")]
     Address {

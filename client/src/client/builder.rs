@@ -12,7 +12,7 @@ use crate::driver::{self, Handler, Hooked, Routes, Shared, Target};
 use crate::hooks::NoHooks;
 use crate::router::Pattern;
 use crate::session::{Authenticator, Direction, Event, Session, Subscribe};
-use crate::transport::{Dial, Dialer};
+use crate::transport::{Dial, Dialer, Proxy, Tls};
 use crate::{
     Backoff, Error, Hooks, Login, Offline, Options, Result, SessionLoss, Verdict, Versions,
     WhenFull, Will,
@@ -44,6 +44,8 @@ pub struct Builder {
     drain: Duration,
     hold_unrouted: Duration,
     routes: Vec<(String, QoS, Handler)>,
+    tls: Option<Tls>,
+    proxy: Option<String>,
 }
 
 impl Builder {
@@ -62,6 +64,8 @@ impl Builder {
             drain: Duration::from_secs(5),
             hold_unrouted: Duration::from_secs(5),
             routes: Vec::new(),
+            tls: None,
+            proxy: None,
         }
     }
 
@@ -238,7 +242,19 @@ impl Builder {
         self
     }
 
-    /// Opens links in your own way.
+    /// Speaks TLS like this, to servers whose addresses ask for it.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Goes through a proxy: `socks5://`, `socks5h://` or `http://` and its address.
+    pub fn proxy(mut self, proxy: impl Into<String>) -> Self {
+        self.proxy = Some(proxy.into());
+        self
+    }
+
+    /// Opens links in your own way. TLS and proxies are your business then.
     pub fn dialer(mut self, dialer: impl Dialer + 'static) -> Self {
         self.hooked.dialer = Arc::new(dialer);
         self
@@ -278,7 +294,10 @@ impl Builder {
     ///
     /// # Errors
     /// Options that no CONNECT can carry, a bad pattern of a route, or a system out of threads.
-    pub fn start(self) -> Result<Client> {
+    pub fn start(mut self) -> Result<Client> {
+        if self.tls.is_some() || self.proxy.is_some() {
+            self.hooked.dialer = Arc::new(dialer(self.tls.as_ref(), self.proxy.as_deref())?);
+        }
         let when_full = self.options.queue.when_full;
         let mut session = Session::new(self.options, random_seed())?;
         if let Some(authenticator) = self.authenticator {
@@ -298,6 +317,17 @@ impl Builder {
         let requests = request::Requests::default();
         Ok(Client(Arc::new(Handle { shared, drain: self.drain, requests })))
     }
+}
+
+fn dialer(tls: Option<&Tls>, proxy: Option<&str>) -> Result<Dial> {
+    let mut dial = Dial::default();
+    if let Some(tls) = tls {
+        dial = dial.tls(tls)?;
+    }
+    if let Some(proxy) = proxy {
+        dial = dial.proxy(Proxy::parse(proxy)?);
+    }
+    Ok(dial)
 }
 
 fn poll() -> Result<(Poll, Waker)> {

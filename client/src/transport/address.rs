@@ -74,16 +74,26 @@ impl Address {
                 _ => Ok(Self { scheme, host, port: 0, path, login }),
             };
         }
+        let address = Self::parse_rest(rest, scheme.default_port(), error)?;
+        Ok(Self { scheme, ..address })
+    }
+
+    /// Parses what follows the scheme, as that of TCP.
+    pub(super) fn parse_rest(
+        rest: &str,
+        default_port: u16,
+        error: impl Fn(&'static str) -> Error,
+    ) -> Result<Self> {
         let (authority, path) = match rest.find('/') {
             Some(slash) => rest.split_at(slash),
             None => (rest, ""),
         };
         let (login, host) = match authority.rsplit_once('@') {
-            Some((login, host)) => (parse_login(login).map_err(error)?, host),
+            Some((login, host)) => (parse_login(login).map_err(&error)?, host),
             None => (Login::default(), authority),
         };
-        let (host, port) = parse_host(host, scheme.default_port()).map_err(error)?;
-        Ok(Self { scheme, host, port, path: path.to_owned(), login })
+        let (host, port) = parse_host(host, default_port).map_err(error)?;
+        Ok(Self { scheme: Scheme::Tcp, host, port, path: path.to_owned(), login })
     }
 }
 

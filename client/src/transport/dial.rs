@@ -1,75 +1,115 @@
 //! Opening links to the usual addresses.
 
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Address, Dialed, Dialer, Scheme, Transport};
+use super::socket::Socket;
+use super::tls::Loaded;
+use super::websocket::{Stream, WebSocketStream};
+use super::{Address, Dialed, Dialer, Proxy, Scheme, Tls, Transport};
 use crate::{Error, Result};
 
-/// The dialer of a client that was given no other.
+/// The dialer of a client that was given no other: TCP, TLS, WebSocket over both, and sockets of
+/// this machine; directly or through a proxy.
 #[derive(Clone, Debug, Default)]
-pub struct Dial {}
+pub struct Dial {
+    tls: Option<Loaded>,
+    proxy: Option<Proxy>,
+}
+
+impl Dial {
+    /// Speaks TLS like this. Without it, whom the system trusts is trusted.
+    ///
+    /// # Errors
+    /// [`Error::Tls`]: a file cannot be read, or has nothing of use in it.
+    pub fn tls(mut self, tls: &Tls) -> Result<Self> {
+        self.tls = Some(tls.load()?);
+        Ok(self)
+    }
+
+    /// Goes through this proxy.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    fn open(&self, address: &Address, deadline: Instant) -> Result<Box<dyn Transport>> {
+        let failure = |source| Error::Dial { server: display(address), source: Arc::new(source) };
+        let socket = self.connect(address, deadline).map_err(failure)?;
+        let tls = match address.scheme {
+            Scheme::Tls | Scheme::WebSocketTls => Some(self.load_tls()?),
+            Scheme::Tcp | Scheme::WebSocket | Scheme::Unix => None,
+        };
+        shake_hands(address, socket, tls.as_ref()).map_err(failure)
+    }
+
+    fn connect(&self, address: &Address, deadline: Instant) -> io::Result<Socket> {
+        match (&self.proxy, address.scheme) {
+            (_, Scheme::Unix) => Socket::connect_unix(&address.host),
+            (None, _) => Socket::connect(&address.host, address.port, deadline),
+            (Some(proxy), _) => {
+                let mut socket = Socket::connect(&proxy.host, proxy.port, deadline)?;
+                proxy.open(&mut socket, &address.host, address.port)?;
+                Ok(socket)
+            }
+        }
+    }
+
+    fn load_tls(&self) -> Result<Loaded> {
+        self.tls.clone().map_or_else(|| Tls::platform_roots().load(), Ok)
+    }
+}
 
 impl Dialer for Dial {
     fn dial(&self, server: &str, timeout: Duration) -> Result<Dialed> {
         let address = Address::parse(server)?;
-        let transport = self.open(&address, timeout).map_err(|source| Error::Dial {
-            server: display(&address),
-            source: Arc::new(source),
-        })?;
+        let transport = self.open(&address, Instant::now() + timeout)?;
         Ok(Dialed { transport, login: address.login })
     }
 }
 
-impl Dial {
-    fn open(&self, address: &Address, timeout: Duration) -> io::Result<Box<dyn Transport>> {
-        match address.scheme {
-            Scheme::Tcp => {
-                let stream = connect(address, timeout)?;
-                stream.set_nonblocking(true)?;
-                Ok(Box::new(mio::net::TcpStream::from_std(stream)))
-            }
-            #[cfg(unix)]
-            Scheme::Unix => {
-                let stream = std::os::unix::net::UnixStream::connect(&address.host)?;
-                stream.set_nonblocking(true)?;
-                Ok(Box::new(mio::net::UnixStream::from_std(stream)))
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this build of the client does not have the scheme of the address",
-            )),
+/// Puts on a socket what the scheme asks for; after that nothing blocks.
+fn shake_hands(
+    address: &Address,
+    socket: Socket,
+    tls: Option<&Loaded>,
+) -> io::Result<Box<dyn Transport>> {
+    let is_websocket = matches!(address.scheme, Scheme::WebSocket | Scheme::WebSocketTls);
+    Ok(match (tls, is_websocket) {
+        (None, false) => {
+            socket.set_nonblocking()?;
+            Box::new(socket)
         }
-    }
+        (Some(tls), false) => {
+            let mut stream = tls.connect(&address.host, socket)?;
+            stream.socket().set_nonblocking()?;
+            Box::new(stream)
+        }
+        (tls, true) => {
+            let stream = match tls {
+                None => Stream::Plain(socket),
+                Some(tls) => Stream::Tls(tls.connect(&address.host, socket)?),
+            };
+            let mut stream = WebSocketStream::connect(&url(address), stream)?;
+            stream.socket().set_nonblocking()?;
+            Box::new(stream)
+        }
+    })
 }
 
-/// Connects to the first of the host's numbers that answers, within the time for all of them.
-fn connect(address: &Address, timeout: Duration) -> io::Result<TcpStream> {
-    let deadline = Instant::now() + timeout;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for socket in (address.host.as_str(), address.port).to_socket_addrs()? {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        match TcpStream::connect_timeout(&socket, left) {
-            Ok(stream) => {
-                // Small packets are not to wait for company.
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+/// The address as WebSocket wants it: without a login.
+fn url(address: &Address) -> String {
+    let scheme = if address.scheme == Scheme::WebSocketTls { "wss" } else { "ws" };
+    let path = if address.path.is_empty() { "/mqtt" } else { &address.path };
+    format!("{scheme}://{}{path}", display(address))
 }
 
 /// The address without what is nobody's business.
 fn display(address: &Address) -> Arc<str> {
     match address.scheme {
         Scheme::Unix => address.host.as_str().into(),
+        _ if address.host.contains(':') => format!("[{}]:{}", address.host, address.port).into(),
         _ => format!("{}:{}", address.host, address.port).into(),
     }
 }

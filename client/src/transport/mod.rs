@@ -2,6 +2,10 @@
 
 mod address;
 mod dial;
+mod proxy;
+mod socket;
+mod tls;
+mod websocket;
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -13,6 +17,8 @@ use crate::{Login, Result};
 
 pub use address::{Address, Scheme};
 pub use dial::Dial;
+pub use proxy::Proxy;
+pub use tls::Tls;
 
 /// A link that is open and does not block: reads and writes give
 /// [`WouldBlock`](io::ErrorKind::WouldBlock) where they would have to wait.
@@ -56,7 +62,6 @@ impl Transport for mio::net::TcpStream {
     }
 }
 
-#[cfg(unix)]
 impl Transport for mio::net::UnixStream {
     fn source(&mut self) -> &mut dyn Source {
         self

@@ -10,6 +10,7 @@ mod messages;
 mod requests;
 mod server;
 mod threads;
+mod transports;
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};

@@ -1,0 +1,169 @@
+//! TLS over a socket.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mio::event::Source;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::Transport;
+use super::socket::Socket;
+use crate::{Error, Result};
+
+/// How to speak TLS: whom to trust, and who we are.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Certificates to trust instead of the system's.
+    roots: Option<PathBuf>,
+    /// Our own certificates and their key.
+    client: Option<(PathBuf, PathBuf)>,
+    /// The name to expect in the server's certificate, where it is not the host.
+    server_name: Option<String>,
+}
+
+impl Tls {
+    /// Trusts whom the system trusts.
+    pub fn platform_roots() -> Self {
+        Self::default()
+    }
+
+    /// Trusts the certificates in this file (PEM) and no others.
+    pub fn roots(file: impl Into<PathBuf>) -> Self {
+        Self { roots: Some(file.into()), ..Self::default() }
+    }
+
+    /// Shows these certificates to servers that ask, and proves them with this key (both PEM).
+    pub fn client_cert(
+        mut self,
+        certificates: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.client = Some((certificates.into(), key.into()));
+        self
+    }
+
+    /// Expects this name in the server's certificate instead of the host of its address.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`Error::Tls`]: a file cannot be read, or has nothing of use in it.
+    pub(crate) fn load(&self) -> Result<Loaded> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failure(&error))?
+            .with_root_certificates(self.load_roots()?);
+        let config = match &self.client {
+            None => builder.with_no_client_auth(),
+            Some((certificates, key)) => {
+                let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| at(key, &error))?;
+                builder
+                    .with_client_auth_cert(read_certificates(certificates)?, key_der)
+                    .map_err(|error| failure(&error))?
+            }
+        };
+        Ok(Loaded { config: Arc::new(config), server_name: self.server_name.clone() })
+    }
+
+    fn load_roots(&self) -> Result<RootCertStore> {
+        let mut store = RootCertStore::empty();
+        let certificates = match &self.roots {
+            Some(file) => read_certificates(file)?,
+            None => rustls_native_certs::load_native_certs().certs,
+        };
+        let (added, _) = store.add_parsable_certificates(certificates);
+        match added {
+            0 => Err(Error::Tls("no certificate to trust was found; name a file of some".into())),
+            _ => Ok(store),
+        }
+    }
+}
+
+/// What was read from the files.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    config: Arc<ClientConfig>,
+    server_name: Option<String>,
+}
+
+impl Loaded {
+    /// Shakes hands over a socket that still blocks.
+    pub(super) fn connect(&self, host: &str, socket: Socket) -> io::Result<TlsStream> {
+        let name = self.server_name.as_deref().unwrap_or(host).to_owned();
+        let name = ServerName::try_from(name).map_err(io::Error::other)?;
+        let config = Arc::clone(&self.config);
+        let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(connection, socket);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(TlsStream(Box::new(stream)))
+    }
+}
+
+/// A socket with TLS over it.
+#[derive(Debug)]
+pub(super) struct TlsStream(Box<StreamOwned<ClientConnection, Socket>>);
+
+impl TlsStream {
+    pub(super) fn socket(&mut self) -> &mut Socket {
+        &mut self.0.sock
+    }
+}
+
+impl Transport for TlsStream {
+    fn source(&mut self) -> &mut dyn Source {
+        &mut self.0.sock
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.0.conn.send_close_notify();
+        self.0.flush()?;
+        self.0.sock.shutdown()
+    }
+}
+
+impl Read for TlsStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer) {
+            // Not every server says goodbye; what MQTT has to say has been said.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            result => result,
+        }
+    }
+}
+
+impl Write for TlsStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes)? {
+            // Its buffer is full, which means that the socket is.
+            0 if !bytes.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| at(file, &error))?;
+    certificates.collect::<Result<Vec<_>, _>>().map_err(|error| at(file, &error))
+}
+
+fn at(file: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::Tls(format!("{}: {error}", file.display()).into())
+}
+
+fn failure(error: &dyn std::fmt::Display) -> Error {
+    Error::Tls(error.to_string().into())
+}

@@ -1,0 +1,187 @@
+//! TLS, WebSocket and proxies.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use skein_client::transport::Tls;
+use skein_client::{Builder, Error, QoS};
+
+use super::server::{Kind, Server, free_port};
+use super::{PATIENCE, builder};
+
+/// A certificate authority, a server and a client, as files.
+struct Certificates(PathBuf);
+
+impl Certificates {
+    fn new() -> Self {
+        static SERIAL: AtomicUsize = AtomicUsize::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let name = format!("skein-client-tls-{}-{serial}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "authority");
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        fs::write(folder.join("ca.pem"), ca.pem()).unwrap();
+        for name in ["localhost", "meter"] {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
+            let certificate = params.signed_by(&key, &ca).unwrap();
+            fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
+            fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A listener of mosquitto with these certificates.
+    fn listener(&self, port: u16, more: &str) -> String {
+        format!(
+            "listener {port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n{more}\n",
+            self.path("ca.pem").display(),
+            self.path("localhost.pem").display(),
+            self.path("localhost.key").display()
+        )
+    }
+}
+
+impl Drop for Certificates {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A message of 300 kB there and back, which no single record or frame holds.
+fn assert_works(builder: Builder) {
+    // The listener may come up after the one that says that the server is there.
+    let client = builder.start().unwrap();
+    client.wait_connected(PATIENCE).unwrap();
+    let messages = client.subscribe("a").qos(QoS::AtLeastOnce).wait().unwrap();
+    let large = vec![7; 300_000];
+    for payload in [b"x".to_vec(), large, b"y".to_vec()] {
+        client.publish("a", payload.clone()).qos(QoS::AtLeastOnce).wait().unwrap();
+        let message = messages.receive_for(PATIENCE).expect("it comes back");
+        assert!(message.payload()[..] == payload[..]);
+    }
+    client.close().unwrap();
+}
+
+#[test]
+fn tls_trusts_whom_it_is_told_to_and_nobody_else() {
+    let (files, port) = (Certificates::new(), free_port());
+    let _server = Server::start_with(Kind::Mosquitto, &files.listener(port, ""));
+    let address = format!("mqtts://localhost:{port}");
+    assert_works(builder(&address).tls(Tls::roots(files.path("ca.pem"))));
+    let stranger = builder(&address).tls(Tls::platform_roots()).connect();
+    assert!(
+        matches!(stranger, Err(Error::Dial { .. } | Error::Tls(_))),
+        "a certificate nobody vouches for"
+    );
+    let renamed = Tls::roots(files.path("ca.pem")).server_name("other.example");
+    assert!(builder(&address).tls(renamed).connect().is_err(), "a certificate of somebody else");
+    let missing = builder(&address).tls(Tls::roots("/nonexistent.pem")).connect();
+    assert!(matches!(missing, Err(Error::Tls(_))));
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_who_asks() {
+    let (files, port) = (Certificates::new(), free_port());
+    let settings = files.listener(port, "require_certificate true");
+    let _server = Server::start_with(Kind::Mosquitto, &settings);
+    let address = format!("mqtts://localhost:{port}");
+    let tls = || Tls::roots(files.path("ca.pem"));
+    let with = tls().client_cert(files.path("meter.pem"), files.path("meter.key"));
+    assert_works(builder(&address).tls(with));
+    assert!(builder(&address).tls(tls()).connect().is_err(), "without it nobody gets in");
+}
+
+#[test]
+fn websocket_carries_mqtt_with_and_without_tls() {
+    let (files, plain, secure) = (Certificates::new(), free_port(), free_port());
+    let settings = format!(
+        "listener {plain} 127.0.0.1\nprotocol websockets\n{}",
+        files.listener(secure, "protocol websockets")
+    );
+    let _server = Server::start_with(Kind::Mosquitto, &settings);
+    assert_works(builder(&format!("ws://127.0.0.1:{plain}")));
+    assert_works(builder(&format!("ws://127.0.0.1:{plain}/other?path=1")));
+    let tls = Tls::roots(files.path("ca.pem"));
+    assert_works(builder(&format!("wss://localhost:{secure}")).tls(tls));
+}
+
+/// A proxy that answers CONNECT, of HTTP or of SOCKS5, and counts.
+fn proxy() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut client = stream.unwrap();
+            let server = TcpStream::connect(asked_for(&mut client)).unwrap();
+            counter.fetch_add(1, Ordering::SeqCst);
+            for (mut from, mut to) in
+                [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    (port, count)
+}
+
+/// Shakes hands as a proxy does, and gives the address the client wants.
+fn asked_for(client: &mut TcpStream) -> String {
+    let mut first = [0; 1];
+    client.read_exact(&mut first).unwrap();
+    if first == *b"C" {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        return String::from_utf8(head).unwrap().split(' ').nth(1).unwrap().to_owned();
+    }
+    let mut greeting = [0; 2];
+    client.read_exact(&mut greeting).unwrap();
+    client.write_all(&[5, 0]).unwrap();
+    let mut request = [0; 5];
+    client.read_exact(&mut request).unwrap();
+    assert_eq!(request[..4], [5, 1, 0, 3], "CONNECT by name");
+    let mut rest = vec![0; usize::from(request[4]) + 2];
+    client.read_exact(&mut rest).unwrap();
+    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+    let (name, port) = rest.split_at(rest.len() - 2);
+    let port = u16::from_be_bytes(port.try_into().unwrap());
+    format!("{}:{port}", String::from_utf8_lossy(name))
+}
+
+#[test]
+fn both_kinds_of_proxies_open_links() {
+    let server = Server::start(Kind::Skein);
+    let (port, count) = proxy();
+    let address = format!("mqtt://localhost:{}", server.address.port());
+    for scheme in ["http", "socks5h"] {
+        let proxied = builder(&address).proxy(format!("{scheme}://127.0.0.1:{port}"));
+        assert_works(proxied);
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+    let free = free_port();
+    let nowhere = builder(&address).proxy(format!("http://127.0.0.1:{free}")).connect();
+    assert!(matches!(nowhere, Err(Error::Dial { .. })));
+}
