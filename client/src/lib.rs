@@ -7,6 +7,7 @@ mod error;
 mod hooks;
 mod message;
 mod options;
+pub mod reactor;
 pub mod router;
 mod scram;
 pub mod session;

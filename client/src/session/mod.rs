@@ -182,6 +182,11 @@ impl Session {
         self.effects.pop_front()
     }
 
+    /// Whether there is something to do.
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// When [`on_tick`](Self::on_tick) is wanted.
     pub fn next_deadline(&self) -> Option<Duration> {
         let phase = match self.phase {

@@ -7,6 +7,7 @@ mod connect;
 mod lifecycle;
 mod link;
 mod messages;
+mod reactor;
 mod requests;
 mod server;
 mod threads;

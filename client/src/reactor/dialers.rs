@@ -1,0 +1,80 @@
+//! The threads that open links, so that looking up a name or shaking hands holds up nobody.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use mio::{Registry, Token, Waker};
+
+use super::MemberId;
+use crate::transport::{Dialed, Dialer};
+use crate::{Error, Result};
+
+/// A link that is wanted.
+pub(super) struct Wanted {
+    pub(super) id: MemberId,
+    pub(super) dial: u64,
+    pub(super) server: Arc<str>,
+    pub(super) timeout: Duration,
+}
+
+/// What came of it.
+pub(super) struct Opened {
+    pub(super) id: MemberId,
+    pub(super) dial: u64,
+    pub(super) result: Result<Dialed>,
+}
+
+/// Some threads, what they are to do, and what they have done. They end with this.
+pub(super) struct Dialers {
+    wanted: Sender<Wanted>,
+    opened: Receiver<Opened>,
+}
+
+impl Dialers {
+    /// # Errors
+    /// The system has no further threads.
+    pub(super) fn new(dialer: Arc<dyn Dialer>, threads: usize, waker: Waker) -> Result<Self> {
+        let (wanted, wants) = channel::<Wanted>();
+        let (done, opened) = channel();
+        let (wants, waker) = (Arc::new(Mutex::new(wants)), Arc::new(waker));
+        for _ in 0..threads.max(1) {
+            let (wants, done) = (Arc::clone(&wants), done.clone());
+            let (dialer, waker) = (Arc::clone(&dialer), Arc::clone(&waker));
+            let work = move || {
+                loop {
+                    let next = wants.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(Wanted { id, dial, server, timeout }) = next else { return };
+                    let result = dialer.dial(&server, timeout);
+                    if done.send(Opened { id, dial, result }).is_err() || waker.wake().is_err() {
+                        return;
+                    }
+                }
+            };
+            let spawned = thread::Builder::new().name("mqtt-dial".into()).spawn(work);
+            spawned.map_err(|error| Error::Lost(error.to_string().into()))?;
+        }
+        Ok(Self { wanted, opened })
+    }
+
+    /// Asks for a link.
+    pub(super) fn want(&self, wanted: Wanted) {
+        // The threads end only with this.
+        let _ = self.wanted.send(wanted);
+    }
+
+    pub(super) fn next_opened(&self) -> Option<Opened> {
+        self.opened.try_recv().ok()
+    }
+}
+
+/// Has the poll tell of a link.
+///
+/// # Errors
+/// The system says why not.
+pub(super) fn register(dialed: &mut Dialed, id: MemberId, registry: &Registry) -> Result<()> {
+    let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+    let registered = registry.register(dialed.transport.source(), Token(id.0), interest);
+    registered.map_err(|error| Error::Lost(error.to_string().into()))
+}

@@ -1,0 +1,343 @@
+//! Tens of thousands of clients on one thread.
+//!
+//! Each is a [`Session`] and a link, without queues, callbacks or locks: what happens is handed to
+//! one function, which may act on the client it happens to.
+//!
+//! ```no_run
+//! use skein_client::reactor::{Happening, Reactor};
+//! use skein_client::session::Event;
+//! use skein_client::{Options, Publish};
+//!
+//! let mut reactor = Reactor::new()?;
+//! for number in 0..50_000 {
+//!     let client_id = format!("c{number}");
+//!     reactor.add(Options { client_id, ..Options::new(["mqtt://127.0.0.1"]) })?;
+//! }
+//! reactor.run(|seat, happening| {
+//!     if let Happening::Event(Event::Connected { .. }) = happening {
+//!         let _ = seat.publish(Publish::new("t", "x"));
+//!     }
+//! })?;
+//! # Ok::<(), skein_client::Error>(())
+//! ```
+
+mod dialers;
+mod member;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token as PollToken, Waker};
+
+use self::dialers::{Dialers, Opened};
+use self::member::{Member, random};
+use crate::session::{Event, Outcome, Session, Subscribe, Token};
+use crate::transport::{Dial, Dialer, Transport};
+use crate::{Delivery, Error, Message, Options, Publish, ReasonCode, Result};
+
+/// What wakes the poll besides links.
+const WAKER: PollToken = PollToken(usize::MAX);
+/// How many threads open links, where nothing else is said.
+const DIALERS: usize = 8;
+/// How many links are looked at in one go.
+const EVENTS: usize = 1024;
+/// How much is read from one link before the next has its turn.
+const READ_BYTES: usize = 64 * 1024;
+/// How long a link that was closed stays open for the server to read the last word.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Names one client of a reactor; never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(usize);
+
+/// What happens to a client.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// Something worth knowing.
+    Event(Event),
+    /// A message. Above QoS 0 it wants [`Seat::acknowledge`].
+    Message(Message),
+    /// An operation has ended.
+    Completed(Token, Result<Outcome>),
+}
+
+/// Many clients, and the thread that calls [`run`](Self::run) or [`turn`](Self::turn).
+pub struct Reactor {
+    poll: Poll,
+    events: Events,
+    members: BTreeMap<MemberId, Member>,
+    last: usize,
+    /// When which client wants a tick. An entry that is not the one its client remembers is stale.
+    timers: BinaryHeap<Reverse<(Duration, MemberId)>>,
+    /// Clients with something to do, each once.
+    ready: VecDeque<MemberId>,
+    dialers: Dialers,
+    lingering: VecDeque<(Duration, Box<dyn Transport>)>,
+    started: Instant,
+    buffer: Vec<u8>,
+}
+
+/// The client that something happens to.
+#[derive(Debug)]
+pub struct Seat<'a> {
+    id: MemberId,
+    session: &'a mut Session,
+    now: Duration,
+}
+
+impl Reactor {
+    /// A reactor without clients, for all the usual addresses.
+    ///
+    /// # Errors
+    /// The system has no further descriptors or threads.
+    pub fn new() -> Result<Self> {
+        Self::with_dialer(Dial::default(), DIALERS)
+    }
+
+    /// A reactor that opens links with this dialer, on so many threads.
+    ///
+    /// # Errors
+    /// The system has no further descriptors or threads.
+    pub fn with_dialer(dialer: impl Dialer + 'static, threads: usize) -> Result<Self> {
+        let poll = Poll::new().map_err(|error| lost(&error))?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(|error| lost(&error))?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            members: BTreeMap::new(),
+            last: 0,
+            timers: BinaryHeap::new(),
+            ready: VecDeque::new(),
+            dialers: Dialers::new(Arc::new(dialer), threads, waker)?,
+            lingering: VecDeque::new(),
+            started: Instant::now(),
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// Adds a client, which connects with the next turn.
+    ///
+    /// # Errors
+    /// Options that no CONNECT can carry.
+    pub fn add(&mut self, options: Options) -> Result<MemberId> {
+        let seed = u64::from_ne_bytes(random()?);
+        let mut session = Session::new(options, seed)?;
+        session.start(self.now());
+        self.last += 1;
+        let id = MemberId(self.last);
+        self.members.insert(id, Member::new(session));
+        self.ready.push_back(id);
+        Ok(id)
+    }
+
+    /// How many clients there are; those that have ended are none.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no client.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// A client, to have it do something; what follows happens in the next turn.
+    pub fn seat(&mut self, id: MemberId) -> Option<Seat<'_>> {
+        let now = self.now();
+        let member = self.members.get_mut(&id)?;
+        if !member.is_ready {
+            member.is_ready = true;
+            self.ready.push_back(id);
+        }
+        Some(Seat { id, session: &mut member.session, now })
+    }
+
+    /// Every client's name.
+    pub fn ids(&self) -> impl Iterator<Item = MemberId> {
+        self.members.keys().copied()
+    }
+
+    /// Turns until every client has ended.
+    ///
+    /// # Errors
+    /// The system's poll fails.
+    pub fn run(&mut self, mut handle: impl FnMut(&mut Seat<'_>, Happening)) -> Result<()> {
+        while !self.is_empty() {
+            self.turn(None, &mut handle)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until something happens, for so long at most, and does everything that follows.
+    ///
+    /// # Errors
+    /// The system's poll fails.
+    pub fn turn(
+        &mut self,
+        timeout: Option<Duration>,
+        handle: &mut impl FnMut(&mut Seat<'_>, Happening),
+    ) -> Result<()> {
+        self.serve_ready(handle);
+        let timeout = [timeout, self.next_timeout()].into_iter().flatten().min();
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(lost(&error)),
+            _ => {}
+        }
+        self.take_events();
+        while let Some(opened) = self.dialers.next_opened() {
+            self.take_link(opened);
+        }
+        self.tick();
+        self.serve_ready(handle);
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How long until somebody wants a tick; no time at all if somebody has something to do.
+    fn next_timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let timer = self.timers.peek().map(|Reverse((deadline, _))| *deadline);
+        let linger = self.lingering.front().map(|(end, _)| *end);
+        let next = [timer, linger].into_iter().flatten().min()?;
+        Some(next.saturating_sub(self.now()))
+    }
+
+    fn take_events(&mut self) {
+        for event in &self.events {
+            let id = MemberId(event.token().0);
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            member.may_read |= event.is_readable() || event.is_read_closed();
+            member.may_write |= event.is_writable();
+            if !member.is_ready {
+                member.is_ready = true;
+                self.ready.push_back(id);
+            }
+        }
+    }
+
+    fn take_link(&mut self, opened: Opened) {
+        let (id, now) = (opened.id, self.now());
+        let Some(member) = self.members.get_mut(&id) else { return };
+        // A try that was given up meanwhile has come too late.
+        if member.dial != opened.dial {
+            return;
+        }
+        member.adopt(opened, self.poll.registry(), now);
+        if !member.is_ready {
+            member.is_ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Ticks those whose time has come.
+    fn tick(&mut self) {
+        let now = self.now();
+        while let Some(Reverse((deadline, id))) = self.timers.peek().copied() {
+            if deadline > now {
+                break;
+            }
+            self.timers.pop();
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            if member.armed != Some(deadline) {
+                continue;
+            }
+            member.armed = None;
+            member.session.on_tick(now);
+            if !member.is_ready {
+                member.is_ready = true;
+                self.ready.push_back(id);
+            }
+        }
+        while self.lingering.front().is_some_and(|(end, _)| now >= *end) {
+            self.lingering.pop_front();
+        }
+    }
+
+    /// Reads, acts and writes for each client that has something to do, once.
+    fn serve_ready(&mut self, handle: &mut impl FnMut(&mut Seat<'_>, Happening)) {
+        for _ in 0..self.ready.len() {
+            let Some(id) = self.ready.pop_front() else { return };
+            let now = self.now();
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            member.is_ready = false;
+            member.read(&mut self.buffer, now);
+            let closed = member.perform(id, now, &self.dialers, handle);
+            self.lingering.extend(closed.into_iter().map(|link| (now + LINGER, link)));
+            member.write(now);
+            if member.session.is_stopped() {
+                self.members.remove(&id);
+                continue;
+            }
+            if member.has_more() {
+                member.is_ready = true;
+                self.ready.push_back(id);
+            }
+            if let Some(deadline) = member.arm() {
+                self.timers.push(Reverse((deadline, id)));
+            }
+        }
+    }
+}
+
+impl Seat<'_> {
+    /// The client's name.
+    pub fn id(&self) -> MemberId {
+        self.id
+    }
+
+    /// The client itself.
+    pub fn session(&self) -> &Session {
+        self.session
+    }
+
+    /// Publishes; [`Happening::Completed`] tells the fate.
+    ///
+    /// # Errors
+    /// Those of [`Session::publish`].
+    pub fn publish(&mut self, publish: Publish) -> Result<Token> {
+        self.session.publish(publish, self.now)
+    }
+
+    /// Subscribes; [`Happening::Completed`] tells what was granted.
+    ///
+    /// # Errors
+    /// Those of [`Session::subscribe`].
+    pub fn subscribe(&mut self, subscribe: Subscribe) -> Result<Token> {
+        self.session.subscribe(subscribe, self.now).map(|(token, _)| token)
+    }
+
+    /// Ends subscriptions.
+    ///
+    /// # Errors
+    /// Those of [`Session::unsubscribe`].
+    pub fn unsubscribe(&mut self, filters: Vec<Arc<str>>) -> Result<Token> {
+        self.session.unsubscribe(filters, self.now)
+    }
+
+    /// Acknowledges a message, in its turn.
+    pub fn acknowledge(&mut self, delivery: Delivery, reason: ReasonCode) {
+        self.session.acknowledge(delivery, reason, self.now);
+    }
+
+    /// Ends the client, after what is under way had so much time to finish.
+    pub fn close(&mut self, drain: Duration) {
+        self.session.close(drain, self.now);
+    }
+}
+
+impl std::fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reactor").field("clients", &self.len()).finish_non_exhaustive()
+    }
+}
+
+fn lost(error: &io::Error) -> Error {
+    Error::Lost(error.to_string().into())
+}
