@@ -1,6 +1,9 @@
 //! Stands before the workers: whom it knows it lets through, who failed too often it keeps out, and
 //! only the rest costs work. One gate, with one owner, serves the whole broker.
 //!
+//! It is asked when a worker is free, not when the work arrives: what waits in a queue has not failed
+//! yet, and a guesser could else have as many tries as the queue has places.
+//!
 //! ```text
 //! Work ──▶ Gate::before ──▶ Outcome                       known, or made to wait
 //!                └────────▶ Ticket and Work ──▶ Work::run ──▶ Gate::after ──▶ Outcome

@@ -328,6 +328,10 @@ mod tests {
         }
         assert!(throttle.may_try(address(1), Some("u"), at(2_000)).is_err(), "its own failures do");
         assert!(throttle.may_try(address(1), Some("u"), at(20_000)).is_ok());
+        for user in ["a", "b", "c"] {
+            fail(&mut throttle, address(1), user, at(20_000));
+        }
+        assert!(throttle.may_try(address(1), Some("u"), at(20_001)).is_err(), "trust is lost");
     }
 
     #[test]
