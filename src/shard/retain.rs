@@ -58,7 +58,8 @@ pub(super) struct RetainedHome {
     /// Queries by the number of their fence.
     queries: BTreeMap<u64, Query>,
     fences: u64,
-    /// Counts the retained publishes of this shard's own publishers.
+    /// Counts the retained publishes of this shard's own publishers. While it is zero everywhere,
+    /// no home is asked for anything.
     stamps: u64,
     /// Homes that retain no further topics.
     full: ShardSet,

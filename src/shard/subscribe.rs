@@ -192,6 +192,10 @@ impl Shard {
             return;
         }
         self.write(id, &suback, turn);
+        if pending.live_after.iter().all(|stamp| *stamp == 0) {
+            // Nobody had published with RETAIN, so no home is asked: what comes will come live.
+            return;
+        }
         let live_after: Rc<[u64]> = pending.live_after.into();
         for pattern in pending.replays {
             if let Some(filter) = self.subscriptions.find(&pattern)

@@ -177,6 +177,8 @@ fn a_retained_message_that_a_slow_subscriber_missed_live_comes_with_its_replay()
         let mut broker = Broker::new(2);
         let topic = broker.name_on(home, "home");
         let publisher = broker.connect(0, v5("publisher"));
+        // Before the first one of all, no home would be asked.
+        broker.send(publisher, retained("another", "x"));
         let subscriber = broker.connect(1, v5("subscriber"));
         broker.ask(subscriber, subscribe(1, "live", 0), ["SUBACK #1 0x00"]);
         broker.stall(subscriber);
@@ -243,4 +245,23 @@ fn a_replay_goes_on_after_a_reconnect_where_it_was() {
     topics.dedup();
     assert_eq!(topics.len(), 6, "{topics:?}");
     assert_eq!(broker.audit(0).replays + broker.audit(1).replays, 0);
+}
+
+/// A SUBSCRIBE costs no round to the homes while there is nothing they could hold.
+#[test]
+fn before_the_first_retained_publish_of_all_no_home_is_asked() {
+    let mut broker = Broker::new(2);
+    let subscriber = broker.connect(0, v5("subscriber"));
+    let publisher = broker.connect(1, v5("publisher"));
+    broker.hold(1, 0);
+    broker.send(subscriber, subscribe(1, "a/#", 0));
+    broker.step(1, 0);
+    broker.settle();
+    broker.expect(subscriber, ["SUBACK #1 0x00"]);
+    assert_eq!((broker.audit(0).replays, broker.waiting(1, 0)), (0, 0));
+    broker.release(1, 0);
+    broker.send(publisher, retained("a/1", "x"));
+    broker.expect(subscriber, ["PUBLISH a/1 x"]);
+    let both = ["SUBACK #2 0x00", "PUBLISH a/1 x retain"];
+    broker.ask(subscriber, subscribe(2, "a/1", 0), both);
 }
