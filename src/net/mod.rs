@@ -20,3 +20,4 @@ mod unread;
 pub use event_loop::{Beginning, EventLoop};
 pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
 pub use mesh::{Command, Door, Place, Tallies, mesh};
+pub use transport::{Layers, WebSocketTerms};

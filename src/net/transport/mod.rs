@@ -1,13 +1,41 @@
 //! What carries a connection's bytes. The rest of the shell reads and writes through
 //! [`Transport`] and does not know which kind it has.
 
+#[cfg(test)]
+mod fixtures;
+mod layered;
 mod plain;
+mod proxy;
+mod stack;
+mod tls;
+mod websocket;
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 
 use mio::{Interest, Registry, Token};
 
 pub(super) use plain::Plain;
+pub use stack::Layers;
+pub use websocket::WebSocketTerms;
+
+/// Whether a layer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    /// More may come.
+    Going,
+    /// The peer has said that no more will come.
+    Ended,
+}
+
+/// What the layers have learned of a peer that the socket does not know.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Introduction {
+    /// Where the connection comes from, as a trusted proxy has said.
+    pub(super) source: Option<SocketAddr>,
+    /// The client's certificate (DER), which was verified, and those above it.
+    pub(super) certificates: Vec<Box<[u8]>>,
+}
 
 /// One connection's way to its peer. Nothing here blocks: what cannot be done now is
 /// `ErrorKind::WouldBlock`.
