@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use skein::config::{Listener, Settings};
-use skein::net::{Beginning, Command, EventLoop, mesh};
+use skein::net::{Accepted, Beginning, Command, EventLoop, mesh};
 use skein::server::{Ending, Handle, Server, StartError};
-use skein::session::{AcceptOrder, ListenerId};
+use skein::session::{AcceptOrder, ListenerId, PeerAddress};
 use skein_protocol::{
     Connect, ConnectProperties, Disconnect, Frame, Packet, Publish, QoS, ReasonCode, Subscribe,
     SubscriptionOptions, TopicFilter, TopicName, Version, Will, WillProperties,
@@ -29,10 +29,10 @@ impl Broker {
 
     fn start_with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings { shards, ..Settings::default() };
-        settings.listeners = vec![Listener::at("127.0.0.1:0".parse().expect("an address"))];
+        settings.listeners = vec![Listener::at(SocketAddr::from(([127, 0, 0, 1], 0)))];
         change(&mut settings);
         let server = Server::bind(settings).expect("the kernel chooses a free port");
-        let address = server.local_addresses()[0];
+        let address = server.local_addresses()[0].internet().expect("an IP address");
         let handle = server.handle();
         let thread = std::thread::spawn(move || server.run().expect("a few threads are to be had"));
         Self { address, handle, thread: Some(thread) }
@@ -327,7 +327,9 @@ fn a_connection_that_fails_while_it_waits_for_its_place_is_closed_at_once() {
         stream.set_nonblocking(true).expect("a socket option");
         let stream = mio::net::TcpStream::from_std(stream);
         order = order.next(0);
-        tell(Command::Open { stream, peer, listener: ListenerId(0), order });
+        let peer = PeerAddress::from(peer);
+        let accepted = Accepted { stream, layers: None, peer, listener: ListenerId(0), order };
+        tell(Command::Open(accepted));
         client.send(&bytes(&connect(&number.to_string())));
         client
     });
@@ -463,6 +465,8 @@ fn an_address_in_use_is_named() {
     let settings =
         Settings { listeners: vec![Listener::at(broker.address)], ..Settings::default() };
     let Err(error) = Server::bind(settings) else { panic!("the port is taken") };
-    assert!(matches!(error, StartError::Listen { address, .. } if address == broker.address));
+    assert!(
+        matches!(&error, StartError::Listen { address, .. } if *address == broker.address.into())
+    );
     assert!(error.to_string().contains(&broker.address.to_string()));
 }

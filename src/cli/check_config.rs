@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::config;
+use crate::server::check_files;
 
-/// Check a configuration file and say what is wrong with it.
+/// Check a configuration file, and the files that it names, and say what is wrong with them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Prints \"FILE: ok\" and ends with 0, or prints what is wrong and where, and ends with 1.
@@ -21,13 +22,22 @@ pub(super) struct CheckConfig {
 
 impl CheckConfig {
     pub(super) fn run(&self) -> ExitCode {
-        match config::load(&self.file) {
-            Ok(_) => {
+        let settings = match config::load(&self.file) {
+            Ok(settings) => settings,
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        match check_files(&settings) {
+            Ok(()) => {
                 println!("{}: ok", self.file.display());
                 ExitCode::SUCCESS
             }
-            Err(error) => {
-                eprintln!("{error}");
+            Err(problems) => {
+                for problem in problems {
+                    eprintln!("{problem}");
+                }
                 ExitCode::FAILURE
             }
         }

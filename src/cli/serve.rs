@@ -1,20 +1,22 @@
 //! `skein serve`, and `skein` alone.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{self, ConfigError, Listener, LogFormat, LogLevel, SHARDS_MAX, Settings};
+use crate::config::{
+    self, Address, ConfigError, Listener, LogFormat, LogLevel, SHARDS_MAX, Settings,
+};
 use crate::server::{Ending, Server, raise_open_files, start_log};
 
 /// Run the broker.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Listen on this IP address and port; repeat for more. Replaces the listeners of the file
+    /// Listen on this IP address and port, or on a Unix socket (unix:/PATH); repeat for more.
+    /// Replaces the listeners of the file
     #[arg(long, value_name = "ADDR:PORT")]
-    listen: Vec<SocketAddr>,
+    listen: Vec<Address>,
 
     /// Event loops to run, each on its own thread [default: 0, the cores this process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=SHARDS_MAX as i64))]
@@ -87,7 +89,7 @@ impl Serve {
             None => Settings::default(),
         };
         if !self.listen.is_empty() {
-            settings.listeners = self.listen.iter().copied().map(Listener::at).collect();
+            settings.listeners = self.listen.iter().cloned().map(Listener::at).collect();
         }
         if let Some(shards) = self.shards {
             settings.shards = usize::from(shards);
@@ -119,7 +121,7 @@ impl Serve {
         } else {
             "nobody may connect: anonymous access is off, and there are no identities yet"
         };
-        let reach = if addresses.iter().all(|address| address.ip().is_loopback()) {
+        let reach = if addresses.iter().all(Address::is_local) {
             "from this machine only"
         } else {
             "from the network"

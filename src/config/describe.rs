@@ -3,12 +3,17 @@
 use super::table::{Row, rows};
 
 /// What each section is for, in the order of the table.
-const SECTIONS: [(&str, &str); 5] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("", "At the top of the file, before the first section."),
     (
         "listener",
         "One block for each address to listen on. Without any, skein listens on 127.0.0.1:1883.",
     ),
+    (
+        "listener.tls",
+        "TLS on a listener, below its [[listener]] block. SIGHUP reads the files again.",
+    ),
+    ("listener.websocket", "WebSocket on a listener, below its [[listener]] block."),
     (
         "limits",
         "Bounds on what clients can make the broker hold and do. Every limit has a reaction, and nothing is dropped without being counted.",
@@ -62,6 +67,10 @@ pub fn example() -> String {
             "listener" => {
                 file.push_str("# Remove the # of the next line as well as of the address.\n");
                 file.push_str("#[[listener]]\n");
+            }
+            inside if inside.starts_with("listener.") => {
+                file.push_str("# Remove the # of the next line as well.\n");
+                file.push_str(&format!("#[{section}]\n"));
             }
             _ => file.push_str(&format!("[{section}]\n")),
         }

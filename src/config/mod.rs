@@ -14,19 +14,26 @@
 //! );
 //! ```
 
+mod address;
 mod describe;
 mod error;
+mod listener;
 mod parse;
 mod reader;
 mod relations;
 mod table;
+mod transport;
 mod value;
+mod written;
 
+pub use address::{Address, Network};
 pub use describe::{documentation, example};
 pub use error::{ConfigError, Problem};
 pub use parse::{load, parse};
-pub use table::{Access, Limits, Listener, Log, SHARDS_MAX, Settings};
+pub use table::{Access, Limits, Listener, Log, SHARDS_MAX, Settings, Tls, WebSocket};
+pub use transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};
 pub use value::{LogFormat, LogLevel, Overflow};
+pub use written::Written;
 
 #[cfg(test)]
 mod tests;

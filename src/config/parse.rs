@@ -1,7 +1,6 @@
 //! Text to [`Settings`]: the sections of the file, and what must be right about them together.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,9 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Problem};
 use super::reader::{Reader, Source};
-use super::relations;
-use super::table::{Access, Limits, Listener, Log, Settings};
-use super::value::quote;
+use super::table::{Access, Limits, Log, Settings};
+use super::{listener, relations};
 
 /// The sections of the file, beside the keys at its top.
 const SECTIONS: [&str; 4] = ["listener", "limits", "access", "log"];
@@ -38,7 +36,7 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
 /// Every problem with its line: text that is no TOML, unknown keys, wrong types, values out of
 /// range, relations that do not hold.
 pub fn parse(text: &str, file: &str) -> Result<Settings, ConfigError> {
-    let mut source = Source::new(text);
+    let mut source = Source::new(text, file);
     let settings = match DeTable::parse(text) {
         Ok(table) => read(table.get_ref(), &mut source),
         Err(error) => {
@@ -61,7 +59,7 @@ fn read(table: &DeTable<'_>, source: &mut Source<'_>) -> Settings {
     top.refuse_unknown_keys(&SECTIONS);
     let settings = Settings::read(&mut top);
     Settings {
-        listeners: listeners(table, source),
+        listeners: listener::read(table, source),
         limits: section("limits", table, source, Limits::read),
         access: section("access", table, source, Access::read),
         log: section("log", table, source, Log::read),
@@ -76,72 +74,28 @@ fn section<T>(
     source: &mut Source<'_>,
     read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T,
 ) -> T {
-    let found = find(table, name);
-    let inner = found.as_ref().and_then(|(_, value)| value.get_ref().as_table());
-    if let (Some((span, _)), None) = (&found, inner) {
-        source.report(span.clone(), format!("{name} is a section; write [{name}]"));
-    }
+    let inner = section_table(name, name, table, source);
     let mut reader = Reader::new(name, inner, source);
     reader.refuse_unknown_keys(&[]);
     read(&mut reader)
 }
 
-/// Every `[[listener]]` block, or the default listener when there is none.
-fn listeners(table: &DeTable<'_>, source: &mut Source<'_>) -> Vec<Listener> {
-    let Some((span, value)) = find(table, "listener") else { return vec![Listener::default()] };
-    let Some(blocks) = value.get_ref().as_array() else {
-        source.report(span, "there may be several listeners; write [[listener]]".to_owned());
-        return Vec::new();
-    };
-    let mut listeners = Vec::new();
-    for block in blocks.iter() {
-        let Some(inner) = block.get_ref().as_table() else {
-            source.report(block.span(), "a listener is a block; write [[listener]]".to_owned());
-            continue;
-        };
-        let listener = listener(inner, block.span(), source);
-        refuse_twin(&listener, &listeners, block.span(), source);
-        listeners.push(listener);
-    }
-    listeners
-}
-
-fn listener(table: &DeTable<'_>, span: Range<usize>, source: &mut Source<'_>) -> Listener {
-    let mut reader = Reader::new("listener", Some(table), source);
-    reader.refuse_unknown_keys(&[]);
-    let mut listener = Listener::read(&mut reader);
-    if find(table, "address").is_none() {
-        let text = "this listener has no address; write address = \"127.0.0.1:1883\"";
-        source.report(span, text.to_owned());
-    }
-    if find(table, "name").is_none() {
-        listener.name = listener.address.to_string();
-    }
-    listener
-}
-
-fn refuse_twin(
-    listener: &Listener,
-    others: &[Listener],
-    span: Range<usize>,
+/// The section that stands under `key`, if it does. `name` is what it is called in full.
+pub(super) fn section_table<'a, 'i>(
+    name: &str,
+    key: &str,
+    table: &'a DeTable<'i>,
     source: &mut Source<'_>,
-) {
-    let Listener { name, address, .. } = listener;
-    if others.iter().any(|other| other.address == *address && is_fixed(*address)) {
-        let text = format!("a second listener on {address}; write another port");
-        source.report(span, text);
-    } else if others.iter().any(|other| other.name == *name && is_fixed(*address)) {
-        let text = format!("a second listener named {}; write another name", quote(name));
-        source.report(span, text);
+) -> Option<&'a DeTable<'i>> {
+    let (span, value) = find(table, key)?;
+    let inner = value.get_ref().as_table();
+    if inner.is_none() {
+        source.report(span, format!("{key} is a section; write [{name}]"));
     }
+    inner
 }
 
-/// Port 0 asks the system for a free port: two such listeners are two ports.
-fn is_fixed(address: SocketAddr) -> bool {
-    address.port() != 0
-}
-
-fn find<'a, 'i>(
+pub(super) fn find<'a, 'i>(
     table: &'a DeTable<'i>,
     key: &str,
 ) -> Option<(Range<usize>, &'a Spanned<DeValue<'i>>)> {

@@ -12,6 +12,8 @@ use super::value::{Allowed, Value, nearest, quote};
 
 /// The file as a whole: where lines begin, and what was found wrong so far.
 pub(super) struct Source<'t> {
+    /// What the errors call it.
+    pub(super) file: &'t str,
     text: &'t str,
     /// The line each key was set on, by section and key.
     lines: BTreeMap<(&'static str, &'static str), usize>,
@@ -19,8 +21,8 @@ pub(super) struct Source<'t> {
 }
 
 impl<'t> Source<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self { text, lines: BTreeMap::new(), problems: Vec::new() }
+    pub(super) fn new(text: &'t str, file: &'t str) -> Self {
+        Self { file, text, lines: BTreeMap::new(), problems: Vec::new() }
     }
 
     /// The line a byte of the file stands on, counted from one.
@@ -32,6 +34,17 @@ impl<'t> Source<'t> {
     pub(super) fn report(&mut self, at: Range<usize>, text: String) {
         let line = self.line_at(at.start);
         self.problems.push(Problem { line: Some(line), text });
+    }
+
+    /// Forgets the lines of a section and of those inside it: another block of it begins.
+    pub(super) fn forget_lines(&mut self, section: &str) {
+        self.lines.retain(|(name, _), _| !name.starts_with(section));
+    }
+
+    /// The lines of a section and of those inside it, by section and key.
+    pub(super) fn lines_of(&self, section: &str) -> BTreeMap<(&'static str, &'static str), usize> {
+        let lines = self.lines.iter().filter(|((name, _), _)| name.starts_with(section));
+        lines.map(|(key, line)| (*key, *line)).collect()
     }
 
     /// Where the file sets this key, if it does.

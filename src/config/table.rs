@@ -2,11 +2,15 @@
 //! what happens at the limit`. Units stand last in the key; "0 = …" says what nothing means.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use skein_protocol::QoS;
 
+use super::address::{Address, Network};
 use super::reader::Reader;
+use super::transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};
 use super::value::{Allowed, LogFormat, LogLevel, Overflow, Value};
+use super::written::Written;
 
 /// The most shards one process can have: interest is a bit per shard in one word.
 pub const SHARDS_MAX: usize = 64;
@@ -103,9 +107,20 @@ section! {
     Listener = "listener";
     /// What log lines call the listener; the address when it is not set.
     name: String = "default".to_owned(), .., "two listeners of one name are refused";
-    /// The IP address and port to listen on; every block has to name one.
-    address: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883), ..,
+    /// The IP address and port to listen on, or the path of a Unix socket; every block has to name
+    /// one.
+    address: Address = Address::Internet(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883)), ..,
         "two listeners on one address are refused";
+    /// What clients speak here: MQTT, or MQTT in WebSocket frames. With the section listener.tls,
+    /// either is spoken over TLS.
+    protocol: Protocol = Protocol::Mqtt, .., "a client that speaks something else is closed";
+    /// Who may connect to a Unix socket: the permissions of its path, in octal.
+    unix_mode: UnixMode = UnixMode(0o660), .., "the system refuses others";
+    /// The proxies in front of this listener, as IP addresses or networks like 10.0.0.0/8. When
+    /// there are any, every connection has to come from one of them and to begin with a header of
+    /// the PROXY protocol, version 1 or 2.
+    proxy_protocol_from: Vec<Network> = Vec::new(), ..,
+        "a connection from elsewhere or without a header is closed";
     /// What happens to a message that does not fit the queue of a session which connected here.
     overflow: Overflow = Overflow::DropNewest, ..,
         "drop-newest and drop-oldest drop and count a message, disconnect closes the session's \
@@ -113,13 +128,62 @@ section! {
          message and else does as drop-newest";
     /// How many connections may be open here at once; 0 = no limit of its own.
     connections_max: usize = 0, 0..=CONNECTIONS_MAX, "a further connection is closed and counted";
+    => {
+        /// TLS, if it is spoken here.
+        tls: Tls = Tls::default();
+        /// WebSocket, if it is spoken here.
+        websocket: WebSocket = WebSocket::default();
+        /// Where it was written.
+        written: Written = Written::default();
+    }
+}
+
+section! {
+    /// TLS on a listener: its `[listener.tls]` section. Without a certificate there is no TLS.
+    Tls = "listener.tls";
+    /// The file with the server's certificate and those above it, in PEM. Several files serve
+    /// several names: a client gets the first whose certificate is for the name that it asked for,
+    /// or else the first of all. None = no TLS.
+    certificate: Vec<PathBuf> = Vec::new(), .., "the broker does not start without them";
+    /// The file with the certificate's private key, in PEM; as many as there are certificates, in
+    /// the same order.
+    key: Vec<PathBuf> = Vec::new(), .., "the broker does not start without them";
+    /// Whether clients must show a certificate that an authority of client_ca has signed.
+    client_certificates: ClientCertificates = ClientCertificates::None, ..,
+        "with required, a client without one is refused; a wrong one is refused with optional too";
+    /// The files with the authorities that sign clients' certificates, in PEM.
+    client_ca: Vec<PathBuf> = Vec::new(), .., "a certificate of another authority is refused";
+    /// The files with the authorities' lists of revoked certificates, in PEM. When there are any,
+    /// each authority that signs clients needs one, and one that is not out of date.
+    crl: Vec<PathBuf> = Vec::new(), ..,
+        "a revoked certificate, and one that no list speaks for, is refused";
+    /// The protocols that clients may name by ALPN; empty = mqtt, or http/1.1 where WebSocket is
+    /// spoken. A client that names none is served.
+    alpn: Vec<Box<str>> = Vec::new(), .., "a client that names only others is refused";
+    /// The versions of TLS.
+    versions: Vec<TlsVersion> = vec![TlsVersion::V1_2, TlsVersion::V1_3], ..,
+        "a client that knows none of them is refused";
+}
+
+section! {
+    /// WebSocket on a listener: its `[listener.websocket]` section.
+    WebSocket = "listener.websocket";
+    /// The path that clients must ask for.
+    path: String = "/mqtt".to_owned(), .., "other paths are answered with 404";
+    /// The origins whose pages may connect, like "https://example.org"; empty = all. Programs that
+    /// are no browsers say no origin and may connect.
+    origins: Vec<Box<str>> = Vec::new(), .., "pages from elsewhere are answered with 403";
+    /// The longest payload of one frame. A packet may lie in several frames.
+    frame_bytes_max: u64 = 16_777_216, 125..=9_223_372_036_854_775_807,
+        "the connection is closed with 1009";
 }
 
 section! {
     /// Bounds on what clients can make the broker hold and do: the `[limits]` section.
     Limits = "limits";
 
-    /// How long a new connection may take until its CONNECT is whole.
+    /// How long a new connection may take until its CONNECT is whole, the handshakes of TLS and
+    /// WebSocket included.
     connect_timeout_ms: u64 = 10_000, 1..=600_000, "the connection is closed";
     /// The longest packet a client may send, header included; MQTT 5 clients are told.
     packet_bytes_max: usize = 1_048_576, 1_024..=PACKET_BYTES_MAX,
@@ -263,12 +327,22 @@ const CONNECTIONS_MAX: usize = (1 << 24) - 1;
 impl Listener {
     /// A listener on `address`, named after it, the rest by default.
     #[must_use]
-    pub fn at(address: SocketAddr) -> Self {
+    pub fn at(address: impl Into<Address>) -> Self {
+        let address = address.into();
         Self { name: address.to_string(), address, ..Self::default() }
     }
 }
 
 /// Every row, in the order in which the sections are documented.
 pub(super) fn rows() -> Vec<Row> {
-    [Settings::rows(), Listener::rows(), Limits::rows(), Access::rows(), Log::rows()].concat()
+    [
+        Settings::rows(),
+        Listener::rows(),
+        Tls::rows(),
+        WebSocket::rows(),
+        Limits::rows(),
+        Access::rows(),
+        Log::rows(),
+    ]
+    .concat()
 }

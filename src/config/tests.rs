@@ -37,7 +37,10 @@ fn every_kind_of_value_is_read() {
     let [lan, other] = &settings.listeners[..] else { panic!("two listeners") };
     assert_eq!((lan.name.as_str(), lan.overflow), ("lan", Overflow::DropOldest));
     assert_eq!(lan.connections_max, 1_000);
-    assert_eq!(other, &Listener { overflow: Overflow::Refuse, ..Listener::at(other.address) });
+    assert_eq!(
+        other,
+        &Listener { overflow: Overflow::Refuse, ..Listener::at(other.address.clone()) }
+    );
     assert_eq!(settings.limits.maximum_qos, QoS::AtLeastOnce);
     assert_eq!(settings.limits.receive_maximum, 16);
     assert!(!settings.limits.retain_available);
@@ -111,7 +114,8 @@ fn listeners_are_checked() {
     assert_eq!(
         refused("[[listener]]\naddress = \"localhost:1883\"\n"),
         "skein.toml:2: address: \"localhost:1883\" is not an address with a port; \
-         write an IP address and a port, like \"127.0.0.1:1883\" or \"[::1]:1883\""
+         write an IP address and a port, like \"127.0.0.1:1883\" or \"[::1]:1883\", \
+         or the path of a Unix socket, like \"unix:/run/skein.sock\""
     );
     assert_eq!(
         refused("[[listener]]\nname = \"a\"\n"),

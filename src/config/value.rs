@@ -1,7 +1,6 @@
 //! The types a key may have: how each is read from TOML, and how it is shown.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::ops::{RangeFull, RangeInclusive};
 
 use skein_protocol::{QoS, TopicFilter};
@@ -129,20 +128,6 @@ impl Value for String {
     }
 }
 
-impl Value for SocketAddr {
-    const WANTED: &'static str =
-        "an IP address and a port, like \"127.0.0.1:1883\" or \"[::1]:1883\"";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, String> {
-        let text = value.as_str().ok_or_else(String::new)?;
-        text.parse().map_err(|_| format!("{} is not an address with a port", quote(text)))
-    }
-
-    fn show(&self) -> String {
-        quote(&self.to_string())
-    }
-}
-
 impl Value for QoS {
     const WANTED: &'static str = "0, 1 or 2";
 
@@ -198,7 +183,7 @@ macro_rules! words {
                 let text = value.as_str().ok_or_else(String::new)?;
                 match text {
                     $($word => Ok($variant),)*
-                    _ => Err(unknown_word(text, &[$($word),*])),
+                    _ => Err(crate::config::value::unknown_word(text, &[$($word),*])),
                 }
             }
 
@@ -208,6 +193,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 words!(
     Overflow,
@@ -230,7 +217,7 @@ words!(
     LogLevel::Trace = "trace"
 );
 
-fn unknown_word(text: &str, words: &[&str]) -> String {
+pub(super) fn unknown_word(text: &str, words: &[&str]) -> String {
     match nearest(text, words.iter().copied()) {
         Some(word) => format!("unknown value {}; did you mean \"{word}\"?", quote(text)),
         None => format!("unknown value {}", quote(text)),

@@ -10,10 +10,12 @@
 //! the peer lie unread in it sends a reset, and the reset overtakes and destroys the DISCONNECT
 //! that says why.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
 
 use super::connection::Connection;
 use super::event_loop::EventLoop;
+use super::inbound::Inbound;
 use super::outbound::write_out;
 use crate::session::{ConnectionId, ListenerId, Outbox, Time};
 
@@ -29,7 +31,7 @@ const LINGERING_MAX: usize = 4_096;
 
 /// What a connection still has to do before it is closed.
 #[derive(Debug)]
-pub(super) struct Closing {
+struct Closing {
     rest: Outbox,
     /// When it is closed in any case.
     deadline: Time,
@@ -42,10 +44,7 @@ pub(super) struct Closing {
 /// The connections of one shard that say goodbye.
 #[derive(Debug, Default)]
 pub(super) struct Lingering {
-    /// Those and some that have ended since.
-    connections: Vec<ConnectionId>,
-    /// How many of them have not ended.
-    count: usize,
+    closings: HashMap<ConnectionId, Closing>,
     /// No later than the first deadline among them.
     deadline: Option<Time>,
 }
@@ -68,19 +67,17 @@ impl EventLoop {
             let Some(connection) = self.connections.find_mut(close.connection) else { continue };
             let unread = connection.unread.as_slice().len();
             connection.unread.advance(unread, &mut self.inbound.spares);
-            let deadline = self.core.now.plus(WRITE_MS_MAX);
-            connection.closing = Some(Box::new(Closing {
+            connection.is_closing = true;
+            let closing = Closing {
                 rest: close.rest,
-                deadline,
+                deadline: self.core.now.plus(WRITE_MS_MAX),
                 is_half_closed: false,
                 discards_left: DISCARDED_BYTES_MAX,
-            }));
-            self.lingering.count += 1;
+            };
+            self.lingering.closings.insert(close.connection, closing);
             self.say_goodbye(close.connection);
-            if self.lingering.count > LINGERING_MAX {
+            if self.lingering.closings.len() > LINGERING_MAX {
                 self.forget(close.connection);
-            } else if self.connections.find_mut(close.connection).is_some() {
-                self.lingering.connections.push(close.connection);
             }
         }
     }
@@ -88,10 +85,10 @@ impl EventLoop {
     /// Goes on with a goodbye as far as the socket allows now.
     pub(super) fn say_goodbye(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.find_mut(id) else { return };
-        let Some(mut closing) = connection.closing.take() else { return };
-        let is_over = advance(connection, &mut closing, self.inbound.scratch(), self.core.now);
-        self.lingering.note_deadline(closing.deadline);
-        connection.closing = Some(closing);
+        let Some(closing) = self.lingering.closings.get_mut(&id) else { return };
+        let is_over = advance(connection, closing, &mut self.inbound, self.core.now);
+        let deadline = closing.deadline;
+        self.lingering.note_deadline(deadline);
         if is_over {
             self.forget(id);
         }
@@ -103,25 +100,21 @@ impl EventLoop {
         if self.lingering.deadline.is_none_or(|deadline| deadline > now) {
             return;
         }
-        let mut connections = std::mem::take(&mut self.lingering.connections);
-        self.lingering.deadline = None;
-        connections.retain(|&id| {
-            let closing = self.connections.find_mut(id).and_then(|c| c.closing.as_deref());
-            let Some(deadline) = closing.map(|closing| closing.deadline) else { return false };
-            if deadline <= now {
-                self.forget(id);
-            } else {
-                self.lingering.note_deadline(deadline);
-            }
-            deadline > now
-        });
-        self.lingering.connections = connections;
+        let closings = self.lingering.closings.iter();
+        let over = closings.filter(|(_, closing)| closing.deadline <= now).map(|(&id, _)| id);
+        for id in over.collect::<Vec<_>>() {
+            self.forget(id);
+        }
+        let deadlines = self.lingering.closings.values().map(|closing| closing.deadline);
+        self.lingering.deadline = deadlines.min();
     }
 
     /// Closes the socket and frees its slot.
     pub(super) fn forget(&mut self, id: ConnectionId) {
         let Some(mut connection) = self.connections.remove(id) else { return };
-        self.lingering.count -= usize::from(connection.closing.is_some());
+        if connection.is_closing {
+            self.lingering.closings.remove(&id);
+        }
         let unread = connection.unread.as_slice().len();
         connection.unread.advance(unread, &mut self.inbound.spares);
         self.count_closed(connection.listener);
@@ -139,35 +132,43 @@ impl EventLoop {
 fn advance(
     connection: &mut Connection,
     closing: &mut Closing,
-    scratch: &mut [u8],
+    inbound: &mut Inbound,
     now: Time,
 ) -> bool {
     if !closing.is_half_closed {
-        write_out(connection, &mut closing.rest);
+        write_out(connection, &mut closing.rest, &mut inbound.scratch);
         if connection.write_failed {
             return true;
         }
         if closing.rest.is_empty() {
-            if connection.transport.shut_down_write().is_err() {
-                return true;
+            match connection.transport.shut_down_write(&mut inbound.scratch) {
+                Ok(()) => {
+                    closing.is_half_closed = true;
+                    closing.deadline = now.plus(END_MS_MAX);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => connection.writable = false,
+                Err(_) => return true,
             }
-            closing.is_half_closed = true;
-            closing.deadline = now.plus(END_MS_MAX);
         }
     }
-    let has_ended = discard(connection, &mut closing.discards_left, scratch);
+    let has_ended = discard(connection, &mut closing.discards_left, inbound);
     // A peer that has closed its sending half may still read the rest.
     has_ended && closing.is_half_closed
 }
 
 /// Reads and throws away; true when the peer's end was found, or an error, or it sent too much.
-fn discard(connection: &mut Connection, left: &mut usize, scratch: &mut [u8]) -> bool {
+fn discard(connection: &mut Connection, left: &mut usize, inbound: &mut Inbound) -> bool {
+    let (waste, scratch) = inbound.waste();
     while connection.readable && *left > 0 {
-        let space = scratch.len().min(*left);
-        match connection.transport.read(&mut scratch[..space]) {
+        let space = waste.len().min(*left);
+        match connection.transport.read(&mut waste[..space], scratch) {
             Ok(0) => return true,
             Ok(count) => *left -= count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.readable = false,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // Bytes of which none is MQTT's count as if they all were.
+                connection.readable = !connection.transport.is_drained();
+                *left -= if connection.readable { space } else { 0 };
+            }
             Err(_) => return true,
         }
     }

@@ -4,7 +4,6 @@ use mio::Token;
 use mio::event::Event as Readiness;
 use slab::Slab;
 
-use super::close::Closing;
 use super::transport::Transport;
 use super::unread::Unread;
 use crate::session::{ConnectionId, ListenerId, has_much_spare};
@@ -15,8 +14,6 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) transport: Transport,
     pub(super) unread: Unread,
-    /// Set once the core has forgotten the connection: what is left is to say goodbye.
-    pub(super) closing: Option<Box<Closing>>,
     pub(super) listener: ListenerId,
     /// Whether a read may find something. The kernel says so once; cleared by the read that finds
     /// no more.
@@ -30,21 +27,23 @@ pub(super) struct Connection {
     pub(super) write_failed: bool,
     /// Whether it stands in the list of connections to look at.
     pub(super) is_queued: bool,
+    /// Set once the core has forgotten the connection: what is left is to say goodbye.
+    pub(super) is_closing: bool,
 }
 
 impl Connection {
     fn new(id: ConnectionId, transport: Transport, listener: ListenerId) -> Self {
         Self {
             id,
-            transport,
             unread: Unread::default(),
-            closing: None,
             listener,
-            readable: false,
-            writable: true,
+            readable: transport.holds_input(),
+            writable: !transport.holds_output(),
             hung_up: false,
             write_failed: false,
             is_queued: false,
+            is_closing: false,
+            transport,
         }
     }
 
@@ -128,11 +127,10 @@ impl Connections {
 }
 
 // An idle connection costs the shell at most this much, beside what the kernel holds for it.
-const _: () = assert!(size_of::<Connection>() <= 72);
+const _: () = assert!(size_of::<Connection>() <= 64);
 
 #[cfg(test)]
 mod tests {
-    use super::super::transport::Plain;
     use super::*;
 
     /// A transport; the peer's end is dropped.
@@ -140,7 +138,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let stream = std::net::TcpStream::connect(address).expect("it listens");
-        Transport::Plain(Plain::new(mio::net::TcpStream::from_std(stream)))
+        let stream = mio::net::TcpStream::from_std(stream);
+        Transport::new(stream, None).expect("there is nothing that could fail")
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl EventLoop {
             let Some(connection) = self.connections.find_token(readiness.token()) else { continue };
             let writes_again = connection.note(readiness);
             let id = connection.id;
-            if connection.closing.is_some() {
+            if connection.is_closing {
                 self.say_goodbye(id);
             } else {
                 if connection.readable {

@@ -21,6 +21,7 @@ use super::connection::Connection;
 use super::core::Core;
 use super::event_loop::EventLoop;
 use super::outbound::write_out;
+use super::transport::{Introduction, Scratch};
 use super::unread::Spares;
 use crate::session::ConnectionId;
 use crate::shard::{CloseCause, Event};
@@ -37,6 +38,8 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 pub(super) struct Inbound {
     buffer: Box<[u8]>,
     pub(super) spares: Spares,
+    /// Lent to connections with layers.
+    pub(super) scratch: Scratch,
     /// Bytes that one connection may bring into one turn.
     budget_bytes: usize,
     /// Connections to look at in this turn or the next.
@@ -50,6 +53,7 @@ impl Inbound {
         Self {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             spares: Spares::default(),
+            scratch: Scratch::default(),
             budget_bytes,
             queue: Vec::new(),
             turn: Vec::new(),
@@ -68,9 +72,9 @@ impl Inbound {
         !self.queue.is_empty()
     }
 
-    /// The shared buffer, for bytes that nobody wants.
-    pub(super) fn scratch(&mut self) -> &mut [u8] {
-        &mut self.buffer
+    /// The shared buffer, for bytes that nobody wants, and what layers need to bring them.
+    pub(super) fn waste(&mut self) -> (&mut [u8], &mut Scratch) {
+        (&mut self.buffer, &mut self.scratch)
     }
 }
 
@@ -80,6 +84,8 @@ enum ReadEnd {
     Going,
     /// The connection is over.
     Over(CloseCause),
+    /// The peer broke the rules of a layer. It is told so before the socket is closed.
+    Refused(String),
 }
 
 impl EventLoop {
@@ -97,7 +103,7 @@ impl EventLoop {
     fn read_one(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.find_mut(id) else { return };
         connection.is_queued = false;
-        if connection.closing.is_some() {
+        if connection.is_closing {
             return;
         }
         let mut budget = self.inbound.budget_bytes;
@@ -107,10 +113,13 @@ impl EventLoop {
                 self.inbound.enqueue(connection);
                 return;
             }
-            let end = receive(&mut self.core, connection, &mut self.inbound, &mut budget);
-            if let ReadEnd::Over(cause) = end {
-                self.on_peer_gone(id, cause);
-                return;
+            match receive(&mut self.core, connection, &mut self.inbound, &mut budget) {
+                ReadEnd::Going => {}
+                ReadEnd::Over(cause) => return self.on_peer_gone(id, cause),
+                ReadEnd::Refused(why) => {
+                    let cause = CloseCause::Refused(why);
+                    return self.core.handle(Event::Closed { connection: id, cause });
+                }
             }
         }
         if connection.hung_up
@@ -127,7 +136,7 @@ impl EventLoop {
         if let Some(connection) = self.connections.find_mut(id)
             && let Some(outbox) = self.core.shard.outbox(id)
         {
-            write_out(connection, outbox);
+            write_out(connection, outbox, &mut self.inbound.scratch);
         }
         self.core.handle(Event::Closed { connection: id, cause });
         self.forget(id);
@@ -146,6 +155,10 @@ fn receive(
         Some(step) => receive_large(core, connection, inbound, step.min(space)),
         None => receive_small(core, connection, inbound, space),
     };
+    if connection.transport.holds_output() {
+        // What the layers answered was not taken whole: the kernel will report when it is.
+        connection.writable = false;
+    }
     match result {
         Ok(0) => ReadEnd::Over(CloseCause::EndOfStream),
         Ok(count) => {
@@ -153,9 +166,12 @@ fn receive(
             ReadEnd::Going
         }
         Err(error) if error.kind() == ErrorKind::WouldBlock && !connection.write_failed => {
-            connection.readable = false;
+            // Layers may have worked through a whole budget of bytes of which none is MQTT's.
+            connection.readable = !connection.transport.is_drained();
+            *budget = 0;
             ReadEnd::Going
         }
+        Err(error) if error.kind() == ErrorKind::InvalidData => ReadEnd::Refused(error.to_string()),
         Err(error) => ReadEnd::Over(CloseCause::Failed(error.to_string())),
     }
 }
@@ -166,7 +182,7 @@ fn seek_failure(connection: &mut Connection, inbound: &mut Inbound) -> Option<Cl
     if !connection.unread.is_empty() {
         return None;
     }
-    match connection.transport.read(&mut inbound.buffer[..READ_BYTES_MIN]) {
+    match connection.transport.read(&mut inbound.buffer[..READ_BYTES_MIN], &mut inbound.scratch) {
         Ok(count) => {
             connection.unread.append(&inbound.buffer[..count], &mut inbound.spares);
             None
@@ -192,7 +208,7 @@ fn receive_large(
     step: usize,
 ) -> io::Result<usize> {
     let Connection { unread, transport, .. } = connection;
-    let count = unread.append_with(step, |into| transport.read(into))?;
+    let count = unread.append_with(step, |into| transport.read(into, &mut inbound.scratch))?;
     note_short_read(connection, count, step);
     cut_unread(core, connection, &mut inbound.spares);
     Ok(count)
@@ -208,7 +224,10 @@ fn receive_small(
 ) -> io::Result<usize> {
     let held = connection.unread.as_slice().len();
     let end = (held + space).min(inbound.buffer.len());
-    let count = connection.transport.read(&mut inbound.buffer[held..end])?;
+    let count = connection.transport.read(&mut inbound.buffer[held..end], &mut inbound.scratch)?;
+    if let Some(Introduction { source, certificates }) = connection.transport.take_introduction() {
+        core.handle(Event::Introduced { connection: connection.id, source, certificates });
+    }
     note_short_read(connection, count, end - held);
     if held > 0 {
         inbound.buffer[..held].copy_from_slice(connection.unread.as_slice());
@@ -222,7 +241,7 @@ fn receive_small(
 
 /// A stream that gave less than was asked for has no more now, unless its end is near.
 fn note_short_read(connection: &mut Connection, count: usize, asked: usize) {
-    if count < asked && !connection.hung_up {
+    if count < asked && !connection.hung_up && connection.transport.is_drained() {
         connection.readable = false;
     }
 }

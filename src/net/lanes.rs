@@ -7,14 +7,13 @@
 use std::time::Duration;
 
 use mio::Events;
-use mio::net::TcpStream;
 
 use super::connection::token_of;
 use super::event_loop::EventLoop;
-use super::mesh::{Command, Moving, Parcel};
-use super::transport::{Plain, Transport};
+use super::mesh::{Accepted, Command, Moving, Parcel};
+use super::transport::Transport;
 use super::unread::Unread;
-use crate::session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress, ShardId};
+use crate::session::{ConnectionId, ListenerId, ShardId};
 use crate::shard::{Event, HandOver, Message};
 
 /// Commands taken per turn.
@@ -37,9 +36,7 @@ impl EventLoop {
         self.lanes_left = false;
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.pop() {
-                Some(Command::Open { stream, peer, listener, order }) => {
-                    self.open(stream, PeerAddress::from(peer), listener, order);
-                }
+                Some(Command::Open(accepted)) => self.open(accepted),
                 Some(Command::ShutDown) => self.begin_shutdown(),
                 Some(Command::ReportMetrics) => {
                     self.notices.print_metrics(self.core.shard.metrics(), self.connections.len());
@@ -139,15 +136,16 @@ impl EventLoop {
     }
 
     /// Serves a connection that the acceptor has accepted.
-    fn open(
-        &mut self,
-        stream: TcpStream,
-        peer: PeerAddress,
-        listener: ListenerId,
-        order: AcceptOrder,
-    ) {
-        let transport = Transport::Plain(Plain::new(stream));
-        match self.admit(transport, Unread::default(), listener) {
+    fn open(&mut self, accepted: Accepted) {
+        let Accepted { stream, layers, peer, listener, order } = accepted;
+        let admitted = match Transport::new(stream, layers.as_deref()) {
+            Ok(transport) => self.admit(transport, Unread::default(), listener),
+            Err(error) => {
+                tracing::error!(shard = %self.id, "a connection is closed: {error}");
+                None
+            }
+        };
+        match admitted {
             Some(connection) => {
                 self.core.handle(Event::Opened { connection, peer, listener, order });
             }
@@ -207,7 +205,7 @@ impl EventLoop {
             self.connections.remove(id);
             return None;
         }
-        if !connection.unread.is_empty() {
+        if !connection.unread.is_empty() || connection.readable {
             self.inbound.enqueue(connection);
         }
         Some(id)

@@ -8,7 +8,6 @@
 //! ```
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -16,9 +15,9 @@ use mio::{Poll, Token, Waker};
 
 use super::lane::{Consumer, Doorbell, Producer, Tally, lane};
 use super::neighbour::Neighbour;
-use super::transport::Transport;
+use super::transport::{Layers, Transport};
 use crate::config::Settings;
-use crate::session::{AcceptOrder, ListenerId, ShardId};
+use crate::session::{AcceptOrder, ListenerId, PeerAddress, ShardId};
 use crate::shard::{HandOver, Message};
 
 /// The token of a shard's waker: no connection id has all its bits set.
@@ -65,20 +64,26 @@ pub(super) struct Moving {
     pub(super) listener: ListenerId,
 }
 
+/// A connection that the acceptor has accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its stream, of TCP or of the Unix domain.
+    pub stream: TcpStream,
+    /// What lies between it and MQTT, if anything does.
+    pub layers: Option<Arc<Layers>>,
+    /// Its other end.
+    pub peer: PeerAddress,
+    /// The listener it came through.
+    pub listener: ListenerId,
+    /// Its place among all connections of the broker.
+    pub order: AcceptOrder,
+}
+
 /// What the acceptor tells a shard.
 #[derive(Debug)]
 pub enum Command {
     /// Serve this connection.
-    Open {
-        /// The accepted stream.
-        stream: TcpStream,
-        /// Its other end.
-        peer: SocketAddr,
-        /// The listener it came through.
-        listener: ListenerId,
-        /// Its place among all connections of the broker.
-        order: AcceptOrder,
-    },
+    Open(Accepted),
     /// Say goodbye to everybody and end.
     ShutDown,
     /// Write the counters to the log.

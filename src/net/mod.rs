@@ -19,5 +19,5 @@ mod unread;
 
 pub use event_loop::{Beginning, EventLoop};
 pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
-pub use mesh::{Command, Door, Place, Tallies, mesh};
+pub use mesh::{Accepted, Command, Door, Place, Tallies, mesh};
 pub use transport::{Layers, WebSocketTerms};

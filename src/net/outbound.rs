@@ -4,6 +4,7 @@ use std::io::{ErrorKind, IoSlice};
 
 use super::connection::Connection;
 use super::event_loop::EventLoop;
+use super::transport::Scratch;
 use crate::session::{ConnectionId, Outbox};
 use crate::shard::Event;
 
@@ -31,7 +32,7 @@ impl EventLoop {
     fn flush_one(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.find_mut(id) else { return };
         let Some(outbox) = self.core.shard.outbox(id) else { return };
-        let written = write_out(connection, outbox);
+        let written = write_out(connection, outbox, &mut self.inbound.scratch);
         if connection.write_failed {
             self.inbound.enqueue(connection);
         }
@@ -43,19 +44,23 @@ impl EventLoop {
 
 /// Writes as much as the kernel takes; returns how many bytes that was. What it does not take
 /// waits until it reports that it takes bytes again.
-pub(super) fn write_out(connection: &mut Connection, outbox: &mut Outbox) -> usize {
+pub(super) fn write_out(
+    connection: &mut Connection,
+    outbox: &mut Outbox,
+    scratch: &mut Scratch,
+) -> usize {
     let mut written = 0;
-    while connection.writable && !outbox.is_empty() {
+    while connection.writable && (!outbox.is_empty() || connection.transport.holds_output()) {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
         let filled = outbox.slices(&mut slices);
         let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
-        match connection.transport.write_vectored(&slices[..filled]) {
+        match connection.transport.write_vectored(&slices[..filled], scratch) {
             Ok(count) => {
                 outbox.advance(count);
                 written += count;
                 // The kernel takes less than it is offered only when it is full, and then it
                 // reports when it no longer is.
-                connection.writable = count == offered;
+                connection.writable = count == offered && !connection.transport.holds_output();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => connection.writable = false,
             Err(_) => connection.note_write_failure(),

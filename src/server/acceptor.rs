@@ -1,7 +1,7 @@
 //! The acceptor's thread: accepts connections, deals them out, hears signals and requests.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ use super::signals::{Signal, Signals};
 use super::throttle::Throttle;
 use super::{SIGNALS, WAKER};
 use crate::config::Settings;
-use crate::net::{Command, Door};
-use crate::session::AcceptOrder;
+use crate::net::{Accepted, Command, Door};
+use crate::session::{AcceptOrder, PeerAddress};
 
 /// Connections accepted from one listener before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 256;
@@ -205,9 +205,15 @@ impl Acceptor {
                 return;
             }
             match listener.accept() {
-                Ok((stream, peer)) => {
+                Ok((stream, peer, address)) => {
                     listener.backoff.succeed();
-                    self.admit(index, stream, peer, now);
+                    if !listener.trusts(address) {
+                        self.refuse_stranger(index, address, now);
+                    } else if self.has_reached_limit(index) {
+                        self.refuse(index, now);
+                    } else {
+                        self.admit(index, stream, peer, now);
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => listener.is_ready = false,
                 Err(error) if concerns_one_connection(&error) => {}
@@ -224,16 +230,14 @@ impl Acceptor {
         }
     }
 
-    /// Deals a connection out, unless a limit is reached.
-    fn admit(&mut self, index: usize, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        if self.has_reached_limit(index) {
-            self.refuse(index, now);
-            return;
-        }
+    /// Deals a connection out.
+    fn admit(&mut self, index: usize, stream: TcpStream, peer: PeerAddress, now: Instant) {
         let now_us = now.saturating_duration_since(self.start).as_micros();
         self.order = self.order.next(u64::try_from(now_us).unwrap_or(u64::MAX));
         let listener = &mut self.listeners[index];
-        if self.dealer.deal(stream, peer, listener.id, self.order).is_ok() {
+        let (layers, order) = (listener.layers.clone(), self.order);
+        let accepted = Accepted { stream, layers, peer, listener: listener.id, order };
+        if self.dealer.deal(accepted).is_ok() {
             listener.dealt += 1;
         }
     }
@@ -259,6 +263,19 @@ impl Acceptor {
             tracing::warn!(
                 listener = name,
                 "connection closed at once: connections_max is reached"
+            );
+        }
+    }
+
+    fn refuse_stranger(&mut self, index: usize, address: Option<IpAddr>, now: Instant) {
+        self.refused += 1;
+        if self.refusals.admit(now) {
+            let name = &self.listeners[index].name;
+            let address = address.map(tracing::field::display);
+            tracing::warn!(
+                listener = name,
+                address,
+                "connection closed at once: proxy_protocol_from does not name its address"
             );
         }
     }

@@ -1,12 +1,9 @@
 //! Dealing accepted connections out to the shards: each goes to the one with the fewest.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
-use mio::net::TcpStream;
-
-use crate::net::{Command, Door};
-use crate::session::{AcceptOrder, ListenerId};
+use crate::net::{Accepted, Command, Door};
+use crate::session::ListenerId;
 
 /// The shards, and how many connections each has been dealt.
 #[derive(Debug)]
@@ -41,23 +38,17 @@ impl Dealer {
     /// Gives the connection to the shard with the fewest, of those whose lane has room.
     ///
     /// # Errors
-    /// Gives the stream back when no lane has room.
-    pub(super) fn deal(
-        &mut self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        listener: ListenerId,
-        order: AcceptOrder,
-    ) -> Result<(), TcpStream> {
+    /// Gives the connection back when no lane has room.
+    pub(super) fn deal(&mut self, accepted: Accepted) -> Result<(), Accepted> {
         let count = self.seats.len();
         let in_turn = (self.next..self.next + count).map(|index| index % count);
         let free: Vec<usize> = in_turn.filter(|&index| self.seats[index].has_room()).collect();
         let fewest = free.into_iter().min_by_key(|&index| self.seats[index].connections());
-        let Some(index) = fewest else { return Err(stream) };
+        let Some(index) = fewest else { return Err(accepted) };
         self.next = (index + 1) % count;
         let seat = &mut self.seats[index];
         seat.dealt += 1;
-        seat.send(Command::Open { stream, peer, listener, order });
+        seat.send(Command::Open(accepted));
         Ok(())
     }
 

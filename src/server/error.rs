@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::path::Path;
+
+use super::tls::TlsError;
+use crate::config::Address;
 
 /// Why the broker could not start.
 #[derive(Debug)]
@@ -11,10 +14,12 @@ pub enum StartError {
     /// An address cannot be listened on.
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: Address,
         /// What the kernel said.
         source: io::Error,
     },
+    /// A listener's certificates, keys or authorities cannot be used.
+    Tls(TlsError),
     /// The kernel refused something every program needs: a thread, a poll, a file descriptor.
     Kernel(io::Error),
 }
@@ -23,8 +28,9 @@ impl fmt::Display for StartError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { address, source } => {
-                write!(formatter, "cannot listen on {address}: {}", advice(*address, source))
+                write!(formatter, "cannot listen on {address}: {}", advice(address, source))
             }
+            Self::Tls(error) => error.fmt(formatter),
             Self::Kernel(source) => write!(formatter, "cannot start: {source}"),
         }
     }
@@ -34,26 +40,44 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { source, .. } | Self::Kernel(source) => Some(source),
+            Self::Tls(_) => None,
         }
     }
 }
 
 /// What is wrong with listening there, and what helps.
-fn advice(address: SocketAddr, error: &io::Error) -> String {
+fn advice(address: &Address, error: &io::Error) -> String {
+    let port = match address {
+        Address::Internet(address) => address.port(),
+        Address::Unix(path) => return unix_advice(path, error),
+    };
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "another program has this port, or another listener of this one ([::] takes IPv4 too); \
-             stop it (`ss -ltnp 'sport = :{}'` names it) or choose another with --listen ADDR:PORT",
-            address.port()
+             stop it (`ss -ltnp 'sport = :{port}'` names it) or choose another with --listen \
+             ADDR:PORT"
         ),
         io::ErrorKind::PermissionDenied => format!(
-            "port {} needs a privilege (CAP_NET_BIND_SERVICE); grant it or choose a port above 1023 \
-             with --listen ADDR:PORT",
-            address.port()
+            "port {port} needs a privilege (CAP_NET_BIND_SERVICE); grant it or choose a port above \
+             1023 with --listen ADDR:PORT"
         ),
         io::ErrorKind::AddrNotAvailable => String::from(
             "this machine has no such address; 0.0.0.0 and [::] stand for all that it has",
         ),
+        _ => error.to_string(),
+    }
+}
+
+fn unix_advice(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse if path.exists() => String::from(
+            "another program listens there, or something that is no socket lies there; stop the \
+             one, remove the other or choose another path",
+        ),
+        io::ErrorKind::PermissionDenied => {
+            String::from("this user may not write to its folder; grant it or choose another path")
+        }
+        io::ErrorKind::NotFound => String::from("its folder is missing; make it"),
         _ => error.to_string(),
     }
 }
@@ -64,8 +88,8 @@ mod tests {
 
     #[test]
     fn an_error_names_the_address_and_what_to_do() {
-        let address: SocketAddr = "127.0.0.1:1883".parse().expect("an address");
         let text = |kind: io::ErrorKind| {
+            let address = "127.0.0.1:1883".parse().expect("an address");
             StartError::Listen { address, source: io::Error::from(kind) }.to_string()
         };
         for kind in [io::ErrorKind::AddrInUse, io::ErrorKind::PermissionDenied] {

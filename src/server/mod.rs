@@ -26,15 +26,15 @@ mod memory;
 mod shards;
 mod signals;
 mod throttle;
+mod tls;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
 use mio::{Poll, Token, Waker};
 
-use crate::config::Settings;
+use crate::config::{Address, Settings};
 
 use self::acceptor::{Acceptor, Request};
 use self::listener::Listener;
@@ -45,6 +45,7 @@ pub use self::cores::{available_cores, raise_open_files};
 pub use self::error::StartError;
 pub use self::log::{Log, start_log};
 pub use self::memory::available_memory;
+pub use self::tls::TlsError;
 
 /// The acceptor's token of its waker; its listeners have the tokens from zero.
 const WAKER: Token = Token(usize::MAX);
@@ -98,8 +99,8 @@ impl Server {
     }
 
     /// The addresses it listens on, in the order of the settings.
-    pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(Listener::address).collect()
+    pub fn local_addresses(&self) -> Vec<Address> {
+        self.listeners.iter().map(|listener| listener.address().clone()).collect()
     }
 
     /// The settings it was made with; `shards` is the number it will have, and `memory_bytes_max`
@@ -132,6 +133,16 @@ impl Server {
         );
         Ok(acceptor.run())
     }
+}
+
+/// Reads the files that these settings name, as a start does, and says what is wrong with them.
+///
+/// # Errors
+/// Everything that would keep the broker from starting and that the settings alone do not show.
+pub fn check_files(settings: &Settings) -> Result<(), Vec<StartError>> {
+    let problems: Vec<_> =
+        settings.listeners.iter().filter_map(|each| listener::layers(each).err()).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// Reaches a running broker from any thread.

@@ -1,7 +1,6 @@
 //! The numbers by which the parts of one process name each other. None of them leaves it.
 
 use std::fmt;
-use std::net::{SocketAddr, SocketAddrV4};
 use std::num::NonZeroU64;
 
 /// One shard: 0 up to the number of shards, which is at most [`ShardId::COUNT_MAX`].
@@ -90,44 +89,6 @@ impl fmt::Display for ConnectionId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListenerId(pub u16);
 
-/// Where a connection comes from, for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerAddress(Peer);
-
-/// The usual address stands in place: every connection has one, and few are ever shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Peer {
-    V4(SocketAddrV4),
-    Other(Box<str>),
-}
-
-const _: () = assert!(size_of::<PeerAddress>() <= 16);
-
-impl PeerAddress {
-    /// From its text, for example `127.0.0.1:4711`.
-    pub fn new(text: impl Into<Box<str>>) -> Self {
-        Self(Peer::Other(text.into()))
-    }
-}
-
-impl From<SocketAddr> for PeerAddress {
-    fn from(address: SocketAddr) -> Self {
-        match address {
-            SocketAddr::V4(address) => Self(Peer::V4(address)),
-            SocketAddr::V6(_) => Self::new(address.to_string()),
-        }
-    }
-}
-
-impl fmt::Display for PeerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Peer::V4(address) => address.fmt(f),
-            Peer::Other(text) => f.write_str(text),
-        }
-    }
-}
-
 /// One session of one shard: its slot there. A slot is used again once its session has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(u32);
@@ -163,14 +124,5 @@ mod tests {
         assert_eq!(id.to_string(), "77#123456789");
         assert_eq!(ConnectionId::from_u64(id.as_u64()), id);
         assert_ne!(ConnectionId::new(77, 1), ConnectionId::new(77, 2));
-    }
-
-    #[test]
-    fn a_peer_is_shown_as_its_address() {
-        for text in ["127.0.0.1:4711", "[::1]:1883"] {
-            let address: SocketAddr = text.parse().expect("an address");
-            assert_eq!(PeerAddress::from(address).to_string(), text);
-            assert_eq!(PeerAddress::new(text).to_string(), text);
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! A connection opens and sends CONNECT (3.1). Whether it may is decided here; where it belongs,
 //! in `place`; what its session becomes, in `establish`.
 
+use std::net::SocketAddr;
+
 use ahash::RandomState;
 use skein_protocol::{
     Error, Frame, ReasonCode, TopicName, Version,
@@ -60,6 +62,17 @@ impl Shard {
             return;
         }
         self.arm_connection(id, turn.now.plus(self.settings.limits.connect_timeout_ms));
+    }
+
+    /// The layers below MQTT know more of the peer than the socket does.
+    pub(super) fn on_introduced(
+        &mut self,
+        id: ConnectionId,
+        source: Option<SocketAddr>,
+        certificates: Vec<Box<[u8]>>,
+    ) {
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        connection.peer.introduce(source, certificates);
     }
 
     pub(super) fn arm_connection(&mut self, id: ConnectionId, at: super::Time) {

@@ -1,5 +1,7 @@
 //! Everything that can happen to a shard.
 
+use std::net::SocketAddr;
+
 use skein_protocol::{Error, Frame};
 
 use super::{HandOver, Message};
@@ -12,6 +14,8 @@ pub enum CloseCause {
     EndOfStream,
     /// The socket failed; the text is for the log.
     Failed(String),
+    /// The peer broke the rules of what lies below MQTT: of TLS, say. The text is for the log.
+    Refused(String),
 }
 
 /// One thing that happened.
@@ -27,6 +31,17 @@ pub enum Event<'a> {
         listener: ListenerId,
         /// Its place among all connections of the broker.
         order: AcceptOrder,
+    },
+    /// What lies below MQTT has learned more of the peer than the socket knows. Comes before the
+    /// first packet.
+    Introduced {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Where a trusted proxy says that it comes from.
+        source: Option<SocketAddr>,
+        /// The client's certificate (DER), which was verified, and those above it; empty if it has
+        /// shown none.
+        certificates: Vec<Box<[u8]>>,
     },
     /// One whole packet arrived, cut but not parsed.
     Packet {

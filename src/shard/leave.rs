@@ -38,9 +38,14 @@ impl Shard {
         let text = match cause {
             CloseCause::EndOfStream => "closed by the client without DISCONNECT".to_owned(),
             CloseCause::Failed(why) => format!("connection lost: {why}"),
+            CloseCause::Refused(why) => format!("connection refused: {why}"),
         };
-        let level = if session.is_some() { NoticeLevel::Info } else { NoticeLevel::Debug };
-        self.notice_of(level, "connection-lost", id, &text, turn);
+        let (level, kind) = match cause {
+            CloseCause::Refused(_) => (NoticeLevel::Warning, "connection-refused"),
+            _ if session.is_some() => (NoticeLevel::Info, "connection-lost"),
+            _ => (NoticeLevel::Debug, "connection-lost"),
+        };
+        self.notice_of(level, kind, id, &text, turn);
         self.close(id, turn);
         if let Some(session) = session {
             self.lose(session, true, turn);

@@ -163,6 +163,9 @@ impl Shard {
             Event::Opened { connection, peer, listener, order } => {
                 self.on_opened(connection, peer, listener, order, turn);
             }
+            Event::Introduced { connection, source, certificates } => {
+                self.on_introduced(connection, source, certificates);
+            }
             Event::Packet { connection, frame } => self.on_packet(connection, frame, turn),
             Event::Malformed { connection, error } => self.on_malformed(connection, &error, turn),
             Event::Closed { connection, cause } => self.on_closed(connection, &cause, turn),

@@ -50,12 +50,13 @@ const REFUSED: [(&str, &str); 27] = [
 ];
 
 /// The parts of refused modules that are values only.
-const HARMLESS: [&str; 20] = [
+const HARMLESS: [&str; 21] = [
     "std::net::IpAddr",
     "std::net::Ipv4Addr",
     "std::net::Ipv6Addr",
     "std::net::SocketAddr",
     "std::net::SocketAddrV4",
+    "std::net::SocketAddrV6",
     "std::io::IoSlice",
     "std::time::Duration",
     "std::sync::Arc",

@@ -89,10 +89,10 @@ enum End {
 }
 
 impl Layered {
-    pub(super) fn new(socket: Plain, layers: &Layers) -> Result<Self, Fault> {
+    pub(super) fn new(socket: Plain, layers: &Layers) -> io::Result<Self> {
         Ok(Self {
             socket,
-            stack: Stack::new(layers)?,
+            stack: Stack::new(layers).map_err(invalid)?,
             ready: Vec::new(),
             outgoing: Vec::new(),
             end: None,
@@ -103,9 +103,15 @@ impl Layered {
     }
 
     /// Reads until `into` is full, the socket has no more for now, or as many bytes have been read
-    /// from it as `into` holds. A fault is an error of the kind `InvalidData`, and what is to be
+    /// from it as `into` holds. After [`shut_down_write`](Self::shut_down_write) the bytes are the
+    /// socket's, fit to be thrown away. A fault is an error of the kind `InvalidData`, and what is to be
     /// said of it has been given to the socket.
     pub(super) fn read(&mut self, into: &mut [u8], scratch: &mut Scratch) -> io::Result<usize> {
+        if self.is_finished {
+            // Nobody wants these bytes, and whoever has failed on a layer can send no others.
+            self.is_drained = true;
+            return self.socket.read(into);
+        }
         scratch.clear();
         let mut filled = hand_out(&mut self.ready, into);
         if self.ready.is_empty() {
@@ -144,6 +150,7 @@ impl Layered {
     ) -> io::Result<usize> {
         scratch.clear();
         self.pour(scratch)?;
+        self.answer(scratch);
         if let Some(End::Fault(_)) = self.end {
             // Whoever broke the rules is told nothing more.
             return Ok(slices.iter().map(|slice| slice.len()).sum());
@@ -234,8 +241,8 @@ impl Layered {
         Raw::Empty
     }
 
-    /// Sends what the layers have answered to what they read. If the socket fails, the next read
-    /// says so.
+    /// Sends what the layers have answered to what they read, and when all that has gone, what was
+    /// not urgent. If the socket fails, the next read says so.
     fn answer(&mut self, scratch: &mut Scratch) {
         let _ = self.pour(scratch);
         if self.outgoing.is_empty() {

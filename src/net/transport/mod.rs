@@ -13,9 +13,13 @@ mod websocket;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
+use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-pub(super) use plain::Plain;
+use self::layered::Layered;
+use self::plain::Plain;
+
+pub(super) use layered::Scratch;
 pub use stack::Layers;
 pub use websocket::WebSocketTerms;
 
@@ -41,29 +45,89 @@ pub(super) struct Introduction {
 /// `ErrorKind::WouldBlock`.
 #[derive(Debug)]
 pub(super) enum Transport {
-    /// TCP and nothing over it.
+    /// A socket and nothing over it.
     Plain(Plain),
+    /// A socket with layers over it.
+    Layered(Box<Layered>),
 }
 
 impl Transport {
-    /// Reads what has arrived; 0 is the end of the stream.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    /// An accepted stream, under these layers if there are any.
+    ///
+    /// # Errors
+    /// When TLS cannot be begun with this configuration.
+    pub(super) fn new(stream: TcpStream, layers: Option<&Layers>) -> io::Result<Self> {
+        let socket = Plain::new(stream);
+        match layers {
+            None => Ok(Self::Plain(socket)),
+            Some(layers) => Ok(Self::Layered(Box::new(Layered::new(socket, layers)?))),
+        }
+    }
+
+    /// Reads what has arrived; 0 is the end of the stream. `InvalidData` is a peer that broke the
+    /// rules of a layer; what is to be said of that has been said.
+    #[inline]
+    pub(super) fn read(&mut self, into: &mut [u8], scratch: &mut Scratch) -> io::Result<usize> {
         match self {
             Self::Plain(plain) => plain.read(into),
+            Self::Layered(layered) => layered.read(into, scratch),
         }
     }
 
     /// Writes as much as is taken at once, in order; returns how many bytes that was.
-    pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    #[inline]
+    pub(super) fn write_vectored(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        scratch: &mut Scratch,
+    ) -> io::Result<usize> {
         match self {
             Self::Plain(plain) => plain.write_vectored(slices),
+            Self::Layered(layered) => layered.write_vectored(slices, scratch),
         }
     }
 
-    /// Says that no more bytes will come from here; the peer's may still be read.
-    pub(super) fn shut_down_write(&mut self) -> io::Result<()> {
+    /// Says that no more bytes will come from here; the peer's may still be read. `WouldBlock`
+    /// until what was written before has gone.
+    pub(super) fn shut_down_write(&mut self, scratch: &mut Scratch) -> io::Result<()> {
         match self {
             Self::Plain(plain) => plain.shut_down_write(),
+            Self::Layered(layered) => layered.shut_down_write(scratch),
+        }
+    }
+
+    /// Whether a read that brought less than was asked for, or nothing, found all there was.
+    #[inline]
+    pub(super) fn is_drained(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Layered(layered) => layered.is_drained(),
+        }
+    }
+
+    /// Whether a read finds something that the kernel does not report.
+    pub(super) fn holds_input(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Layered(layered) => layered.holds_input(),
+        }
+    }
+
+    /// Whether bytes wait here for the socket to take them.
+    #[inline]
+    pub(super) fn holds_output(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Layered(layered) => layered.holds_output(),
+        }
+    }
+
+    /// What the layers have learned of the peer, once, when MQTT begins.
+    #[inline]
+    pub(super) fn take_introduction(&mut self) -> Option<Introduction> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Layered(layered) => layered.take_introduction(),
         }
     }
 
@@ -71,15 +135,18 @@ impl Transport {
     /// registration serves the connection's whole life in a shard.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let both = Interest::READABLE.add(Interest::WRITABLE);
-        match self {
-            Self::Plain(plain) => registry.register(plain.source(), token, both),
-        }
+        registry.register(self.socket().source(), token, both)
     }
 
     /// Takes the registration back, before another shard registers the socket.
     pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(self.socket().source())
+    }
+
+    fn socket(&mut self) -> &mut Plain {
         match self {
-            Self::Plain(plain) => registry.deregister(plain.source()),
+            Self::Plain(plain) => plain,
+            Self::Layered(layered) => layered.socket(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! TCP and nothing over it.
+//! A socket and nothing over it.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -6,14 +6,15 @@ use std::net::Shutdown;
 use mio::event::Source;
 use mio::net::TcpStream;
 
-/// A TCP stream.
+/// A stream socket: of TCP, or of the Unix domain, which the kernel reads, writes and shuts down
+/// by the same calls.
 #[derive(Debug)]
 pub(in crate::net) struct Plain(TcpStream);
 
 impl Plain {
     /// Prepares an accepted stream: its small packets are not held back to be sent together,
     /// because the event loop already writes once per turn.
-    pub(in crate::net) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         // A socket that refuses the option is slower, not broken; a dead one shows at its read.
         let _ = stream.set_nodelay(true);
         Self(stream)

@@ -1,0 +1,105 @@
+//! Where a connection comes from, and what it has shown of itself below MQTT.
+
+use std::fmt;
+use std::net::{SocketAddr, SocketAddrV4};
+
+/// The other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerAddress(Peer);
+
+/// The usual address stands in place: every connection has one, and few are ever shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Peer {
+    V4(SocketAddrV4),
+    Other(Box<Other>),
+}
+
+/// Whatever does not fit in place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Other {
+    address: Box<str>,
+    certificates: Box<[Box<[u8]>]>,
+}
+
+const _: () = assert!(size_of::<PeerAddress>() <= 16);
+
+impl PeerAddress {
+    /// From its text, for example `127.0.0.1:4711`.
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(Peer::Other(Box::new(Other { address: text.into(), ..Other::default() })))
+    }
+
+    /// The client's certificate (DER) and those above it, verified by the listener's authorities;
+    /// empty if it has shown none.
+    pub fn certificates(&self) -> &[Box<[u8]>] {
+        match &self.0 {
+            Peer::V4(_) => &[],
+            Peer::Other(other) => &other.certificates,
+        }
+    }
+
+    /// Takes in what was learned after the connection had come: its address beyond a proxy, if it
+    /// came through one, and the certificates that it has shown.
+    pub(crate) fn introduce(&mut self, source: Option<SocketAddr>, certificates: Vec<Box<[u8]>>) {
+        if let Some(source) = source {
+            *self = Self::from(source);
+        }
+        if !certificates.is_empty() {
+            let address = self.to_string().into();
+            let other = Other { address, certificates: certificates.into_boxed_slice() };
+            self.0 = Peer::Other(Box::new(other));
+        }
+    }
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(address) => Self(Peer::V4(address)),
+            SocketAddr::V6(_) => Self::new(address.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Peer::V4(address) => address.fmt(f),
+            Peer::Other(other) => f.write_str(&other.address),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_peer_is_shown_as_its_address() {
+        for text in ["127.0.0.1:4711", "[::1]:1883"] {
+            assert_eq!(PeerAddress::from(address(text)).to_string(), text);
+            assert_eq!(PeerAddress::new(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_introduction_changes_what_it_knows() {
+        let mut peer = PeerAddress::new("unix:/run/skein.sock");
+        peer.introduce(None, Vec::new());
+        assert_eq!(peer, PeerAddress::new("unix:/run/skein.sock"));
+        let certificates = vec![Box::from([1, 2]), Box::from([3])];
+        peer.introduce(None, certificates.clone());
+        assert_eq!(
+            (peer.to_string().as_str(), peer.certificates().len()),
+            ("unix:/run/skein.sock", 2)
+        );
+        let mut peer = PeerAddress::from(address("10.0.0.1:1"));
+        peer.introduce(Some(address("192.0.2.1:4711")), certificates.clone());
+        assert_eq!(peer.to_string(), "192.0.2.1:4711");
+        assert_eq!(peer.certificates(), certificates);
+    }
+}
