@@ -79,6 +79,7 @@ fn contradictions(listener: &Listener) -> Vec<(&'static str, String)> {
         }
     };
     let asks = tls.client_certificates != ClientCertificates::None;
+    let checks = !(tls.client_ca.is_empty() && tls.crl.is_empty());
     say(tls.certificate.is_empty() && *tls != Tls::default(), "tls", NO_CERTIFICATE);
     say(
         tls.certificate.len() != tls.key.len(),
@@ -92,7 +93,7 @@ fn contradictions(listener: &Listener) -> Vec<(&'static str, String)> {
          \"/etc/skein/clients.pem\"",
     );
     say(
-        !asks && !(tls.client_ca.is_empty() && tls.crl.is_empty()),
+        checks && !asks,
         "tls",
         "client_ca and crl are for clients' certificates, and clients are asked for none; write \
          client_certificates = \"required\" or \"optional\"",

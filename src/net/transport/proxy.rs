@@ -132,16 +132,13 @@ mod tests {
     use super::*;
 
     /// What comes of these bytes, given in pieces, and what is left of them.
-    fn feed(
-        bytes: &[u8],
-        step: usize,
-    ) -> Result<Option<(Option<SocketAddr>, Vec<u8>)>, ProxyError> {
+    fn feed(bytes: &[u8], step: usize) -> Result<Option<(Proxied, Vec<u8>)>, ProxyError> {
         let mut header = ProxyHeader::default();
         let mut pieces = bytes.chunks(step);
         while let Some(mut piece) = pieces.next() {
-            if let Some(Proxied { source }) = header.receive(&mut piece)? {
+            if let Some(proxied) = header.receive(&mut piece)? {
                 let rest: Vec<u8> = pieces.flatten().copied().collect();
-                return Ok(Some((source, [piece, &rest].concat())));
+                return Ok(Some((proxied, [piece, &rest].concat())));
             }
         }
         Ok(None)
@@ -176,7 +173,7 @@ mod tests {
             let source = source.map(|text| text.parse().expect("an address"));
             let bytes = [&header[..], b"\x10MQTT"].concat();
             for step in [1, 7, 16, usize::MAX] {
-                let expected = Ok(Some((source, b"\x10MQTT".to_vec())));
+                let expected = Ok(Some((Proxied { source }, b"\x10MQTT".to_vec())));
                 assert_eq!(feed(&bytes, step), expected, "{header:02X?}, {step}");
             }
             assert_eq!(feed(&header[..header.len() - 1], 1), Ok(None), "{header:02X?}");
