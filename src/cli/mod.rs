@@ -59,8 +59,8 @@ Try it:
   mosquitto_pub -t demo/hello -m world
 
 Signals: SIGTERM and SIGINT say goodbye to the clients and end the broker, a second one ends it at
-once; SIGUSR1 writes the counters to the log; SIGHUP changes nothing: a new configuration needs a
-restart.";
+once; SIGUSR1 writes the counters to the log; SIGHUP reads certificates, keys and revocation lists
+again: a new configuration needs a restart.";
 
 impl Arguments {
     /// Does what the command line asks and returns the exit code of the process.

@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Events, Poll};
 
 use super::dealer::Dealer;
-use super::listener::Listener;
+use super::listener::{Listener, layers};
 use super::signals::{Signal, Signals};
 use super::throttle::Throttle;
 use super::{SIGNALS, WAKER};
@@ -149,9 +149,22 @@ impl Acceptor {
                 }
                 Signal::End => self.begin_shutdown(now),
                 Signal::ReportMetrics => self.report_metrics(),
-                Signal::Reload => tracing::warn!(
-                    "SIGHUP: the configuration is not read again while the broker runs; restart it"
-                ),
+                Signal::Reload => self.reload(),
+            }
+        }
+    }
+
+    /// Reads the files of each listener's TLS again, for the connections that come from now on. A
+    /// listener whose files cannot be used keeps what it has.
+    fn reload(&mut self) {
+        tracing::info!(
+            "SIGHUP: certificates, keys and revocation lists are read again; the configuration is \
+             not, restart the broker for that"
+        );
+        for (listener, settings) in self.listeners.iter_mut().zip(&self.settings.listeners) {
+            match layers(settings) {
+                Ok(layers) => listener.layers = layers,
+                Err(error) => tracing::error!("the files read before stay in use: {error}"),
             }
         }
     }

@@ -12,7 +12,7 @@ pub(super) enum Signal {
     End,
     /// SIGUSR1: write the counters to the log.
     ReportMetrics,
-    /// SIGHUP: noted in the log; a new configuration needs a restart.
+    /// SIGHUP: read certificates, keys and revocation lists again.
     Reload,
 }
 

@@ -22,6 +22,7 @@ mod sessions;
 mod sharing;
 mod subscribe;
 mod terms;
+mod transports;
 mod traps;
 mod two_party;
 mod wills;

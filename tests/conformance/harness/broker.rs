@@ -34,7 +34,10 @@ pub(crate) struct Broker {
     /// The broker itself, or the shell that ends it with this process.
     child: Mutex<Child>,
     pid: u32,
+    /// Of the first listener.
     pub(crate) address: SocketAddr,
+    /// Of all listeners, as the log names them.
+    pub(crate) addresses: Vec<String>,
     log: Arc<Mutex<Vec<String>>>,
     /// How many cases use it now.
     pub(super) users: AtomicUsize,
@@ -97,12 +100,14 @@ impl Broker {
             child: Mutex::new(child),
             pid,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            addresses: Vec::new(),
             log: Arc::default(),
             users: AtomicUsize::new(0),
             at_start: Vitals::default(),
         };
         keep_log(stderr, Arc::clone(&broker.log));
-        broker.address = wait_for_address(&broker.log);
+        broker.addresses = wait_for_addresses(&broker.log);
+        broker.address = broker.addresses[0].parse().expect("the first has an IP address");
         broker.at_start = Vitals::of_all_awake(pid, broker.address);
         broker
     }
@@ -244,14 +249,15 @@ fn keep_log(output: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) {
     });
 }
 
-/// The address is in the line that says that the broker listens.
-fn wait_for_address(log: &Mutex<Vec<String>>) -> SocketAddr {
+/// The addresses are in the line that says that the broker listens.
+fn wait_for_addresses(log: &Mutex<Vec<String>>) -> Vec<String> {
     let started = Instant::now();
     loop {
         let lines = log.lock().expect("no test panics with it").join("\n");
         if let Some((_, rest)) = lines.split_once("listening on ") {
-            let end = rest.find([',', ' ', '\n']).unwrap_or(rest.len());
-            return rest[..end].parse().expect("the log names the address");
+            let is_address =
+                |text: &&str| text.parse::<SocketAddr>().is_ok() || text.starts_with("unix:");
+            return rest.split(", ").take_while(is_address).map(str::to_owned).collect();
         }
         assert!(started.elapsed() < START_MAX, "skein does not listen; its log:\n{lines}");
         thread::sleep(Duration::from_millis(2));

@@ -1,17 +1,21 @@
 //! What every test here stands on: the broker's process, a scripted peer, and the packets it says.
 
+mod authority;
 mod broker;
 mod build;
 mod case;
+mod doors;
 mod peer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use authority::{Authority, Identity, quoted};
 pub(crate) use broker::Broker;
 pub(crate) use build::*;
 pub(crate) use case::{Case, each_shard_count, each_shard_count_v5, each_version};
+pub(crate) use doors::{BEYOND_THE_PROXY, Doors, Way};
 pub(crate) use peer::{Heard, PATIENCE, Peer};
 
 /// A number that no other call in this process gets.

@@ -19,7 +19,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
 
 /// One end of a connection.
 pub(crate) struct Peer {
-    stream: TcpStream,
+    /// The bytes of MQTT, whatever lies below them.
+    stream: Box<dyn Stream>,
+    /// What lies below everything.
+    socket: TcpStream,
     pub(crate) version: Version,
     /// Bytes behind the last whole packet.
     unread: Vec<u8>,
@@ -27,6 +30,11 @@ pub(crate) struct Peer {
     passed_over: VecDeque<Received>,
     last_id: u16,
 }
+
+/// What bytes go through.
+trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
 
 /// One packet of the broker, whole.
 pub(crate) struct Received {
@@ -43,9 +51,20 @@ pub(crate) enum Heard {
 
 impl Peer {
     pub(crate) fn open(address: SocketAddr, version: Version) -> Self {
-        let stream = TcpStream::connect(address).expect("the broker listens");
-        stream.set_nodelay(true).expect("a socket option");
-        Self { stream, version, unread: Vec::new(), passed_over: VecDeque::new(), last_id: 0 }
+        let socket = TcpStream::connect(address).expect("the broker listens");
+        socket.set_nodelay(true).expect("a socket option");
+        let stream = socket.try_clone().expect("there are descriptors");
+        Self::over(socket, stream, version)
+    }
+
+    /// One that speaks through `stream`, which lies upon `socket`.
+    pub(crate) fn over(
+        socket: TcpStream,
+        stream: impl Read + Write + Send + 'static,
+        version: Version,
+    ) -> Self {
+        let (unread, passed_over) = (Vec::new(), VecDeque::new());
+        Self { stream: Box::new(stream), socket, version, unread, passed_over, last_id: 0 }
     }
 
     /// Says this.
@@ -65,7 +84,7 @@ impl Peer {
     /// Says no more, but listens on.
     pub(crate) fn finish(&mut self) {
         // If the broker has closed, there is nothing left to shut.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     /// Says DISCONNECT, and waits until the broker knows.
@@ -88,7 +107,7 @@ impl Peer {
 
     /// Cuts the connection by a reset.
     pub(crate) fn reset(self) {
-        let linger = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        let linger = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         linger.expect("a socket option");
     }
 
@@ -112,14 +131,12 @@ impl Peer {
             else {
                 return Heard::Silence;
             };
-            self.stream.set_read_timeout(Some(left)).expect("a socket option");
+            self.socket.set_read_timeout(Some(left)).expect("a socket option");
             let mut buffer = [0; 65_536];
             match self.stream.read(&mut buffer) {
                 Ok(0) => return self.end_of_stream(),
                 Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                    return self.end_of_stream();
-                }
+                Err(error) if is_end(&error) => return self.end_of_stream(),
                 Err(error) => assert!(
                     matches!(
                         error.kind(),
@@ -209,6 +226,14 @@ impl Peer {
             Heard::Closed => {}
             Heard::Packet(received) => panic!("the end was to come, not {}", received.packet()),
             Heard::Silence => panic!("the broker was to close, but did not"),
+        }
+    }
+
+    /// The broker closes, and says what it likes before, which need not be MQTT.
+    pub(crate) fn expect_raw_end(&mut self) {
+        self.socket.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+        if let Err(error) = self.stream.read_to_end(&mut Vec::new()) {
+            assert!(is_end(&error), "the broker was to close, but did not: {error}");
         }
     }
 
@@ -392,6 +417,11 @@ impl Received {
             other => panic!("CONNACK was to come, not {other}"),
         }
     }
+}
+
+/// Whether the broker has closed: the socket, perhaps without the goodbye of a layer upon it.
+fn is_end(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof)
 }
 
 /// A payload as text, the beginning of it if it is long.
