@@ -51,6 +51,7 @@ pub(crate) fn qos_2_to_1() -> Run {
 }
 
 /// One publisher, on shard 0, and its subscribers, on the last shard.
+#[derive(Clone, Copy)]
 struct Plan {
     shards: usize,
     subscribers: usize,

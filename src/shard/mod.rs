@@ -41,6 +41,7 @@ mod replay;
 mod respond;
 mod retain;
 mod room;
+mod sending;
 mod sessions;
 mod share;
 mod subscribe;

@@ -8,7 +8,7 @@ use skein_protocol::{
     qos::{PacketId, QoS, Resend},
 };
 
-use super::{ConnectionId, Shard, Turn, deliver::Sending, metrics::DropReason, respond::AckKind};
+use super::{ConnectionId, Shard, Turn, metrics::DropReason, respond::AckKind, sending::Sending};
 use crate::session::{Delivery, SessionKey};
 
 /// The next thing that goes out again.
