@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Broker, load, report, text};
+use support::{Broker, load, report, run, text};
 
 /// What one kind of latency counted; 0 if it was not timed.
 fn timed(report: &Value, clock: &str) -> u64 {
@@ -118,6 +118,25 @@ fn storms_end_with_everybody_served() {
     assert_eq!(report["verification"][0]["checked"], 1500);
     let report = storm(&["slow", "--rate", "500", "--seconds", "1"]);
     assert!(report["figures"].as_array().unwrap().len() > 4);
+}
+
+#[test]
+fn a_scenario_file_is_the_same_as_flags() {
+    let broker = Broker::floor();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("three.toml");
+    let address = &broker.address;
+    let text =
+        format!("mode = \"flood\"\nshape = \"1:3\"\nmessages = 100\naddress = \"{address}\"\n");
+    std::fs::write(&file, text).unwrap();
+    let output = run(&["run", file.to_str().unwrap(), "--", "--messages", "200", "--json", "-"]);
+    assert!(output.status.success(), "{}", support::text(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["traffic"]["delivered"], 600);
+    assert_eq!(report["scenario"]["name"], "three");
+    assert_eq!(report["scenario"]["hash"].as_str().unwrap().len(), 16);
+    std::fs::write(&file, "shape = \"1:3\"").unwrap();
+    assert_eq!(run(&["run", file.to_str().unwrap()]).status.code(), Some(2));
 }
 
 /// The null broker ignores topics, so with two of them everybody gets what is meant for others.

@@ -4,6 +4,7 @@ mod flood;
 mod rate;
 mod repeat;
 mod run;
+mod scenario;
 
 use std::io;
 
@@ -13,6 +14,7 @@ use crate::{compare::Compare, floor::Floor, report::Show, storm::Storm, sweep};
 
 use flood::Flood;
 use rate::Rate;
+use scenario::Scenario;
 
 /// A load test for any MQTT broker.
 ///
@@ -35,6 +37,8 @@ pub(crate) enum Mode {
     /// Connections that come and go, memory of those that do nothing, messages for those who are
     /// away.
     Storm(Storm),
+    /// A run whose flags stand in a TOML file.
+    Run(Scenario),
     /// The null broker, the least that any broker has to do: a yardstick.
     Floor(Floor),
     /// Starts brokers and compares them, run by run in turn: medians, ranges, and how sure a
@@ -53,6 +57,7 @@ impl Mode {
             Self::Flood(flood) => flood.run(),
             Self::Rate(rate) => rate.run(),
             Self::Storm(storm) => storm.run(),
+            Self::Run(scenario) => scenario.run(),
             Self::Floor(floor) => floor.run().map(|()| true),
             Self::Compare(compare) => compare.run(),
             Self::Sweep(options) => options.run(),

@@ -34,6 +34,12 @@ pub(crate) struct Outputs {
     /// The broker's name and version, for the report.
     #[arg(long, value_name = "TEXT")]
     pub(crate) broker_name: Option<String>,
+    /// The scenario file that the flags come from.
+    #[arg(long, hide = true)]
+    pub(crate) scenario_name: Option<String>,
+    /// Its hash.
+    #[arg(long, hide = true)]
+    pub(crate) scenario_hash: Option<String>,
 }
 
 /// A report that knows its outputs.
@@ -60,6 +66,10 @@ impl Outputs {
     pub(crate) fn write(&self, report: &mut Report) -> io::Result<()> {
         if let Some(name) = &self.broker_name {
             report.environment.broker = Some(name.clone());
+        }
+        if self.scenario_name.is_some() {
+            report.scenario.name.clone_from(&self.scenario_name);
+            report.scenario.hash.clone_from(&self.scenario_hash);
         }
         if let Some(path) = &self.floor {
             report.floor = Some(Floor::from(&read(path)?));

@@ -57,6 +57,11 @@ impl Drop for Broker {
     }
 }
 
+/// Runs the load test.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().expect("the program runs")
+}
+
 /// Runs the load test against a broker.
 pub(crate) fn load(broker: &Broker, arguments: &[&str]) -> Output {
     let mut command = Command::new(PROGRAM);
