@@ -116,7 +116,7 @@ fn title(quantity: &Quantity) -> String {
     match quantity.is_better_higher() {
         Some(true) => format!("{}: more is better", quantity.title()),
         Some(false) => format!("{}: less is better", quantity.title()),
-        None => quantity.title().to_owned(),
+        None => quantity.title().into_owned(),
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn every_scenario_has_its_bars_and_names_are_escaped() {
         let text = page(&comparison());
-        assert_eq!(text.matches("<svg").count(), 2, "delivered/s in two scenarios");
+        assert_eq!(text.matches("<svg").count(), 4, "two quantities in two scenarios");
         assert!(text.contains("fan-in &#60;&#38;&#62;") && !text.contains("fan-in <&>"));
         assert!(text.contains("was not over after 300 s"), "failures are shown first");
     }

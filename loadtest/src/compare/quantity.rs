@@ -1,5 +1,7 @@
 //! What brokers are compared by.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::report::{
@@ -89,8 +91,8 @@ impl Quantity {
     }
 
     /// Its name with its unit.
-    pub(crate) fn title(&self) -> &str {
-        match self {
+    pub(crate) fn title(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
             Self::DeliveredPerS => "delivered/s",
             Self::NsPerDelivery => "ns broker CPU per delivery",
             Self::LatencyP50 => "latency p50",
@@ -100,19 +102,21 @@ impl Quantity {
             Self::CpuPerConnection => "broker CPU per connection",
             Self::BytesPerConnection => "memory per idle connection",
             Self::RssPeak => "most resident memory",
-            Self::Figure { name, .. } => name,
-        }
+            Self::Figure { name, unit } => return Cow::Owned(format!("{name} ({unit})")),
+        })
     }
 
     /// A value as people read it.
     pub(crate) fn text(&self, value: f64) -> String {
         match self {
-            Self::DeliveredPerS | Self::NsPerDelivery | Self::ConnectionsPerS => number(value),
+            Self::DeliveredPerS
+            | Self::NsPerDelivery
+            | Self::ConnectionsPerS
+            | Self::Figure { .. } => number(value),
             Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 | Self::CpuPerConnection => {
                 microseconds(value)
             }
             Self::BytesPerConnection | Self::RssPeak => bytes(value),
-            Self::Figure { unit, .. } => format!("{} {unit}", number(value)),
         }
     }
 
@@ -154,10 +158,8 @@ mod tests {
         let figures: Vec<_> = Quantity::all(Some(&sample())).skip(Quantity::ALL.len()).collect();
         let shown: Vec<_> = figures.iter().map(|figure| figure.of(&sample())).collect();
         assert_eq!(shown, [Some(1e6)]);
-        assert_eq!(
-            (figures[0].title(), figures[0].is_better_higher()),
-            ("fast, before", Some(true))
-        );
+        assert_eq!(figures[0].title(), "fast, before (delivered/s)");
+        assert_eq!(figures[0].is_better_higher(), Some(true));
         let of = |unit: &str| Quantity::Figure { name: String::new(), unit: unit.into() };
         assert_eq!(of("µs").is_better_higher(), Some(false));
         assert_eq!(of("of 2000").is_better_higher(), None);
