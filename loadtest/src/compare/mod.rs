@@ -33,7 +33,8 @@ use crate::{
 pub(crate) struct Compare {
     /// A broker: NAME=COMMAND. {port} is the port it shall listen on at 127.0.0.1, {dir} an empty
     /// folder, {file:PATH} a copy of that file with both filled in. No shell is used, and the
-    /// process must be the broker itself. Repeat for more; the first is the reference.
+    /// process must be the broker itself. One that is up already, in a container or on another
+    /// machine, is NAME=@IP:PORT or NAME=@IP:PORT#PID. Repeat for more; the first is the reference.
     #[arg(long = "broker", value_name = "NAME=COMMAND", required = true)]
     brokers: Vec<BrokerCommand>,
     /// Run the null broker, too: every figure is also given as a multiple of its.

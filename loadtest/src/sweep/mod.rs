@@ -27,8 +27,8 @@ use crate::{
 /// `skein-loadtest sweep`
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// A broker to start: NAME=COMMAND, as for compare. Without it, the one at the address that
-    /// stands after --.
+    /// A broker: NAME=COMMAND or NAME=@IP:PORT#PID, as for compare. Without it, the one at the
+    /// address that stands after --.
     #[arg(long, value_name = "NAME=COMMAND")]
     broker: Option<BrokerCommand>,
     /// What the 99th percentile of the latency may be, milliseconds.
@@ -110,7 +110,7 @@ impl Options {
 
     fn begin(&self, broker: Option<&Broker>) -> Sweep {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut environment = Environment::observe(broker.map(Broker::pid));
+        let mut environment = Environment::observe(broker.and_then(Broker::pid));
         environment.broker = self.broker.as_ref().map(|command| command.name.clone());
         Sweep {
             schema: SCHEMA,

@@ -1,4 +1,4 @@
-//! A broker that was started for trials, and ends with them.
+//! A broker that was started for trials, and ends with them; or one that is up already.
 
 use std::{
     fs::{self, File},
@@ -16,18 +16,26 @@ use skein_protocol::{
 };
 use tempfile::TempDir;
 
-use super::{BrokerCommand, Processors, Stop, stop::end};
+use super::{BrokerCommand, Processors, Stop, command::Origin, stop::end};
 
 /// A running broker that answers CONNECT.
 #[derive(Debug)]
 pub(crate) struct Broker {
-    child: Child,
     address: SocketAddr,
+    pid: Option<u32>,
+    /// What was started and is to be ended.
+    started: Option<Started>,
+}
+
+#[derive(Debug)]
+struct Started {
+    child: Child,
     folder: TempDir,
 }
 
 impl Broker {
-    /// Starts a broker on a port of its own and waits until it answers CONNECT.
+    /// Starts a broker on a port of its own, unless it is up already, and waits until it answers
+    /// CONNECT.
     ///
     /// # Errors
     ///
@@ -37,14 +45,12 @@ impl Broker {
         pins: Option<&Processors>,
         stop: &Stop,
     ) -> io::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let port = free_port()?;
-        let mut process = command.fill(port, folder.path())?;
-        let log = File::create(folder.path().join(LOG))?;
-        process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let named = |error| io::Error::other(format!("{}: {error}", command.name));
-        let child = Processors::pinned(pins, || process.spawn()).map_err(named)?;
-        let mut broker = Self { child, address: (Ipv4Addr::LOCALHOST, port).into(), folder };
+        let mut broker = match &command.origin {
+            Origin::Running { address, pid } => {
+                Self { address: *address, pid: *pid, started: None }
+            }
+            Origin::Started(words) => Self::spawn(command, words, pins)?,
+        };
         broker.wait_until_it_answers(stop).map_err(|error| {
             let printed = broker.printed();
             io::Error::new(error.kind(), format!("{}: {error}{printed}", command.name))
@@ -52,21 +58,39 @@ impl Broker {
         Ok(broker)
     }
 
+    fn spawn(
+        command: &BrokerCommand,
+        words: &[String],
+        pins: Option<&Processors>,
+    ) -> io::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let port = free_port()?;
+        let mut process = command.fill(words, port, folder.path())?;
+        let log = File::create(folder.path().join(LOG))?;
+        process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let named = |error| io::Error::other(format!("{}: {error}", command.name));
+        let child = Processors::pinned(pins, || process.spawn()).map_err(named)?;
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        Ok(Self { address, pid: Some(child.id()), started: Some(Started { child, folder }) })
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+    /// Its process id, if it is known.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.pid
     }
 
     fn wait_until_it_answers(&mut self, stop: &Stop) -> io::Result<()> {
         let start = Instant::now();
         loop {
             stop.check()?;
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(started) = &mut self.started
+                && let Some(status) = started.child.try_wait()?
+            {
                 return Err(io::Error::other(format!("ended at once, {status}")));
             }
             match connect(self.address) {
@@ -81,13 +105,15 @@ impl Broker {
 
     /// The end of what it printed, on lines of its own.
     fn printed(&self) -> String {
-        tail(&self.folder.path().join(LOG))
+        self.started.as_ref().map_or_else(String::new, |own| tail(&own.folder.path().join(LOG)))
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        end(&mut self.child);
+        if let Some(started) = &mut self.started {
+            end(&mut started.child);
+        }
     }
 }
 
@@ -157,6 +183,22 @@ mod tests {
         assert!(error.starts_with("odd: ended at once"), "{error}");
         assert!(error.ends_with("\n  no license"), "{error}");
         assert!(start("odd=/nowhere/at/all {port}").is_err());
+    }
+
+    #[test]
+    fn a_broker_that_was_not_started_is_not_ended() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 2]).unwrap();
+            stream.write_all(&[0x20, 2, 0, 0]).unwrap();
+        });
+        let own = std::process::id();
+        let broker = start(&format!("up=@{address}#{own}")).unwrap();
+        assert_eq!((broker.address(), broker.pid()), (address, Some(own)));
+        drop(broker);
+        peer.join().unwrap();
     }
 
     #[test]

@@ -1,15 +1,31 @@
-//! How a broker is started: its name, and a command line with placeholders.
+//! How a broker is started: its name, and a command line with placeholders; or where it is, if it
+//! runs already.
 
-use std::{ffi::OsString, fs, io, path::Path, process::Command, str::FromStr};
+use std::{ffi::OsString, fs, io, net::SocketAddr, path::Path, process::Command, str::FromStr};
 
 /// `NAME=COMMAND`. The command is split into words as a shell does it, and run without one: its
-/// process must be the broker itself, since its CPU time is measured.
+/// process must be the broker itself, since its CPU time is measured. A broker that is up already,
+/// in a container or on another machine, is `NAME=@ADDRESS` or `NAME=@ADDRESS#PID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BrokerCommand {
     /// What the broker is called in every output.
     pub(crate) name: String,
-    /// The words, with placeholders: `{port}`, `{dir}`, `{file:PATH}`.
-    words: Vec<String>,
+    /// How it comes to be there.
+    pub(super) origin: Origin,
+}
+
+/// How a broker comes to be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It is started: the words, with placeholders `{port}`, `{dir}`, `{file:PATH}`.
+    Started(Vec<String>),
+    /// It is up already, and nobody here ends it.
+    Running {
+        /// Where it listens.
+        address: SocketAddr,
+        /// Its process, if it is on this machine.
+        pid: Option<u32>,
+    },
 }
 
 impl BrokerCommand {
@@ -17,7 +33,7 @@ impl BrokerCommand {
     pub(crate) fn floor(load_test: &Path) -> Self {
         let program = load_test.to_string_lossy().into_owned();
         let words = [program, "floor".into(), "--listen".into(), "127.0.0.1:{port}".into()];
-        Self { name: FLOOR.into(), words: words.to_vec() }
+        Self { name: FLOOR.into(), origin: Origin::Started(words.to_vec()) }
     }
 
     /// Whether this is the null broker.
@@ -25,19 +41,24 @@ impl BrokerCommand {
         self.name == FLOOR
     }
 
-    /// The command with its placeholders filled: `{port}`, and `{dir}`, an empty folder that is
+    /// The words of a command with their placeholders filled: `{port}`, and `{dir}`, an empty folder that is
     /// removed afterwards. `{file:PATH}` is a copy of that file, with its own placeholders filled,
     /// for brokers whose port stands in a file.
     ///
     /// # Errors
     ///
     /// A file that cannot be read or copied.
-    pub(crate) fn fill(&self, port: u16, folder: &Path) -> io::Result<Command> {
+    pub(super) fn fill(
+        &self,
+        templates: &[String],
+        port: u16,
+        folder: &Path,
+    ) -> io::Result<Command> {
         let fill = |text: &str| {
             text.replace("{port}", &port.to_string()).replace("{dir}", &folder.to_string_lossy())
         };
         let mut words = Vec::new();
-        for (number, word) in self.words.iter().enumerate() {
+        for (number, word) in templates.iter().enumerate() {
             words.push(match file(word) {
                 None => OsString::from(fill(word)),
                 Some((before, path, after)) => {
@@ -58,7 +79,13 @@ impl BrokerCommand {
 
     /// The command as it was given.
     pub(crate) fn text(&self) -> String {
-        shlex::try_join(self.words.iter().map(String::as_str)).unwrap_or_default()
+        match &self.origin {
+            Origin::Started(words) => {
+                shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
+            }
+            Origin::Running { address, pid: None } => format!("@{address}"),
+            Origin::Running { address, pid: Some(pid) } => format!("@{address}#{pid}"),
+        }
     }
 }
 
@@ -67,18 +94,36 @@ impl FromStr for BrokerCommand {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, command) = text.split_once('=').ok_or("this is not NAME=COMMAND")?;
-        let words = shlex::split(command).ok_or("a quotation mark is not closed")?;
-        if name.is_empty() || words.is_empty() {
+        if name.is_empty() || command.is_empty() {
             return Err("a broker has a name and a command".into());
         }
         if name == FLOOR {
             return Err(format!("\"{FLOOR}\" is the name of the null broker: use --floor"));
         }
-        if !words.iter().any(|word| word.contains("{port}") || file(word).is_some()) {
-            return Err("the command has neither {port} nor {file:PATH}".into());
-        }
-        Ok(Self { name: name.into(), words })
+        let origin = match command.strip_prefix('@') {
+            Some(running) => parse_running(running)?,
+            None => parse_started(command)?,
+        };
+        Ok(Self { name: name.into(), origin })
     }
+}
+
+fn parse_running(text: &str) -> Result<Origin, String> {
+    let (address, pid) = text.split_once('#').map_or((text, None), |(a, pid)| (a, Some(pid)));
+    let address = address.parse().map_err(|_| format!("\"{address}\" is no IP:PORT"))?;
+    let pid = pid.map(|pid| pid.parse().map_err(|_| format!("\"{pid}\" is no process id")));
+    Ok(Origin::Running { address, pid: pid.transpose()? })
+}
+
+fn parse_started(command: &str) -> Result<Origin, String> {
+    let words = shlex::split(command).ok_or("a quotation mark is not closed")?;
+    if words.is_empty() {
+        return Err("the command has no words".into());
+    }
+    if !words.iter().any(|word| word.contains("{port}") || file(word).is_some()) {
+        return Err("the command has neither {port} nor {file:PATH}".into());
+    }
+    Ok(Origin::Started(words))
 }
 
 /// What stands before, in and after `{file:…}`.
@@ -94,9 +139,13 @@ const FLOOR: &str = "floor";
 mod tests {
     use super::*;
 
-    fn words(command: &Command) -> Vec<String> {
+    /// The words of a command, filled for port 1884.
+    fn filled(text: &str, folder: &Path) -> io::Result<Vec<String>> {
+        let broker: BrokerCommand = text.parse().unwrap();
+        let Origin::Started(words) = &broker.origin else { panic!("{text} is to be started") };
+        let command = broker.fill(words, 1884, folder)?;
         let words = [command.get_program()].into_iter().chain(command.get_args());
-        words.map(|word| word.to_string_lossy().into_owned()).collect()
+        Ok(words.map(|word| word.to_string_lossy().into_owned()).collect())
     }
 
     #[test]
@@ -105,8 +154,7 @@ mod tests {
         let file = folder.path().join("template");
         fs::write(&file, "listener {port}\npersistence_location {dir}/data\n").unwrap();
         let text = format!("a=broker '-c {{file:{}}}' --port={{port}}", file.display());
-        let command: BrokerCommand = text.parse().unwrap();
-        let filled = words(&command.fill(1884, folder.path()).unwrap());
+        let filled = filled(&text, folder.path()).unwrap();
         let copy = folder.path().join("1.conf");
         let expected = ["broker", &format!("-c {}", copy.display()), "--port=1884"];
         assert_eq!(filled, expected);
@@ -117,14 +165,34 @@ mod tests {
 
     #[test]
     fn a_file_that_is_missing_is_named() {
-        let command: BrokerCommand = "a=broker {file:/nowhere/at/all}".parse().unwrap();
-        let error = command.fill(1, Path::new("/tmp")).unwrap_err();
+        let error = filled("a=broker {file:/nowhere/at/all}", Path::new("/")).unwrap_err();
         assert!(error.to_string().starts_with("a: /nowhere/at/all: "), "{error}");
     }
 
     #[test]
+    fn a_broker_that_is_up_is_named_by_its_address() {
+        let running = |text: &str| text.parse::<BrokerCommand>().unwrap();
+        let address = "10.0.0.1:1883".parse().unwrap();
+        let pid = Some(4711);
+        assert_eq!(running("a=@10.0.0.1:1883#4711").origin, Origin::Running { address, pid });
+        for text in ["@10.0.0.1:1883", "@[::1]:1884#12"] {
+            assert_eq!(running(&format!("a={text}")).text(), text);
+        }
+    }
+
+    #[test]
     fn what_is_no_broker_is_refused() {
-        for text in ["", "name", "=x {port}", "a=", "a=x", "a='x {port}", "floor=x {port}"] {
+        for text in [
+            "",
+            "name",
+            "=x {port}",
+            "a=",
+            "a=x",
+            "a='x {port}",
+            "floor=x {port}",
+            "a=@here",
+            "a=@1.2.3.4:5#x",
+        ] {
             assert!(text.parse::<BrokerCommand>().is_err(), "{text}");
         }
     }

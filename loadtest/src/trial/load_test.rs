@@ -62,7 +62,9 @@ impl LoadTest {
     ) -> io::Result<Report> {
         let mut all = arguments.to_vec();
         all.extend(["--address".into(), broker.address().to_string()]);
-        all.extend(["--pid".into(), broker.pid().to_string()]);
+        if let Some(pid) = broker.pid() {
+            all.extend(["--pid".into(), pid.to_string()]);
+        }
         all.extend(["--broker-name".into(), name.into()]);
         self.run(&all)
     }
