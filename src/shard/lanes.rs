@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::Message;
 use crate::{
     router::{Batch, Routed},
-    session::{ConnectionId, ShardId},
+    session::{ConnectionId, ShardId, has_much_spare},
 };
 
 /// A batch with more bytes than this is closed and another begun: a lane takes a batch whole.
@@ -86,6 +86,9 @@ impl Lanes {
                 Message::Publishes(batch) => batch.bytes(),
                 other => other.bytes(),
             };
+        }
+        if has_much_spare(lane.waiting.len(), lane.waiting.capacity()) {
+            lane.waiting.shrink_to(2 * lane.waiting.len());
         }
         Some(message)
     }
