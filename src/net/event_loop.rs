@@ -34,6 +34,9 @@ use crate::shard::{Event, Shard};
 /// Readiness reports taken from the kernel per turn.
 const READINESS_PER_TURN: usize = 1_024;
 
+/// How often buffers are looked at that were emptied: those not needed meanwhile are let go.
+const TRIM_MS: u64 = 1_000;
+
 /// What all shards of a broker begin with.
 #[derive(Clone, Copy, Debug)]
 pub struct Beginning {
@@ -62,6 +65,8 @@ pub struct EventLoop {
     doorbell: Arc<Doorbell>,
     /// The clock's zero, the same for all shards.
     start: Instant,
+    /// When emptied buffers are looked at; `None` while there are none.
+    trim_at: Option<Time>,
     /// Whether commands or parcels were left over.
     pub(super) lanes_left: bool,
     /// For a look at the sockets in the middle of a turn.
@@ -88,6 +93,7 @@ impl EventLoop {
             notices: Notices::new(place.id, settings.log.lines_per_second_max),
             doorbell: place.doorbell,
             start: beginning.start,
+            trim_at: None,
             lanes_left: false,
             late_events: Events::with_capacity(READINESS_PER_TURN),
             ends_at: None,
@@ -121,6 +127,25 @@ impl EventLoop {
         self.notices.print(&mut self.core.effects.notices, self.core.now);
         self.send_parcels();
         self.linger();
+        self.trim();
+    }
+
+    /// Lets go of buffers that were not needed for a while, and asks to be woken for that as long
+    /// as there are any: an idle broker holds none, and sleeps.
+    fn trim(&mut self) {
+        let now = self.core.now;
+        if self.trim_at.is_some_and(|at| at > now) {
+            return;
+        }
+        let is_due = self.trim_at.take().is_some();
+        for pool in [&mut self.inbound.spares.0, self.core.shard.spare_buffers()] {
+            if is_due {
+                pool.trim();
+            }
+            if !pool.is_empty() {
+                self.trim_at = Some(now.plus(TRIM_MS));
+            }
+        }
     }
 
     /// Polls. Sleeps only if nothing is left to do and nobody has put anything into a lane since
@@ -153,6 +178,7 @@ impl EventLoop {
             self.core.shard.next_deadline(),
             self.lingering.next_deadline(),
             self.notices.next_deadline(),
+            self.trim_at,
             self.ends_at,
         ];
         // Deadlines and timeouts are whole milliseconds, and the clock was read before: what is

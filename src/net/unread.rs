@@ -1,10 +1,10 @@
 //! Bytes of one connection that were read and could not be handled yet: a part of a packet, or
 //! packets of a connection that is not wanted now.
 
+use crate::session::Pool;
+
 /// How much one connection keeps for the next spare: larger buffers go back to the allocator.
 const SPARE_BYTES_MAX: usize = 64 * 1024;
-/// How many spares a shard keeps.
-const SPARES_MAX: usize = 256;
 
 /// Unread bytes, in order. Holds no memory while there are none.
 #[derive(Debug, Default)]
@@ -83,17 +83,16 @@ impl Unread {
 
 /// Emptied buffers of one shard, kept for the next connection that needs one.
 #[derive(Debug, Default)]
-pub(super) struct Spares(Vec<Vec<u8>>);
+pub(super) struct Spares(pub(super) Pool);
 
 impl Spares {
     fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_default()
+        self.0.take().unwrap_or_default()
     }
 
-    fn give(&mut self, mut bytes: Vec<u8>) {
-        if self.0.len() < SPARES_MAX && (1..=SPARE_BYTES_MAX).contains(&bytes.capacity()) {
-            bytes.clear();
-            self.0.push(bytes);
+    fn give(&mut self, bytes: Vec<u8>) {
+        if (1..=SPARE_BYTES_MAX).contains(&bytes.capacity()) {
+            self.0.give(bytes);
         }
     }
 }
@@ -125,9 +124,9 @@ mod tests {
         unread.advance(3, &mut spares);
         assert!(unread.is_empty());
         assert_eq!(unread.bytes.capacity(), 0);
-        assert_eq!(spares.0.len(), 1);
+        assert!(!spares.0.is_empty());
         unread.append(b"d", &mut spares);
-        assert_eq!(spares.0.len(), 0);
+        assert!(spares.0.is_empty());
     }
 
     #[test]

@@ -5,32 +5,34 @@ use std::{collections::VecDeque, io::IoSlice, rc::Rc};
 
 use bytes::Bytes;
 
+use super::Pool;
+
 /// A chunk of copied packets grows up to this size, then the next one is begun.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 /// A new chunk begins small: most connections get one small packet at a time.
 const CHUNK_BYTES_MIN: usize = 512;
-/// Chunks that a pool keeps: one shard's outboxes are mostly empty at the end of a turn.
-const POOL_CHUNKS_MAX: usize = 256;
 
-/// Emptied chunks of one shard, kept for the next outbox, so that the steady state allocates
-/// nothing.
+/// Emptied chunks of one shard, kept for the next outbox: most are empty at the end of a turn.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    chunks: Vec<Vec<u8>>,
+    chunks: Pool,
 }
 
 impl Buffers {
     fn take(&mut self) -> Vec<u8> {
-        self.chunks.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES_MIN))
+        self.chunks.take().unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES_MIN))
     }
 
-    fn give(&mut self, mut chunk: Vec<u8>) {
+    fn give(&mut self, chunk: Vec<u8>) {
         // Neither small ones, which are cheap to make, nor the giants that one packet needed.
-        let is_useful = (CHUNK_BYTES_MAX / 4..=2 * CHUNK_BYTES_MAX).contains(&chunk.capacity());
-        if self.chunks.len() < POOL_CHUNKS_MAX && is_useful {
-            chunk.clear();
-            self.chunks.push(chunk);
+        if (CHUNK_BYTES_MAX / 4..=2 * CHUNK_BYTES_MAX).contains(&chunk.capacity()) {
+            self.chunks.give(chunk);
         }
+    }
+
+    /// The emptied chunks.
+    pub fn spares(&mut self) -> &mut Pool {
+        &mut self.chunks
     }
 }
 
@@ -226,7 +228,7 @@ mod tests {
         outbox.append_with(&mut buffers, |out| out.extend_from_slice(&[1; 1 << 20]));
         outbox.advance(1 << 20);
         outbox.release(&mut buffers);
-        assert_eq!(buffers.chunks.len(), 0);
+        assert!(buffers.chunks.is_empty());
     }
 
     #[test]
@@ -236,6 +238,6 @@ mod tests {
         outbox.advance(CHUNK_BYTES_MAX);
         outbox.release(&mut buffers);
         assert_eq!(outbox.chunks.capacity(), 0);
-        assert_eq!(buffers.chunks.len(), 1);
+        assert!(!buffers.chunks.is_empty());
     }
 }

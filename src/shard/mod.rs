@@ -69,7 +69,7 @@ use crate::{
     access::Access,
     config::Settings,
     router::{Frames, Routes},
-    session::Buffers,
+    session::{Buffers, Pool},
     topic::{ShardSet, Subscriptions},
 };
 use connection::{Connection, Connections, Stage};
@@ -297,6 +297,11 @@ impl Shard {
     /// What waits to be written to a connection; `None` once it is closed or handed over.
     pub fn outbox(&mut self, connection: ConnectionId) -> Option<&mut Outbox> {
         self.connections.find_mut(connection).map(|connection| &mut connection.outbox)
+    }
+
+    /// Buffers of outboxes that were emptied; the shell, which knows when it is quiet, trims them.
+    pub fn spare_buffers(&mut self) -> &mut Pool {
+        self.buffers.spares()
     }
 
     /// What waits for the lanes to other shards.
