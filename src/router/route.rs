@@ -1,8 +1,12 @@
 //! Who gets a topic: computed from the trie on a miss, remembered until subscriptions change.
 
-use std::rc::Rc;
+use std::{fmt, rc::Rc};
 
-use ahash::{AHashMap, RandomState};
+use ahash::RandomState;
+use quick_cache::{
+    Weighter,
+    unsync::{Cache, DefaultLifecycle},
+};
 use smallvec::SmallVec;
 
 use crate::{
@@ -10,10 +14,11 @@ use crate::{
     topic::{ShardSet, Subscriber, Subscriptions},
 };
 
-/// Topics remembered; then all are forgotten and the busy ones come back by themselves.
-const ROUTES_MAX: usize = 65_536;
-/// Receivers remembered, of all topics together: some 100 MiB of them.
-const RECEIVERS_MAX: usize = if cfg!(test) { 100 } else { 1 << 20 };
+/// What all routes together may weigh, some 70 MiB: 250,000 with a receiver or two each. Beyond
+/// it those are forgotten that were not asked for lately.
+const WEIGHT_MAX: u64 = if cfg!(test) { 100 } else { 1 << 20 };
+/// What a route weighs beside its receivers, each of which is one.
+const ROUTE_WEIGHT: u64 = 3;
 
 /// What a session gets of the messages it published itself (No Local).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,12 +91,19 @@ pub struct Route {
     pub shares: SmallVec<[u64; 2]>,
     /// Whether everybody who wants the topic has a full queue.
     pub is_full: bool,
+    /// Of the subscriptions that were asked.
+    generation: u64,
 }
 
 impl Route {
     /// Asks the trie.
     fn compute(topic: &str, subscriptions: &Subscriptions) -> Self {
-        let mut route = Self { topic: topic.into(), is_full: true, ..Self::default() };
+        let mut route = Self {
+            topic: topic.into(),
+            is_full: true,
+            generation: subscriptions.generation(),
+            ..Self::default()
+        };
         let mut filters = 0;
         subscriptions.matches(topic, |_, entry| {
             filters += 1;
@@ -127,44 +139,51 @@ impl Route {
     }
 }
 
-/// The routes of one shard.
-#[derive(Debug)]
+struct ByReceivers;
+
+impl Weighter<Rc<str>, Rc<Route>> for ByReceivers {
+    fn weight(&self, _topic: &Rc<str>, route: &Rc<Route>) -> u64 {
+        ROUTE_WEIGHT + route.receivers.len() as u64
+    }
+}
+
+/// The routes of one shard. When subscriptions change, none is true any more; each is then
+/// computed anew when it is asked for, and none is forgotten for that reason alone.
 pub struct Routes {
-    routes: AHashMap<Rc<str>, Rc<Route>>,
+    routes: Cache<Rc<str>, Rc<Route>, ByReceivers, RandomState>,
     /// The one that was asked for last: most messages in a row are of one topic.
     last: Option<Rc<Route>>,
-    /// Receivers of all routes.
-    receivers: usize,
-    generation: u64,
+    hasher: RandomState,
 }
 
 impl Routes {
     /// None remembered.
     pub fn new(hasher: RandomState) -> Self {
-        Self { routes: AHashMap::with_hasher(hasher), last: None, receivers: 0, generation: 0 }
+        let routes_max = (WEIGHT_MAX / (ROUTE_WEIGHT + 1)) as usize;
+        let lifecycle = DefaultLifecycle::default();
+        let routes = Cache::with(routes_max, WEIGHT_MAX, ByReceivers, hasher.clone(), lifecycle);
+        Self { routes, last: None, hasher }
     }
 
     /// Who gets this topic now.
     #[inline]
     pub fn find(&mut self, topic: &str, subscriptions: &Subscriptions) -> Rc<Route> {
-        if self.generation != subscriptions.generation() {
-            self.forget();
-            self.generation = subscriptions.generation();
-        }
+        let is_now = |route: &Rc<Route>| route.generation == subscriptions.generation();
         if let Some(last) = &self.last
+            && is_now(last)
             && *last.topic == *topic
         {
             return Rc::clone(last);
         }
         let route = match self.routes.get(topic) {
-            Some(route) => Rc::clone(route),
-            None => self.compute(topic, subscriptions),
+            Some(route) if is_now(route) => Rc::clone(route),
+            _ => self.compute(topic, subscriptions),
         };
         self.last = Some(Rc::clone(&route));
         route
     }
 
-    /// The route that was found last, if it still holds.
+    /// The route that was found last. Who gets its topic may have changed since.
     #[inline]
     pub fn last(&self) -> Option<Rc<Route>> {
         self.last.clone()
@@ -173,19 +192,19 @@ impl Routes {
     #[cold]
     fn compute(&mut self, topic: &str, subscriptions: &Subscriptions) -> Rc<Route> {
         let route = Rc::new(Route::compute(topic, subscriptions));
-        let receivers = self.receivers + route.receivers.len();
-        if self.routes.len() >= ROUTES_MAX || receivers > RECEIVERS_MAX {
-            self.forget();
+        if subscriptions.is_empty() {
+            // Nothing is worth being remembered, and the memory is given back.
+            *self = Self::new(self.hasher.clone());
+            return route;
         }
-        self.receivers += route.receivers.len();
         self.routes.insert(Rc::clone(&route.topic), Rc::clone(&route));
         route
     }
+}
 
-    fn forget(&mut self) {
-        self.routes.clear();
-        self.last = None;
-        self.receivers = 0;
+impl fmt::Debug for Routes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Routes").field("weight", &self.routes.weight()).finish()
     }
 }
 
@@ -258,6 +277,31 @@ mod tests {
         assert_eq!(routes.find("a", &subscriptions).receivers.len(), 1);
     }
 
+    #[test]
+    fn a_route_that_is_not_true_any_more_takes_no_room_beside_the_new_one() {
+        let mut subscriptions = subscriptions(&[]);
+        let mut routes = Routes::new(RandomState::with_seeds(1, 2, 3, 4));
+        for slot in 1..5 {
+            let filter = subscriptions.insert("a");
+            subscriptions.entry_mut(filter).subscribe(subscriber(slot, QoS::AtMostOnce, false, 0));
+            assert_eq!(routes.find("a", &subscriptions).receivers.len(), slot);
+            assert_eq!((routes.routes.len(), routes.routes.weight()), (1, 3 + slot as u64));
+        }
+    }
+
+    #[test]
+    fn nothing_is_remembered_when_nobody_wants_anything() {
+        let mut subscriptions = subscriptions(&[("a", subscriber(1, QoS::AtMostOnce, false, 0))]);
+        let mut routes = Routes::new(RandomState::with_seeds(1, 2, 3, 4));
+        routes.find("a", &subscriptions);
+        assert_eq!(routes.routes.len(), 1);
+        let filter = subscriptions.find("a").expect("it was inserted");
+        subscriptions.entry_mut(filter).unsubscribe(SessionKey::new(1));
+        subscriptions.prune(filter);
+        assert!(routes.find("a", &subscriptions).is_empty());
+        assert_eq!(routes.routes.len(), 0);
+    }
+
     /// Law 8: many topics that many want are not remembered all at once.
     #[test]
     fn the_receivers_of_all_routes_are_bounded_together() {
@@ -267,8 +311,8 @@ mod tests {
         let mut routes = Routes::new(RandomState::with_seeds(1, 2, 3, 4));
         for number in 0..50 {
             assert_eq!(routes.find(&number.to_string(), &subscriptions).receivers.len(), 30);
-            let held: usize = routes.routes.values().map(|route| route.receivers.len()).sum();
-            assert!(held <= RECEIVERS_MAX && held == routes.receivers, "{held} are remembered");
+            let held: usize = routes.routes.iter().map(|(_, route)| route.receivers.len()).sum();
+            assert!((30..=WEIGHT_MAX as usize).contains(&held), "{held} are remembered");
         }
     }
 }

@@ -53,6 +53,11 @@ impl Broker {
         broker.wait_until_it_listens().map(|()| broker)
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn wait_until_it_listens(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + START_MAX;
         while TcpStream::connect(self.address).is_err() {

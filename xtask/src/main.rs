@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands, so that Cargo alone is needed to run them.
 
 mod broker;
+mod growth;
 mod job;
 mod mutants;
 mod paho;
@@ -45,6 +46,8 @@ enum Command {
         #[arg(long, value_name = "COUNT", default_value_t = 300)]
         seeds: u64,
     },
+    /// Measures what a delivery costs as subscriptions grow in number, and draws docs/growth.svg.
+    Growth,
     /// Runs the Paho interoperability suites against the release binary with 1, 2 and 4 shards.
     Paho {
         /// A checkout of the Paho interoperability tests.
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Mutants { only, sample, seed, seeds } => {
             mutants::run(&mutants::Choice { only, sample, seed, seeds })
         }
+        Command::Growth => growth::run(),
         Command::Paho { directory, only, address } => {
             paho::run(&directory, only.as_deref(), address.as_deref())
         }

@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(failure(line), Some((589, promise)));
         assert_eq!(failure("simulation: 2 failed: 5 589"), None);
         assert_eq!(failed_seeds("simulation: 2 failed: 5 589"), [5, 589]);
-        assert_eq!(failed_seeds(line), []);
+        assert_eq!(failed_seeds(line), Vec::<u64>::new());
         assert_eq!(failure("300 seeds from 0, 9 deliveries checked"), None);
     }
 
