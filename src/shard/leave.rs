@@ -40,6 +40,7 @@ impl Shard {
             CloseCause::Failed(why) => format!("connection lost: {why}"),
             CloseCause::Refused(why) => format!("connection refused: {why}"),
         };
+        self.metrics.transport_errors += u64::from(matches!(cause, CloseCause::Refused(_)));
         let (level, kind) = match cause {
             CloseCause::Refused(_) => (NoticeLevel::Warning, "connection-refused"),
             _ if session.is_some() => (NoticeLevel::Info, "connection-lost"),

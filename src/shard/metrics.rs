@@ -95,6 +95,9 @@ counters! {
     connections_overtaken,
     /// Connections closed because a peer broke the protocol.
     protocol_errors,
+    /// Connections closed because a peer broke the rules of what lies below MQTT: TLS, WebSocket or
+    /// the PROXY protocol.
+    transport_errors,
     /// Connections closed because they were silent for too long.
     keep_alive_timeouts,
     /// Connections handed to another shard.

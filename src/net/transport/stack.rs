@@ -58,7 +58,7 @@ pub(super) struct Stack {
     source: Option<SocketAddr>,
 }
 
-/// Room for what passes between two layers; empty between two calls.
+/// Room for what passes between two layers. What a call left in it means nothing to the next.
 #[derive(Debug, Default)]
 pub(super) struct Between {
     plain: Vec<u8>,
@@ -127,10 +127,9 @@ impl Stack {
         match &mut self.tls {
             None => websocket.send(bytes, below),
             Some(tls) => {
-                websocket.send(bytes, &mut between.answer);
-                let sent = tls.send(&between.answer, below);
                 between.answer.clear();
-                sent?;
+                websocket.send(bytes, &mut between.answer);
+                tls.send(&between.answer, below)?;
             }
         }
         Ok(())
@@ -146,12 +145,12 @@ impl Stack {
         below: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         let Some(websocket) = &mut self.websocket else { return Ok(()) };
-        match &self.tls {
+        match &mut self.tls {
             None => websocket.answer_ping(below),
-            Some(_) => {
+            Some(tls) => {
+                between.answer.clear();
                 websocket.answer_ping(&mut between.answer);
-                let answer = std::mem::take(&mut between.answer);
-                self.encrypt(&answer, below)?;
+                tls.send(&between.answer, below)?;
             }
         }
         Ok(())
@@ -214,9 +213,7 @@ fn secure(
     answer.clear();
     let flow = tls.receive(bytes, plain, below)?;
     let inner = websocket.receive(plain, above, answer);
-    plain.clear();
     let sent = tls.send(answer, below);
-    answer.clear();
     let inner = inner?;
     sent?;
     Ok(if inner == Flow::Ended { inner } else { flow })

@@ -200,4 +200,30 @@ proptest::proptest! {
         tls.finish(&mut Vec::new());
         assert!(above.is_empty());
     }
+
+    #[test]
+    fn no_records_cause_a_panic_behind_a_handshake(
+        is_new: bool,
+        length in 0..40_000_usize,
+        step in 1..9_000_usize,
+        change in (0..60_000_usize, 1..=u8::MAX),
+        rest in proptest::collection::vec(proptest::num::u8::ANY, 0..100),
+    ) {
+        let (mut tls, mut client) = opened(VERSIONS[usize::from(is_new)]);
+        let payload = vec![b'x'; length];
+        client.writer().write_all(&payload).expect("it is kept");
+        let mut bytes = [take_records(&mut client), rest].concat();
+        if let Some(byte) = bytes.get_mut(change.0) {
+            *byte ^= change.1;
+        }
+        let mut above = Vec::new();
+        for piece in bytes.chunks_mut(step) {
+            let received = tls.receive(piece, &mut above, &mut Vec::new());
+            assert_ne!(received, Err(TlsError::Panicked));
+            let sent = tls.send(b"x", &mut Vec::new());
+            assert_ne!(sent, Err(TlsError::Panicked));
+        }
+        tls.finish(&mut Vec::new());
+        assert!(payload.starts_with(&above), "nothing that was changed comes through");
+    }
 }
