@@ -246,6 +246,29 @@ fn check_config_says_ok_or_what_is_wrong() {
 }
 
 #[test]
+fn files_of_tls_that_cannot_be_used_are_named_with_their_line() {
+    let folder = Folder::new("tls");
+    let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\n[listener.tls]\n";
+    let no_file = folder.write(
+        "no-file.toml",
+        &format!("{listener}certificate = \"/missing/a.pem\"\nkey = \"/missing/a.key\"\n"),
+    );
+    let empty = folder.write("empty.pem", "");
+    let no_pem = folder
+        .write("no-pem.toml", &format!("{listener}certificate = {empty:?}\nkey = {empty:?}\n"));
+    for (config, expected) in [
+        (&no_file, "no-file.toml:4: certificate of listener \"127.0.0.1:0\": cannot read /missing"),
+        (&no_pem, "no certificate in PEM is in it; it has to begin with -----BEGIN CERTIFICATE"),
+    ] {
+        for arguments in [&["check-config", config][..], &["--config", config]] {
+            let (code, text) = run(arguments);
+            assert_eq!(code, Some(1), "{text}");
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+}
+
+#[test]
 fn log_lines_that_nobody_reads_are_left_out_and_counted() {
     let folder = Folder::new("left-out");
     let file =

@@ -11,7 +11,7 @@ use skein_protocol::Version;
 
 use crate::harness::{
     Authority, Broker, Bytes, Case, Doors, Identity, PATIENCE, Peer, Way, connect, eventually,
-    quoted,
+    quoted, serial,
 };
 
 /// A broker with a plain listener, and one with the TLS section given.
@@ -41,7 +41,9 @@ type Tls = StreamOwned<ClientConnection, TcpStream>;
 fn serves(case: &Case, tls: impl FnOnce(TcpStream) -> Tls) -> Result<Tls, String> {
     let mut tls = tls(dial(case));
     let mut bytes = Vec::new();
-    connect(Version::V5, &case.name("client")).put(Version::V5, &mut bytes);
+    // Each is another client, so that none takes the place of one that is still there.
+    let name = case.name(&format!("client-{}", serial()));
+    connect(Version::V5, &name).put(Version::V5, &mut bytes);
     tls.write_all(&bytes).map_err(|error| error.to_string())?;
     let mut first = [0];
     tls.read_exact(&mut first).map_err(|error| error.to_string())?;
