@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::environment;
+use crate::transports::{self, Transports};
 
 /// How many shards the broker is started with, one pass each, unless `SKEIN_SHARDS` says else.
 const SHARDS: &str = "2,4";
@@ -33,6 +34,8 @@ enum Kind {
 
 struct Running {
     address: SocketAddr,
+    /// What scripts are told of its other listeners; nothing for a broker not started here.
+    variables: Vec<(&'static str, String)>,
     /// None when the broker was not started here.
     process: Mutex<Option<Child>>,
 }
@@ -95,6 +98,14 @@ impl LazyBroker {
         Ok(running.address)
     }
 
+    /// The environment variables that tell a script of its other listeners.
+    pub(crate) fn variables(&self) -> &[(&'static str, String)] {
+        match self.running.get() {
+            Some(Ok(running)) => &running.variables,
+            _ => &[],
+        }
+    }
+
     /// Asks a broker that was started here to end, as an operator would, and waits for it.
     ///
     /// # Errors
@@ -120,15 +131,21 @@ impl LazyBroker {
         let (binary, shards) = match &self.kind {
             Kind::Skein { binary, shards } => (binary, shards),
             Kind::Running(address) => {
-                return Ok(Running { address: *address, process: Mutex::new(None) });
+                let (variables, process) = (Vec::new(), Mutex::new(None));
+                return Ok(Running { address: *address, variables, process });
             }
         };
         let address = free_address().map_err(|error| format!("no free port: {error}"))?;
         let told = |error| format!("cannot start {}: {error}", binary.display());
         fs::create_dir_all(environment::working_folder()).map_err(told)?;
         let log = File::create(self.log_path()).map_err(told)?;
+        let folder = environment::working_folder().join(format!("broker_{}", self.name));
+        let Transports { settings, variables } = transports::prepare(&folder, address)?;
+        let config = folder.join("skein.toml");
+        fs::write(&config, settings).map_err(told)?;
         let mut process = Command::new(binary)
-            .args(["serve", "--listen", &address.to_string(), "--shards", &shards.to_string()])
+            .args(["serve", "--shards", &shards.to_string(), "--config"])
+            .arg(config)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(told)?)
             .stderr(log)
@@ -144,7 +161,7 @@ impl LazyBroker {
             }
             std::thread::sleep(POLL_INTERVAL);
         }
-        Ok(Running { address, process: Mutex::new(Some(process)) })
+        Ok(Running { address, variables, process: Mutex::new(Some(process)) })
     }
 
     fn log_path(&self) -> PathBuf {
@@ -162,7 +179,7 @@ impl LazyBroker {
 
 /// An address nobody listens at now. Somebody could take it before the broker does; the broker
 /// then does not start and says so.
-fn free_address() -> std::io::Result<SocketAddr> {
+pub(crate) fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 

@@ -9,6 +9,7 @@ mod broker;
 mod client;
 mod environment;
 mod script;
+mod transports;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -67,6 +67,7 @@ fn outcome_of(
         .env("BROKER_HOST", address.ip().to_string())
         .env("BROKER_PORT", address.port().to_string())
         .env("BROKER_KIND", if broker.is_skein() { "skein" } else { "other" })
+        .envs(broker.variables().iter().cloned())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .stdout(std::fs::File::create(&output_path).map_err(told)?)

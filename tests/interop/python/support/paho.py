@@ -10,7 +10,7 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from support.report import HOST, PATIENCE_S, PORT, expect, unique
+from support.report import HOST, PATIENCE_S, PORT, TRANSPORTS, expect, unique
 
 V31, V311, V5 = mqtt.MQTTv31, mqtt.MQTTv311, mqtt.MQTTv5
 VERSION_NAMES = {V31: "3.1", V311: "3.1.1", V5: "5"}
@@ -45,10 +45,12 @@ class Peer:
         manual_ack=False,
         will=None,
         in_flight=None,
+        over=None,
         **connect,
     ):
         """`connect` are properties of CONNECT; a persistent MQTT 5 session lasts 300 s by default.
 
+        `over` is the transport: None for TCP in the clear, or `TLS`, `WS` or `WSS`.
         `in_flight` is how many QoS 1 and 2 messages are sent without waiting; paho's default is 20.
         """
         self.version = version
@@ -66,8 +68,14 @@ class Peer:
             protocol=version,
             reconnect_on_failure=False,
             manual_ack=manual_ack,
+            transport="websockets" if over in ("WS", "WSS") else "tcp",
             **clean,
         )
+        #: paho hides the socket of a WebSocket.
+        self._has_socket = over not in ("WS", "WSS")
+        self._port = PORT if over is None else int(TRANSPORTS[f"{over}_PORT"])
+        if over in ("TLS", "WSS"):
+            self._paho.tls_set(ca_certs=TRANSPORTS["CA"])
         self._clean_start = not persistent
         self._manual_ack = manual_ack
         if version == V5 and persistent:
@@ -89,10 +97,11 @@ class Peer:
     def connect(self):
         clean_start = {"clean_start": self._clean_start} if self.version == V5 else {}
         self._paho.connect(
-            HOST, PORT, keepalive=60, properties=self._connect_properties, **clean_start
+            HOST, self._port, keepalive=60, properties=self._connect_properties, **clean_start
         )
         # One segment per packet would wait for the peer's acknowledgement otherwise.
-        self._paho.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._has_socket:
+            self._paho.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._paho.loop_start()
         flags, reason, self.connack = take(self._connacks, "a CONNACK")
         expect(reason.value, 0, "reason code of CONNACK")

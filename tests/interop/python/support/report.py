@@ -13,6 +13,14 @@ PORT = int(os.environ["BROKER_PORT"])
 #: Some promises are skein's own; other brokers keep the specification differently.
 IS_SKEIN = os.environ.get("BROKER_KIND") == "skein"
 
+#: The broker's other listeners by their variables, `BROKER_TLS_PORT` and so on; a broker that was
+#: not started for the tests has none.
+TRANSPORTS = {
+    name: os.environ[f"BROKER_{name}"]
+    for name in ("CA", "TLS_PORT", "WS_PORT", "WSS_PORT", "UNIX")
+    if f"BROKER_{name}" in os.environ
+}
+
 #: Longest wait for anything that must come, in seconds.
 PATIENCE_S = 10
 
