@@ -35,17 +35,14 @@ pub(super) struct Dialers {
 impl Dialers {
     /// # Errors
     /// The system has no further threads.
-    pub(super) fn new(
-        dialer: &Arc<dyn Dialer>,
-        threads: usize,
-        waker: &Arc<Waker>,
-    ) -> Result<Self> {
+    pub(super) fn new(dialer: impl Dialer + 'static, threads: usize, waker: Waker) -> Result<Self> {
         let (wanted, wants) = channel::<Wanted>();
         let (done, opened) = channel();
-        let wants = Arc::new(Mutex::new(wants));
+        let (wants, waker) = (Arc::new(Mutex::new(wants)), Arc::new(waker));
+        let dialer: Arc<dyn Dialer> = Arc::new(dialer);
         for _ in 0..threads.max(1) {
             let (wants, done) = (Arc::clone(&wants), done.clone());
-            let (dialer, waker) = (Arc::clone(dialer), Arc::clone(waker));
+            let (dialer, waker) = (Arc::clone(&dialer), Arc::clone(&waker));
             let work = move || {
                 loop {
                     let next = wants.lock().unwrap_or_else(PoisonError::into_inner).recv();

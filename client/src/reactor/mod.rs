@@ -104,7 +104,6 @@ impl Reactor {
     pub fn with_dialer(dialer: impl Dialer + 'static, threads: usize) -> Result<Self> {
         let poll = Poll::new().map_err(|error| lost(&error))?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(|error| lost(&error))?;
-        let dialer: Arc<dyn Dialer> = Arc::new(dialer);
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -112,7 +111,7 @@ impl Reactor {
             last: 0,
             timers: BinaryHeap::new(),
             ready: VecDeque::new(),
-            dialers: Dialers::new(&dialer, threads, &Arc::new(waker))?,
+            dialers: Dialers::new(dialer, threads, waker)?,
             lingering: VecDeque::new(),
             started: Instant::now(),
             buffer: vec![0; READ_BYTES],
