@@ -24,6 +24,9 @@ pub enum Error {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// The store of messages cannot be used.
+    #[error("the store of messages cannot be used: {0}")]
+    Store(Arc<str>),
     /// TLS could not be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(Arc<str>),

@@ -101,6 +101,7 @@ pub mod reactor;
 pub mod router;
 mod scram;
 pub mod session;
+mod store;
 pub mod test;
 pub mod transport;
 mod will;
@@ -120,4 +121,5 @@ pub use scram::Scram;
 pub use skein_protocol::{
     PacketId, PayloadFormat, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Version,
 };
+pub use store::{FileStore, Store, Sync};
 pub use will::Will;

@@ -130,6 +130,17 @@ impl Publish {
         self.properties.get_or_insert_default()
     }
 
+    /// The message of a packet that has a topic.
+    pub(crate) fn from_packet(packet: &skein_protocol::Publish<'_>) -> Option<Self> {
+        Some(Self {
+            topic: packet.topic?.as_str().into(),
+            payload: Bytes::copy_from_slice(packet.payload),
+            qos: packet.qos,
+            retain: packet.retain,
+            properties: Properties::from_packet(&packet.properties),
+        })
+    }
+
     /// About how many bytes it takes, in memory as on the wire.
     pub(crate) fn size(&self) -> usize {
         /// Packet id, lengths and the like.

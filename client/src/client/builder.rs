@@ -8,13 +8,13 @@ use skein_protocol::{Packet, QoS, ReasonCode, SubscriptionOptions, Version};
 
 use super::push::handler;
 use super::{Client, Context, Handle, request};
-use crate::driver::{self, Handler, Hooked, Routes, Shared, Target};
+use crate::driver::{self, Handler, Hooked, Kept, Routes, Shared, Target};
 use crate::hooks::NoHooks;
 use crate::router::Pattern;
 use crate::session::{Authenticator, Direction, Event, Session, Subscribe};
 use crate::transport::{Dial, Dialer, Proxy, Tls};
 use crate::{
-    Backoff, Error, Hooks, Login, Offline, Options, Result, SessionLoss, Verdict, Versions,
+    Backoff, Error, Hooks, Login, Offline, Options, Result, SessionLoss, Store, Verdict, Versions,
     WhenFull, Will,
 };
 
@@ -46,6 +46,7 @@ pub struct Builder {
     routes: Vec<(String, QoS, Handler)>,
     tls: Option<Tls>,
     proxy: Option<String>,
+    store: Option<Box<dyn Store>>,
 }
 
 impl Builder {
@@ -66,6 +67,7 @@ impl Builder {
             routes: Vec::new(),
             tls: None,
             proxy: None,
+            store: None,
         }
     }
 
@@ -165,6 +167,14 @@ impl Builder {
     /// What happens to messages of QoS 0 without a connection.
     pub fn offline(mut self, offline: Offline) -> Self {
         self.options.queue.offline = offline;
+        self
+    }
+
+    /// Keeps messages of QoS 1 and 2 until the server has them, also over the end of the process,
+    /// for instance in a [`FileStore`](crate::FileStore). What the last process left is sent first,
+    /// as new messages: one that was on its way when the process ended may arrive twice.
+    pub fn store(mut self, store: impl Store + 'static) -> Self {
+        self.store = Some(Box::new(store));
         self
     }
 
@@ -303,6 +313,10 @@ impl Builder {
         if let Some(authenticator) = self.authenticator {
             session.set_authenticator(authenticator);
         }
+        let kept = match self.store {
+            Some(store) => Kept::restore(store, &mut session)?,
+            None => Kept::default(),
+        };
         let mut routes = Routes::new(self.hold_unrouted);
         for (pattern, qos, handler) in self.routes {
             let options = SubscriptionOptions::with_qos(qos);
@@ -312,7 +326,7 @@ impl Builder {
         }
         session.start(Duration::ZERO);
         let (poll, waker) = poll()?;
-        let shared = Arc::new(Shared::new(session, routes, self.hooked, when_full, waker));
+        let shared = Arc::new(Shared::new(session, kept, routes, self.hooked, when_full, waker));
         driver::spawn(Arc::clone(&shared), poll)?;
         let requests = request::Requests::default();
         Ok(Client(Arc::new(Handle { shared, drain: self.drain, requests })))

@@ -10,7 +10,7 @@ use mio::Waker as PollWaker;
 use skein_protocol::{Packet, ReasonCode};
 
 use super::ticket::check_may_wait;
-use super::{Dispatcher, Job, Replies, Routes, Slot};
+use super::{Dispatcher, Job, Kept, Replies, Routes, Slot};
 use crate::session::{Direction, Event, Outcome, Session, Statistics, Token};
 use crate::transport::Dialer;
 use crate::{Delivery, Error, Hooks, Publish, Result, WhenFull};
@@ -57,12 +57,15 @@ pub(crate) struct Shared {
 pub(super) struct Counters {
     pub(super) dropped: AtomicU64,
     pub(super) unrouted: AtomicU64,
+    pub(super) unstruck: AtomicU64,
 }
 
 /// The session, and who waits for it. Locked for moments only, never while user code runs.
 pub(super) struct Core {
     pub(super) session: Session,
     pub(super) slots: HashMap<Token, Arc<Slot<Result<Outcome>>>>,
+    /// The messages that are to survive the process.
+    pub(super) kept: Kept,
     /// Tasks that wait for room in the queue.
     pub(super) room_wakers: Vec<Waker>,
     /// Those who wait for the connection.
@@ -79,6 +82,8 @@ pub struct ClientStatistics {
     pub messages_dropped: u64,
     /// Arrived messages that no route took.
     pub messages_unrouted: u64,
+    /// Delivered messages that the store could not strike off, so that they may be sent again.
+    pub messages_unstruck: u64,
     /// Callbacks that panicked.
     pub callback_panics: u64,
 }
@@ -86,6 +91,7 @@ pub struct ClientStatistics {
 impl Shared {
     pub(crate) fn new(
         session: Session,
+        kept: Kept,
         routes: Routes,
         hooked: Hooked,
         when_full: WhenFull,
@@ -95,6 +101,7 @@ impl Shared {
         let core = Core {
             session,
             slots: HashMap::new(),
+            kept,
             room_wakers: Vec::new(),
             connecting: Vec::new(),
         };
@@ -151,7 +158,15 @@ impl Shared {
 
     /// Hands a message in, if there is room; the hook has seen it.
     pub(crate) fn try_publish(&self, publish: Publish) -> Result<Arc<Slot<Result<Outcome>>>> {
-        self.begin(|session, now| session.publish(publish, now))
+        let slot = Slot::new();
+        let mut core = self.core();
+        let now = self.now();
+        let Core { session, kept, slots, .. } = &mut *core;
+        let token = kept.publish(session, publish, now)?;
+        slots.insert(token, Arc::clone(&slot));
+        drop(core);
+        self.wake();
+        Ok(slot)
     }
 
     /// Hands a message in; waits for room, if that is the policy.
@@ -217,6 +232,7 @@ impl Shared {
             session: self.core().session.statistics(now),
             messages_dropped: self.counters.dropped.load(Ordering::Relaxed),
             messages_unrouted: self.counters.unrouted.load(Ordering::Relaxed),
+            messages_unstruck: self.counters.unstruck.load(Ordering::Relaxed),
             callback_panics: self.dispatcher.panics(),
         }
     }

@@ -89,6 +89,9 @@ impl Io {
             let mut core = self.shared.core();
             while let Some(effect) = core.session.next_effect() {
                 if let Effect::Completed(token, result) = effect {
+                    if core.kept.on_completed(token, &result).is_err() {
+                        self.shared.counters.unstruck.fetch_add(1, Ordering::Relaxed);
+                    }
                     if let Some(slot) = core.slots.remove(&token) {
                         effects.push(Next::Fill(slot, result));
                     }

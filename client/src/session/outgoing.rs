@@ -45,6 +45,18 @@ impl Session {
         Ok(token)
     }
 
+    /// Takes a message that an earlier process left, whatever the limits of the queue say: it had
+    /// been accepted then.
+    ///
+    /// # Errors
+    /// The message cannot be written.
+    pub fn restore(&mut self, publish: Publish, now: Duration) -> Result<Token> {
+        publish.check()?;
+        let token = self.next_token();
+        self.queue.push_restored(Outgoing::new(token, publish, now));
+        Ok(token)
+    }
+
     /// Whether a message of so many bytes would find room in the queue now.
     pub fn has_room(&self, publish: &Publish) -> bool {
         self.queue.has_room(publish.size())

@@ -86,6 +86,12 @@ impl Queue {
         Pushed::Queued(evicted)
     }
 
+    /// Puts a message behind all others, whatever the limits say.
+    pub(super) fn push_restored(&mut self, outgoing: Outgoing) {
+        self.bytes += outgoing.publish.size();
+        self.messages.push_back(outgoing);
+    }
+
     /// Puts messages in front of all others, in their order. They had been accepted before, so
     /// they find room whatever the limits say.
     pub(super) fn put_back(&mut self, outgoing: impl DoubleEndedIterator<Item = Outgoing>) {

@@ -10,6 +10,7 @@ mod messages;
 mod reactor;
 mod requests;
 mod server;
+mod store;
 mod threads;
 mod transports;
 
