@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use skein_client::session::{Event, Outcome};
+use skein_client::session::{Event, Outcome, Subscribe};
 use skein_client::test::Harness;
 use skein_client::{
-    Backoff, Error, Options, PacketId, Publish, QoS, ReasonCode, SessionLoss, Verdict,
+    Backoff, Error, Options, PacketId, Publish, QoS, ReasonCode, SessionLoss, SubscriptionOptions,
+    Verdict,
 };
 use skein_protocol::{Ack, Packet};
 
@@ -232,6 +233,17 @@ fn closing_without_a_connection_is_immediate() {
     assert!(harness.session.is_stopped());
     harness.advance(s(100));
     assert_eq!(harness.dials.len(), 1, "no further try");
+}
+
+/// A subscription that was never made is not worth a connection.
+#[test]
+fn closing_does_not_connect_to_subscribe() {
+    let mut harness = Harness::new(options());
+    let wish = Subscribe::new("a", SubscriptionOptions::with_qos(QoS::AtMostOnce));
+    let (token, _) = harness.subscribe(wish).unwrap();
+    harness.close(s(60));
+    assert!(harness.session.is_stopped());
+    assert!(matches!(harness.outcome(token), Some(Err(Error::Closed))));
 }
 
 /// With something left to deliver, the time that was granted is used to connect again.

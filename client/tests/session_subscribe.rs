@@ -229,6 +229,18 @@ fn our_receive_maximum_holds() {
     assert_eq!(harness.messages.len(), 1024);
 }
 
+/// Before MQTT 5.0 there is no Receive Maximum, so nobody can exceed it.
+#[test]
+fn a_server_of_3_1_1_may_send_as_much_as_it_has_ids() {
+    let versions = Versions::Only(Version::V3_1_1);
+    let mut harness = Harness::connected(Options { versions, receive_maximum: 2, ..options() });
+    for number in 1..=5000 {
+        harness.say(&publish("t", QoS::AtLeastOnce, number, false));
+    }
+    assert!(harness.session.is_up());
+    assert_eq!(harness.messages.len(), 5000);
+}
+
 /// [MQTT-4.3.3-10]: QoS 2 arrives once, whatever the link does to the handshake.
 #[test]
 fn a_message_of_qos_2_is_handed_out_once() {

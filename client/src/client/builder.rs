@@ -296,7 +296,12 @@ impl Builder {
         let client = self.start()?;
         let operation = crate::Operation::Connect;
         let after = timeout.saturating_mul(servers);
-        first.wait_for(after)?.unwrap_or(Err(Error::Timeout { operation, after }))?;
+        let connected = first.wait_for(after)?.unwrap_or(Err(Error::Timeout { operation, after }));
+        if let Err(error) = connected {
+            // There is nothing to wait for at the end of a client that nobody has.
+            client.shared().with_session(|session, now| session.close(Duration::ZERO, now));
+            return Err(error);
+        }
         Ok(client)
     }
 

@@ -193,10 +193,13 @@ impl Shared {
         match self.try_publish(publish) {
             Err(Error::QueueFull(back)) if self.when_full == WhenFull::Block => {
                 let mut core = self.core();
-                if core.session.has_room(&back) || core.session.is_stopped() {
-                    waker.wake_by_ref();
-                } else {
+                let may_try = core.session.has_room(&back) || core.session.is_stopped();
+                if !may_try {
                     core.room_wakers.push(waker.clone());
+                }
+                drop(core);
+                if may_try {
+                    waker.wake_by_ref();
                 }
                 Err(*back)
             }

@@ -144,19 +144,19 @@ impl Io {
         match &event {
             Event::Connected { .. } => {
                 self.shared.routes().on_connected(self.shared.now());
-                for slot in std::mem::take(&mut self.shared.core().connecting) {
-                    slot.fill(Ok(()));
-                }
+                self.tell_connecting(&Ok(()));
             }
-            Event::GaveUp { why } => {
-                for slot in std::mem::take(&mut self.shared.core().connecting) {
-                    slot.fill(Err(why.clone()));
-                }
-            }
+            Event::GaveUp { why } => self.tell_connecting(&Err(why.clone())),
             Event::Closed { undelivered: count } => *undelivered = *count,
             _ => {}
         }
         self.shared.report(event);
+    }
+
+    /// Tells those who wait for the connection; without the lock, as their wakers may run anything.
+    fn tell_connecting(&self, result: &Result<()>) {
+        let connecting = std::mem::take(&mut self.shared.core().connecting);
+        connecting.into_iter().for_each(|slot| slot.fill(result.clone()));
     }
 
     fn deliver(&self, message: &Message) {
@@ -323,11 +323,8 @@ impl Io {
     }
 
     fn finish(self, undelivered: usize) {
-        let slots = {
-            let mut core = self.shared.core();
-            core.connecting.drain(..).for_each(|slot| slot.fill(Err(Error::Closed)));
-            std::mem::take(&mut core.slots)
-        };
+        self.tell_connecting(&Err(Error::Closed));
+        let slots = std::mem::take(&mut self.shared.core().slots);
         slots.into_values().for_each(|slot| slot.fill(Err(Error::Closed)));
         let held = self.shared.routes().on_tick(Duration::MAX);
         drop(held);

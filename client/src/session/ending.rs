@@ -47,9 +47,9 @@ impl Session {
         self.stop_with(|undelivered| Event::Closed { undelivered }, &Error::Closed);
     }
 
-    /// Nothing is left that a closing client waits for.
+    /// Nothing is left that a closing client waits for. Subscriptions are not worth a connection.
     pub(super) fn is_drained(&self) -> bool {
-        let is_idle = self.requests.is_empty() && self.open.is_empty();
+        let is_idle = !self.is_up() || (self.requests.is_empty() && self.open.is_empty());
         self.undelivered() == 0 && self.released.is_empty() && is_idle
     }
 

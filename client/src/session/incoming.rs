@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_protocol::qos::{Arrival, ArrivalError, Receiver};
-use skein_protocol::{Ack, Frame, Packet, PacketId, Publish, QoS, ReasonCode};
+use skein_protocol::{Ack, Frame, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
 use super::{Effect, Phase, Session};
 use crate::Message;
@@ -117,7 +117,11 @@ impl Session {
             self.held.clear();
         }
         let announced = self.options.receive_maximum.max(1);
-        self.receiver.begin_connection(announced.saturating_mul(2).max(TOLERATED_MIN));
+        self.receiver.begin_connection(match self.link.version {
+            Version::V5 => announced.saturating_mul(2).max(TOLERATED_MIN),
+            // Nothing could be announced.
+            Version::V3_1 | Version::V3_1_1 => u16::MAX,
+        });
     }
 
     /// What is not acknowledged stays with whom it was handed to, for the server sends it again.

@@ -1,7 +1,7 @@
 //! The client over real sockets, against skein itself and against mosquitto.
 //!
-//! `SKEIN_BIN` names the binary of skein; without it the one beside this test is used, and built
-//! if it is not there. `MOSQUITTO_BIN` names that of mosquitto, by default `/usr/sbin/mosquitto`.
+//! `SKEIN_BIN` names the binary of skein; without it the one beside this test is built and used.
+//! `MOSQUITTO_BIN` names that of mosquitto, by default `/usr/sbin/mosquitto`.
 
 mod connect;
 mod lifecycle;

@@ -133,7 +133,7 @@ fn mosquitto() -> PathBuf {
     given.unwrap_or_else(|| "/usr/sbin/mosquitto".into())
 }
 
-/// The binary of skein: given, or beside this test, or built now.
+/// The binary of skein: given, or built beside this test, which takes a moment if nothing changed.
 fn skein() -> &'static Path {
     static SKEIN: OnceLock<PathBuf> = OnceLock::new();
     SKEIN.get_or_init(|| {
