@@ -51,7 +51,12 @@ impl Server {
         let config = folder.join("skein.toml");
         std::fs::write(&config, settings).unwrap();
         let mut command = Command::new(skein());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "2", "--config"]);
+        command.args(["serve", "--shards", "2"]);
+        // The option takes the place of the listeners in the file.
+        if !settings.contains("[[listener]]") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        command.arg("--config");
         let mut child = command.arg(config).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut log = Vec::new();
@@ -116,8 +121,20 @@ fn folder() -> PathBuf {
     folder
 }
 
+/// A port that nobody uses, below those that the kernel gives to connections: mosquitto's WebSocket
+/// listener cannot take one of those while any connection on the machine has it.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 26_000;
+    const COUNT: u32 = 1000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Another process of these tests begins elsewhere.
+    let start = std::process::id();
+    let mut ports = std::iter::repeat_with(|| {
+        let next = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(FIRST + next % COUNT).unwrap()
+    });
+    let is_free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    ports.by_ref().take(1000).find(is_free).expect("one of a thousand ports is free")
 }
 
 /// The address in a line of skein's log that says where it listens.

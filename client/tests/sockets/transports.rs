@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use skein_client::transport::Tls;
 use skein_client::{Builder, Error, QoS};
 
-use super::server::{Kind, Server, free_port};
+use super::server::{KINDS, Kind, Server, free_port};
 use super::{PATIENCE, builder};
 
 /// A certificate authority, a server and a client, as files.
@@ -44,15 +44,36 @@ impl Certificates {
         self.0.join(name)
     }
 
-    /// A listener of mosquitto with these certificates.
-    fn listener(&self, port: u16, more: &str) -> String {
-        format!(
-            "listener {port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n{more}\n",
-            self.path("ca.pem").display(),
-            self.path("localhost.pem").display(),
-            self.path("localhost.key").display()
-        )
+    /// What a configuration needs for a listener with these certificates.
+    fn listener(&self, kind: Kind, port: u16, more: &More) -> String {
+        let [ca, certificate, key] =
+            ["ca.pem", "localhost.pem", "localhost.key"].map(|name| self.path(name));
+        let (ca, certificate, key) = (ca.display(), certificate.display(), key.display());
+        match kind {
+            Kind::Mosquitto => format!(
+                "listener {port} 127.0.0.1\ncafile {ca}\ncertfile {certificate}\nkeyfile {key}\n\
+                 protocol {}\nrequire_certificate {}\n",
+                if more.websocket { "websockets" } else { "mqtt" },
+                more.asks_for_certificate
+            ),
+            Kind::Skein => format!(
+                "[[listener]]\naddress = \"127.0.0.1:{port}\"\nprotocol = \"{}\"\n\
+                 [listener.tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n{}\n",
+                if more.websocket { "websocket" } else { "mqtt" },
+                match more.asks_for_certificate {
+                    true => format!("client_ca = \"{ca}\"\nclient_certificates = \"required\""),
+                    false => String::new(),
+                }
+            ),
+        }
     }
+}
+
+/// What else a listener is to do.
+#[derive(Default)]
+struct More {
+    websocket: bool,
+    asks_for_certificate: bool,
 }
 
 impl Drop for Certificates {
@@ -78,8 +99,14 @@ fn assert_works(builder: Builder) {
 
 #[test]
 fn tls_trusts_whom_it_is_told_to_and_nobody_else() {
+    for kind in KINDS {
+        assert_tls_is_careful(kind);
+    }
+}
+
+fn assert_tls_is_careful(kind: Kind) {
     let (files, port) = (Certificates::new(), free_port());
-    let _server = Server::start_with(Kind::Mosquitto, &files.listener(port, ""));
+    let _server = Server::start_with(kind, &files.listener(kind, port, &More::default()));
     let address = format!("mqtts://localhost:{port}");
     assert_works(builder(&address).tls(Tls::roots(files.path("ca.pem"))));
     let stranger = builder(&address).tls(Tls::platform_roots()).connect();
@@ -95,28 +122,35 @@ fn tls_trusts_whom_it_is_told_to_and_nobody_else() {
 
 #[test]
 fn a_client_certificate_is_shown_to_who_asks() {
-    let (files, port) = (Certificates::new(), free_port());
-    let settings = files.listener(port, "require_certificate true");
-    let _server = Server::start_with(Kind::Mosquitto, &settings);
-    let address = format!("mqtts://localhost:{port}");
-    let tls = || Tls::roots(files.path("ca.pem"));
-    let with = tls().client_cert(files.path("meter.pem"), files.path("meter.key"));
-    assert_works(builder(&address).tls(with));
-    assert!(builder(&address).tls(tls()).connect().is_err(), "without it nobody gets in");
+    for kind in KINDS {
+        let (files, port) = (Certificates::new(), free_port());
+        let more = More { asks_for_certificate: true, ..More::default() };
+        let _server = Server::start_with(kind, &files.listener(kind, port, &more));
+        let address = format!("mqtts://localhost:{port}");
+        let tls = || Tls::roots(files.path("ca.pem"));
+        let with = tls().client_cert(files.path("meter.pem"), files.path("meter.key"));
+        assert_works(builder(&address).tls(with));
+        assert!(builder(&address).tls(tls()).connect().is_err(), "without it nobody gets in");
+    }
 }
 
 #[test]
 fn websocket_carries_mqtt_with_and_without_tls() {
-    let (files, plain, secure) = (Certificates::new(), free_port(), free_port());
-    let settings = format!(
-        "listener {plain} 127.0.0.1\nprotocol websockets\n{}",
-        files.listener(secure, "protocol websockets")
-    );
-    let _server = Server::start_with(Kind::Mosquitto, &settings);
-    assert_works(builder(&format!("ws://127.0.0.1:{plain}")));
-    assert_works(builder(&format!("ws://127.0.0.1:{plain}/other?path=1")));
-    let tls = Tls::roots(files.path("ca.pem"));
-    assert_works(builder(&format!("wss://localhost:{secure}")).tls(tls));
+    for kind in KINDS {
+        let (files, plain, secure) = (Certificates::new(), free_port(), free_port());
+        let listener = match kind {
+            Kind::Mosquitto => format!("listener {plain} 127.0.0.1\nprotocol websockets\n"),
+            Kind::Skein => {
+                format!("[[listener]]\naddress = \"127.0.0.1:{plain}\"\nprotocol = \"websocket\"\n")
+            }
+        };
+        let more = More { websocket: true, ..More::default() };
+        let settings = listener + &files.listener(kind, secure, &more);
+        let _server = Server::start_with(kind, &settings);
+        assert_works(builder(&format!("ws://127.0.0.1:{plain}")));
+        let tls = Tls::roots(files.path("ca.pem"));
+        assert_works(builder(&format!("wss://localhost:{secure}")).tls(tls));
+    }
 }
 
 /// A proxy that answers CONNECT, of HTTP or of SOCKS5, and counts.
