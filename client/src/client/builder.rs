@@ -57,6 +57,7 @@ impl Builder {
             on_event: None,
             tap: None,
             dialer: Arc::new(Dial::default()),
+            login: Login::default(),
         };
         Self {
             options: Options::new(servers),
@@ -314,6 +315,7 @@ impl Builder {
             self.hooked.dialer = Arc::new(dialer(self.tls.as_ref(), self.proxy.as_deref())?);
         }
         let when_full = self.options.queue.when_full;
+        self.hooked.login = self.options.login.clone();
         let mut session = Session::new(self.options, random_seed())?;
         if let Some(authenticator) = self.authenticator {
             session.set_authenticator(authenticator);

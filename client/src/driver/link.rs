@@ -76,13 +76,10 @@ impl Link {
     }
 }
 
-/// Opens a link, unless a hook has something against it.
-pub(super) fn dial(
-    shared: &Shared,
-    mut attempt: Attempt,
-    mut login: Login,
-    timeout: Duration,
-) -> Result<Dialed> {
+/// Opens a link, unless a hook has something against it. Each attempt begins with the login that
+/// was given: that of one server's address is not another's business.
+pub(super) fn dial(shared: &Shared, mut attempt: Attempt, timeout: Duration) -> Result<Dialed> {
+    let mut login = shared.hooked.login.clone();
     shared.hooks().before_connect(&mut attempt, &mut login)?;
     let opened = shared.hooked.dialer.dial(&attempt.server, timeout)?;
     let login = if login == Login::default() { opened.login } else { login };

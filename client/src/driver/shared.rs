@@ -13,7 +13,7 @@ use super::ticket::check_may_wait;
 use super::{Dispatcher, Job, Kept, Replies, Routes, Slot};
 use crate::session::{Direction, Event, Outcome, Session, Statistics, Token};
 use crate::transport::Dialer;
-use crate::{Delivery, Error, Hooks, Publish, Result, WhenFull};
+use crate::{Delivery, Error, Hooks, Login, Publish, Result, WhenFull};
 
 /// Sees every packet.
 pub(crate) trait Tap: Fn(Direction, &Packet<'_>) + Send + Sync {}
@@ -31,6 +31,8 @@ pub(crate) struct Hooked {
     pub(crate) on_event: Option<Arc<dyn Hear>>,
     pub(crate) tap: Option<Box<dyn Tap>>,
     pub(crate) dialer: Arc<dyn Dialer>,
+    /// The login that was given, before any hook or address had its say.
+    pub(crate) login: Login,
 }
 
 /// One client, seen from all threads.

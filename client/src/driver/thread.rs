@@ -184,12 +184,8 @@ impl Io {
         let shared = Arc::clone(&self.shared);
         let spawned = thread::Builder::new().name("mqtt-dial".into()).spawn(move || {
             mark_client_thread();
-            let (timeout, login) = {
-                let mut core = shared.core();
-                let options = core.session.options_mut();
-                (options.connect_timeout, options.login.clone())
-            };
-            let result = dial(&shared, attempt, login, timeout);
+            let timeout = shared.core().session.options_mut().connect_timeout;
+            let result = dial(&shared, attempt, timeout);
             if dialed.send((number, result)).is_ok() {
                 shared.wake();
             }

@@ -14,6 +14,8 @@ use crate::{Error, Login, Result};
 pub(super) struct Member {
     pub(super) session: Session,
     link: Option<Box<dyn Transport>>,
+    /// A login was given, which counts more than that of an address.
+    has_login: bool,
     /// The number of the try to connect that counts.
     pub(super) dial: u64,
     pub(super) may_read: bool,
@@ -25,9 +27,11 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(session: Session) -> Self {
+    pub(super) fn new(mut session: Session) -> Self {
+        let has_login = session.options_mut().login != Login::default();
         Self {
             session,
+            has_login,
             link: None,
             dial: 0,
             may_read: false,
@@ -46,9 +50,8 @@ impl Member {
         });
         match ready {
             Ok((dialed, entropy)) => {
-                let login = &mut self.session.options_mut().login;
-                if *login == Login::default() {
-                    *login = dialed.login;
+                if !self.has_login {
+                    self.session.options_mut().login = dialed.login;
                 }
                 self.link = Some(dialed.transport);
                 (self.may_read, self.may_write) = (true, true);

@@ -1,13 +1,15 @@
 //! Connecting, and what comes of it.
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use skein_client::session::{Attempt, Event};
 use skein_client::{Client, Error, Hooks, Login, QoS, ReasonCode, Result, Version};
+use skein_protocol::Packet;
 
+use super::link::Link;
 use super::server::{KINDS, Kind, Server};
 use super::{Events, PATIENCE, builder, eventually};
 
@@ -93,6 +95,33 @@ fn a_hook_chooses_host_and_credentials_for_each_attempt() {
     client.wait_connected(PATIENCE).unwrap();
     assert_eq!(attempts.load(Ordering::SeqCst), 2);
     assert_eq!(login.load(Ordering::SeqCst), 1);
+}
+
+/// The login in one server's address is not told to another one.
+#[test]
+fn each_server_gets_the_login_of_its_own_address() {
+    let server = Server::start(Kind::Skein);
+    let link = Link::to(server.address);
+    let (events, hear) = Events::new();
+    let logins = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&logins);
+    let servers = format!("mqtt://ada:1@{},mqtt://bob:2@{}", link.address, server.address);
+    let client = builder(&servers)
+        .on_event(hear)
+        .tap(move |_, packet| {
+            if let Packet::Connect(connect) = packet {
+                seen.lock().unwrap().extend(connect.user_name.map(str::to_owned));
+            }
+        })
+        .start()
+        .unwrap();
+    events.wait_connected();
+    link.down();
+    events.wait_connected();
+    let logins = logins.lock().unwrap();
+    assert_eq!(logins.first().map(String::as_str), Some("ada"));
+    assert_eq!(logins.last().map(String::as_str), Some("bob"));
+    client.close().unwrap();
 }
 
 #[test]
