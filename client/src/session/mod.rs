@@ -252,7 +252,11 @@ impl Session {
             in_flight: self.sender.in_flight(),
             unacknowledged: self.unacknowledged.len(),
             round_trip: self.link.keep_alive.round_trip(),
-            oldest_age: queued.take(1).chain(in_flight.take(1)).min().map(|since| now - since),
+            oldest_age: queued
+                .take(1)
+                .chain(in_flight.take(1))
+                .min()
+                .map(|since| now.saturating_sub(since)),
             ..self.statistics
         }
     }
