@@ -151,6 +151,23 @@ fn a_broken_promise_fails_only_if_it_is_expected() {
     assert!(text(&output).contains("unexpected"), "{}", text(&output));
 }
 
+/// A run whose broker dies still ends, and says so.
+#[test]
+fn lost_connections_fail_if_all_is_expected() {
+    let broker = Broker::floor();
+    let pid = broker.pid();
+    let killer = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        std::process::Command::new("kill").args(["-KILL", &pid]).status()
+    });
+    let arguments = ["flood", "--seconds", "2", "--warm-up", "0", "--quiet", "0.5", "--json", "-"];
+    let output = load(&broker, &[&arguments[..], &["--expect"]].concat());
+    assert!(killer.join().unwrap().expect("kill is everywhere").success());
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["traffic"]["connections_lost"], 2);
+}
+
 #[test]
 fn what_cannot_run_is_neither_a_success_nor_a_broken_promise() {
     let broker = Broker::floor();

@@ -10,7 +10,8 @@ use crate::{
 /// Shows what came of a load; whether all is as it is expected to be.
 pub(super) fn show(mut report: Report, load: &Load, outputs: &Outputs) -> io::Result<bool> {
     outputs.write(&mut report)?;
-    Ok(!load.expect || report.is_clean())
+    let is_whole = report.is_clean() && report.traffic.connections_lost == 0;
+    Ok(is_whole || !load.expect)
 }
 
 /// A duration of the command line.

@@ -73,9 +73,6 @@ impl Seat {
     ) -> io::Result<()> {
         while let Some(filled) = self.connection.fill(buffer)? {
             self.connection.cut(&buffer[..filled], &mut visit)?;
-            if filled < buffer.len() {
-                break;
-            }
         }
         self.connection.flush(now_ns)
     }

@@ -54,6 +54,9 @@ pub(crate) fn run(plan: Plan) -> io::Result<Report> {
     coordinator.shared.begin(Phase::Done);
     let harvests: Vec<_> = workers.into_iter().filter_map(|worker| worker.join().ok()?).collect();
     led?;
+    if harvests.len() < threads {
+        return Err(io::Error::other("a thread of the load test has failed"));
+    }
     coordinator.take_seconds();
     let Coordinator { plan, series, watch, .. } = coordinator;
     Ok(outcome::report(&plan, harvests, series, &watch))

@@ -116,7 +116,10 @@ impl Fleet {
             if event.is_writable() {
                 self.dirty.push(place);
             }
-            if event.is_readable() || event.is_error() {
+            if let Some(member) = self.members[place].as_mut().filter(|_| event.is_read_closed()) {
+                member.is_ending = true;
+            }
+            if event.is_readable() || event.is_error() || event.is_read_closed() {
                 self.read(place, desk, phase)?;
             }
             Ok(())

@@ -36,6 +36,8 @@ pub(crate) enum Stage {
 pub(crate) struct Member {
     pub(crate) connection: Connection,
     pub(crate) duties: Duties,
+    /// Whether the broker has closed its side: behind what is to be read stands the end.
+    pub(crate) is_ending: bool,
 }
 
 /// What a connection has to do with what it receives.
@@ -90,7 +92,7 @@ impl Member {
         let stage = Stage::Connecting(desk.now_ns);
         let opened_ns = desk.now_ns;
         let duties = Duties { role, stage, publisher, subscriber, opening_ns: 0, opened_ns };
-        Ok(Self { connection, duties })
+        Ok(Self { connection, duties, is_ending: false })
     }
 
     /// Reads until nothing has come; true if that would take too long at once.
@@ -99,13 +101,14 @@ impl Member {
         desk: &mut Desk,
         buffer: &mut Vec<u8>,
     ) -> io::Result<bool> {
-        let Self { connection, duties, .. } = self;
+        let Self { connection, duties, is_ending } = self;
         for _ in 0..READS_PER_TURN {
             let Some(filled) = connection.fill(buffer)? else { return Ok(false) };
             desk.look_at_clock();
             connection.cut(&buffer[..filled], |frame, out| duties.on_frame(desk, frame, out))?;
-            // A read that could have taken more has emptied the socket.
-            if filled < buffer.len() {
+            // A read that could have taken more has emptied the socket, unless its end, for which
+            // there is no other event, came with the bytes.
+            if filled < buffer.len() && !*is_ending {
                 return Ok(false);
             }
         }

@@ -12,7 +12,7 @@ mod peer;
 use std::{io, net::SocketAddr};
 
 use clap::Args;
-use mio::{Events, Interest, Poll, Token, net::TcpListener};
+use mio::{Events, Interest, Poll, Token, event::Event, net::TcpListener};
 use skein_protocol::Frame;
 use slab::Slab;
 
@@ -90,7 +90,7 @@ impl NullBroker {
         for event in events.iter() {
             match event.token() {
                 LISTENER => self.accept()?,
-                Token(number) => self.on_ready(number, event.is_readable(), event.is_writable()),
+                Token(number) => self.on_ready(number, event),
             }
         }
         if !self.is_behind() {
@@ -117,12 +117,13 @@ impl NullBroker {
         }
     }
 
-    fn on_ready(&mut self, number: usize, is_readable: bool, is_writable: bool) {
+    fn on_ready(&mut self, number: usize, event: &Event) {
         let Some(peer) = self.peers.get_mut(number) else { return };
-        if is_writable && peer.flush().is_err() {
+        if event.is_writable() && peer.flush().is_err() {
             return self.close(number);
         }
-        if is_readable && !peer.is_unread {
+        peer.is_ending |= event.is_read_closed();
+        if (event.is_readable() || peer.is_ending) && !peer.is_unread {
             peer.is_unread = true;
             self.unread.push(number);
         }
@@ -150,7 +151,7 @@ impl NullBroker {
             Ok(None) => {}
             Ok(Some(count)) => {
                 let end = self.filled + count;
-                if end == self.bytes.len() {
+                if end == self.bytes.len() || peer.is_ending {
                     peer.is_unread = true;
                     self.unread.push(number);
                 }

@@ -12,6 +12,8 @@ pub(super) struct Peer {
     pub(super) version: Version,
     /// Whether it waits to be read.
     pub(super) is_unread: bool,
+    /// Whether its client has closed: behind what is to be read stands the end.
+    pub(super) is_ending: bool,
     /// The beginning of a packet whose end has not come.
     incomplete: Vec<u8>,
     /// What the socket has not taken; the first `written` bytes are gone.
@@ -25,6 +27,7 @@ impl Peer {
             stream,
             version: Version::V3_1_1,
             is_unread: false,
+            is_ending: false,
             incomplete: Vec::new(),
             unsent: Vec::new(),
             written: 0,

@@ -64,7 +64,7 @@ pub(crate) struct Load {
     /// Without a delivery for so long, seconds, what is missing is missing.
     #[arg(long, default_value_t = 5.0)]
     quiet: f64,
-    /// Exit with 1 if a delivery broke the promise of its QoS: 0 no duplicate and in order; 1 no
+    /// Exit with 1 if a connection was lost, or a delivery broke the promise of its QoS: 0 no duplicate and in order; 1 no
     /// loss and in order; 2 exactly once and in order; a share exactly once over its members.
     #[arg(long)]
     pub(crate) expect: bool,
