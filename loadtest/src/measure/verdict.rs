@@ -74,16 +74,16 @@ impl Loads {
         let percent = |part: f64| (part * 100.0).round();
         let broker = match (self.broker_thread, self.broker_cores) {
             (Some(thread), Some(cores)) => format!(
-                "the broker used {cores:.2} of {} processors, its busiest thread was busy for {} % \
-                 of the time",
+                "the broker used {cores:.2} of {} processors, its busiest thread ran or waited for one \
+                 for {} % of the time",
                 self.broker_cores_max,
                 percent(thread)
             ),
             _ => "what the broker used is not known without its process id".to_owned(),
         };
         format!(
-            "{broker}; the busiest thread of the load test was busy for {} %, a publisher's socket \
-             was full for {} %",
+            "{broker}; the load test's busiest thread did so for {} %, a publisher's socket was \
+             full for {} %",
             percent(self.own_thread),
             percent(self.blocked)
         )

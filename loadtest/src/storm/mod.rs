@@ -116,5 +116,12 @@ impl BrokerCpu {
 
 /// Shows a report.
 fn show(mut report: Report, outputs: &Outputs) -> io::Result<()> {
+    if report.scenario.mode == Mode::Storm
+        && let Some(own) = Process::own().sample()
+    {
+        let (user_ns, system_ns) = own.cpu_ns();
+        report.generator.cpu_user_s = user_ns as f64 / 1e9;
+        report.generator.cpu_system_s = system_ns as f64 / 1e9;
+    }
     outputs.write(&mut report)
 }
