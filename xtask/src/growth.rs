@@ -165,9 +165,8 @@ mod tests {
         draw(&path, &lines).expect("it can be written");
         let picture = fs::read_to_string(&path).expect("it was written");
         fs::remove_file(&path).expect("it is ours");
-        for (what, _) in &lines {
-            assert!(picture.contains(what), "{what} is named");
+        for mark in ["one", "other", "#0000FF", "#FF0000"] {
+            assert!(picture.contains(mark), "{mark} is there");
         }
-        assert_eq!(picture.matches("<polyline").count(), 2 + 2, "two lines and their keys");
     }
 }
