@@ -170,7 +170,7 @@ section! {
     WebSocket = "listener.websocket";
     /// The path that clients must ask for.
     path: String = "/mqtt".to_owned(), .., "other paths are answered with 404";
-    /// The origins whose pages may connect, like "https://example.org"; empty = all. Programs that
+    /// The origins whose pages may connect, like `https://example.org`; empty = all. Programs that
     /// are no browsers say no origin and may connect.
     origins: Vec<Box<str>> = Vec::new(), .., "pages from elsewhere are answered with 403";
     /// The longest payload of one frame. A packet may lie in several frames.
@@ -255,6 +255,7 @@ section! {
     /// Publishers are read again when no more bytes than this wait for the connection.
     outbox_low_water_bytes: usize = 65_536, 0..=BYTES_MAX, "publishers are read again";
     /// How long a connection may pause its publishers before it counts as slow; 0 = it never may.
+    /// One that was slow lately may for a fiftieth of the time since.
     slow_consumer_grace_ms: u64 = 500, 0..=600_000,
         "nobody waits for it any more: QoS 0 is dropped and counted, QoS 1 and 2 are queued";
 

@@ -27,7 +27,7 @@ pub use order::AcceptOrder;
 pub use outbox::{Buffers, Outbox};
 pub use peer::PeerAddress;
 pub use pool::Pool;
-pub use pressure::{Pressure, Publisher};
+pub use pressure::{Pressure, Publisher, grace_ms};
 pub use queue::{Pushed, Queue, QueueLimits};
 pub use spare::has_much_spare;
 pub use state::{HeldSubscription, Session};

@@ -6,6 +6,9 @@
 //!    ▲                                    │   publishers paused       │  nobody paused, QoS 0 dropped,
 //!    └──────── below the low-water mark ──┴───────────────────────────┘  QoS 1 and 2 queued
 //! ```
+//!
+//! A client that reads, but too slowly, goes round and round. It has the whole grace once; as long as
+//! it was slow lately its publishers wait for it no more than a fiftieth of the time.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +21,15 @@ pub struct Publisher {
     pub shard: ShardId,
     /// Its id there.
     pub connection: ConnectionId,
+}
+
+/// For how much of the time since it was slow a session may pause its publishers: one part in this.
+const SLOW_SHARE: u64 = 50;
+
+/// How long a session that is above its high-water mark `now` may pause its publishers,
+/// milliseconds: the whole grace, or less if it was slow lately.
+pub fn grace_ms(grace_ms_max: u64, slow_at: Option<Time>, now: Time) -> u64 {
+    slow_at.map_or(grace_ms_max, |at| grace_ms_max.min(now.since(at) / SLOW_SHARE))
 }
 
 /// A session above its high-water mark.

@@ -51,6 +51,8 @@ pub struct Session {
     pub overflow: Overflow,
     /// Present while it takes messages more slowly than they come.
     pub pressure: Option<Box<Pressure>>,
+    /// When it was found slow last.
+    pub slow_at: Option<Time>,
     /// Whether its full queue was told to the filters it holds (policy `refuse`).
     pub is_full: bool,
     /// When a full queue is looked at again, because something in it expires.
@@ -76,6 +78,7 @@ impl Session {
             will: None,
             will_at: None,
             subscriptions: ThinVec::new(),
+            slow_at: None,
             sender: Sender::new(),
             receiver: Receiver::new(),
             queue: Queue::default(),

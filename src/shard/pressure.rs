@@ -7,7 +7,7 @@ use super::{
     ConnectionId, Message, Shard, ShardId, Turn, connection::Pauses, memory::MemoryLevel,
     respond::Violation, timers::Timer,
 };
-use crate::session::{Pressure, Publisher, SessionKey};
+use crate::session::{Pressure, Publisher, SessionKey, grace_ms};
 
 impl Shard {
     /// The session is above its high-water mark because of a message of this publisher.
@@ -17,9 +17,10 @@ impl Shard {
         publisher: Option<Publisher>,
         turn: &mut Turn<'_>,
     ) {
-        let grace_ends = turn.now.plus(self.settings.limits.slow_consumer_grace_ms);
         let session = self.sessions.at_mut(key);
         if session.pressure.is_none() {
+            let grace_ms_max = self.settings.limits.slow_consumer_grace_ms;
+            let grace_ends = turn.now.plus(grace_ms(grace_ms_max, session.slow_at, turn.now));
             self.pressures += 1;
             session.pressure = Some(Box::new(Pressure::new(self.pressures, grace_ends)));
             self.timers.arm(grace_ends, Timer::GraceEnds(key));
@@ -88,6 +89,7 @@ impl Shard {
         let session = self.sessions.at_mut(key);
         let Some(mut pressure) = session.pressure.take() else { return };
         pressure.is_slow = true;
+        session.slow_at = Some(turn.now);
         self.metrics.consumers_slow += 1;
         self.let_go(&mut pressure, turn);
         let session = self.sessions.at_mut(key);

@@ -71,6 +71,24 @@ fn a_subscriber_that_stays_behind_is_slow_until_it_has_caught_up() {
     assert_eq!(broker.hear(subscriber).len(), 1, "calm again");
 }
 
+/// Who reads, but too slowly, does not get the whole grace again and again.
+#[test]
+fn a_subscriber_that_was_slow_lately_pauses_its_publishers_for_a_fiftieth_of_the_time() {
+    let mut broker = Broker::with(2, small);
+    let (publisher, subscriber) = publisher_and_stalled_subscriber(&mut broker);
+    for (calm_ms, grace_ms) in [(0, 500), (1_000, 20), (2_000, 40), (25_000, 500)] {
+        broker.wait_ms(calm_ms);
+        broker.unstall(subscriber);
+        broker.stall(subscriber);
+        flood(&mut broker, publisher, 20);
+        assert!(!broker.is_read(publisher), "after {calm_ms} ms");
+        broker.wait_ms(grace_ms - 2);
+        assert!(!broker.is_read(publisher), "after {calm_ms} ms it has {grace_ms} ms");
+        broker.wait_ms(3);
+        assert!(broker.is_read(publisher), "after {calm_ms} ms it has no more than {grace_ms} ms");
+    }
+}
+
 #[test]
 fn a_subscriber_that_leaves_lets_its_publishers_go() {
     let mut broker = Broker::with(2, small);
