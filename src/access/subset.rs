@@ -33,11 +33,18 @@ fn each_length(pattern: &str, longest_rule: usize) -> impl Iterator<Item = Vec<&
     }
     let least = base.len().max(1);
     let most = if is_open { least.max(longest_rule) + 1 } else { least };
-    (least..=most).map(move |length| {
+    let of_length = move |length| {
         let mut levels = base.clone();
         levels.resize(length, "+");
         levels
-    })
+    };
+    (least..=most).map(of_length).filter(|levels| !names_none(levels))
+}
+
+/// Whether these are the levels of the empty topic, which there is not [MQTT-4.7.3-1]: `/#` asks for
+/// no topic of one level.
+fn names_none(levels: &[&str]) -> bool {
+    levels == [""]
 }
 
 fn longest(tiers: &[Tier<'_>]) -> usize {
@@ -51,6 +58,9 @@ fn longest(tiers: &[Tier<'_>]) -> usize {
 /// `levels`; so all of it is allowed by one rule or not at all. What a denial takes out of `levels`
 /// must have been allowed before the denial was asked.
 fn levels_are_allowed(levels: &[&str], tiers: &[Tier<'_>]) -> bool {
+    if names_none(levels) {
+        return true;
+    }
     let allows = |tier: &Tier<'_>| tier.allow.iter().any(|filter| matches_all(filter, levels));
     let Some(decides) = tiers.iter().position(allows) else { return false };
     tiers[..=decides].iter().enumerate().all(|(at, tier)| {
@@ -122,6 +132,7 @@ mod tests {
             ("+/b", "a/b"),
             ("+", "+"),
             ("+/#", "#"),
+            ("/+/#", "/#"),
             ("$SYS/#", "$SYS/a"),
         ] {
             assert!(covers(wide, narrow), "{wide} covers {narrow}");
@@ -151,6 +162,13 @@ mod tests {
         }
         let lengths = [Tier { deny: vec![], allow: vec!["a", "a/+", "a/+/+/#"] }];
         assert!(is_allowed("a/#", &lengths), "together they cover every length");
+    }
+
+    /// [MQTT-4.7.3-1]
+    #[test]
+    fn what_only_the_empty_topic_would_break_is_allowed() {
+        assert!(is_allowed("/#", &[Tier { deny: vec![], allow: vec!["/+/#"] }]));
+        assert!(is_allowed("+", &[Tier { deny: vec!["/#"], allow: vec!["#"] }]));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) struct Section {
     pub(crate) heading: String,
     /// A sentence below it, or nothing.
     pub(crate) intro: String,
-    /// SVG, made by [`drawn`].
+    /// Charts as SVG.
     pub(crate) charts: Vec<String>,
     /// Tables.
     pub(crate) tables: Vec<Table>,
