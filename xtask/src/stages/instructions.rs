@@ -10,14 +10,15 @@ use crate::tools::{self, VALGRIND};
 
 /// Instructions per item, from the root of the repository.
 const TABLE: &str = "benches/instructions.toml";
-/// A piece may take so many percent more than the table says.
-const PERCENT_MAX: f64 = 5.0;
+/// A piece may take so many percent more than the table says. The same code built in another folder
+/// differs by up to seven: names are hashed with their path, and inlining follows their order.
+const PERCENT_MAX: f64 = 10.0;
 /// What is counted: a function of `benches/instructions.rs`.
 const COUNTED: &str = "*instructions::counted*";
 
 const HEADER: &str = "\
 # Instructions for each packet, topic, delivery or item, on x86-64. Who makes one of them dearer by
-# more than 5 % hears of it; who means to, or has a newer compiler, writes the table anew:
+# more than 10 % hears of it; who means to, or has a newer compiler, writes the table anew:
 # UPDATE_DOCS=1 cargo xtask test --only instructions
 
 ";
@@ -145,12 +146,12 @@ mod tests {
     fn what_is_dearer_unknown_or_gone_is_wrong_and_what_is_cheaper_is_said() {
         let table =
             counts(&[("a/dearer", 100.0), ("a/gone", 1.0), ("a/near", 10.0), ("a/less", 9.0)]);
-        let now = counts(&[("a/dearer", 106.0), ("a/new", 1.0), ("a/near", 10.4), ("a/less", 8.0)]);
+        let now = counts(&[("a/dearer", 111.0), ("a/new", 1.0), ("a/near", 10.4), ("a/less", 8.0)]);
         let found = compare(&table, &now);
         assert_eq!(
             found.wrong,
             [
-                "a/dearer: 100.0 -> 106.0 (+6.0 %)",
+                "a/dearer: 100.0 -> 111.0 (+11.0 %)",
                 "a/new: 1.0, not in the table",
                 "a/gone: in the table, not counted"
             ]
