@@ -23,7 +23,7 @@ impl Shard {
     ) -> Result<(), Violation> {
         match frame.packet_type() {
             PacketType::Publish => {
-                return self.on_publish(id, session, frame, None, turn);
+                return self.on_publish(id, session, version, frame, None, turn);
             }
             PacketType::PubAck => {
                 self.on_puback(id, session, &Ack::decode(frame, version)?, turn);

@@ -28,13 +28,13 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         session: SessionKey,
+        version: Version,
         frame: Frame<'_>,
         has_room: Option<bool>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
         let last = self.routes.last();
         let known = last.as_deref().map(|route| TopicName::assume_valid(&route.topic));
-        let version = self.sessions.at(session).version;
         let publish = &Publish::decode_knowing(frame, version, known)?;
         self.metrics.publishes_received += u64::from(has_room.is_none());
         self.check_publish(publish)?;

@@ -102,7 +102,9 @@ impl Shard {
         }
         let frame = Frame::decode(&packet, usize::MAX);
         let (frame, _) = frame.ok().flatten().expect("a kept PUBLISH is a whole packet");
-        if let Err(violation) = self.on_publish(id, session, frame, Some(has_room), turn) {
+        let has_room = Some(has_room);
+        let version = self.sessions.at(session).version;
+        if let Err(violation) = self.on_publish(id, session, version, frame, has_room, turn) {
             self.punish(id, &violation, turn);
         }
     }
