@@ -47,9 +47,15 @@ pub(super) fn random(bytes: usize) -> Vec<u8> {
     random
 }
 
+/// The password that was given on the command line, or else the one that is typed.
+pub(super) fn password(given: Option<&str>) -> Result<String, FileError> {
+    let password = given.map_or_else(ask_password, |given| Ok(given.to_owned()))?;
+    check_password(password)
+}
+
 /// Asks for a password twice, without showing it. Without a terminal it is the first line of
 /// standard input, and a second line has to repeat it.
-pub(super) fn ask_password() -> Result<String, FileError> {
+fn ask_password() -> Result<String, FileError> {
     let (password, again) = if io::stdin().is_terminal() {
         let ask = |prompt| rpassword::prompt_password(prompt).map_err(FileError::Password);
         let password = ask("Password: ")?;
@@ -62,11 +68,11 @@ pub(super) fn ask_password() -> Result<String, FileError> {
     if again.is_some_and(|again| again != password) {
         return Err(FileError::OtherPassword);
     }
-    check_password(password)
+    Ok(password)
 }
 
 /// Refuses what no client could send.
-pub(super) fn check_password(password: String) -> Result<String, FileError> {
+fn check_password(password: String) -> Result<String, FileError> {
     match password.len() {
         0 => Err(FileError::EmptyPassword),
         1..=65_535 => Ok(password),

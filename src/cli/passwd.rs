@@ -116,10 +116,7 @@ impl Passwd {
         if self.create && !prints {
             credential_file::check_new(&self.file)?;
         }
-        let password = match &self.password {
-            Some(password) => credential_file::check_password(password.clone())?,
-            None => credential_file::ask_password()?,
-        };
+        let password = credential_file::password(self.password.as_deref())?;
         let hash = make(scheme, password.as_bytes())?;
         if prints {
             return Ok(format!("{user}:{hash}"));

@@ -111,10 +111,7 @@ impl Scram {
         if self.create && !prints {
             credential_file::check_new(&self.file)?;
         }
-        let password = match &self.password {
-            Some(password) => credential_file::check_password(password.clone())?,
-            None => credential_file::ask_password()?,
-        };
+        let password = credential_file::password(self.password.as_deref())?;
         let credentials = self.credentials(&password)?;
         if self.create {
             let mut text = ScramText::default();
