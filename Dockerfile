@@ -6,11 +6,11 @@ ARG BUILD_IMAGE=rust:1-slim-bookworm
 ARG BASE_IMAGE=debian:bookworm-slim
 
 FROM ${BUILD_IMAGE} AS build
-# The allocator's C code is built by `make`.
+# jemalloc's C code is built by `make`.
 RUN apt-get update && apt-get install --yes --no-install-recommends make
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin skein
+RUN cargo build --release --locked --bin skein --features jemalloc
 
 FROM ${BASE_IMAGE}
 COPY --from=build /src/target/release/skein /usr/local/bin/skein

@@ -4,6 +4,7 @@ mod bodies;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use bodies::BODIES;
 
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

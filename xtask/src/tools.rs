@@ -32,6 +32,9 @@ pub(crate) const MOSQUITTO_BROKER: Tool =
 pub(crate) const VALGRIND: Tool =
     Tool { program: "valgrind", probe: &["--version"], package: "valgrind" };
 
+/// What C code is built with whose authors do not leave that to Cargo.
+pub(crate) const MAKE: Tool = Tool { program: "make", probe: &["--version"], package: "make" };
+
 impl Tool {
     fn is_there(&self) -> bool {
         if self.probe.is_empty() {

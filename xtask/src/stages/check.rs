@@ -11,6 +11,12 @@ pub(super) fn clippy(job: &mut Job) -> Result<(), Stop> {
     job.cargo("clippy --workspace --all-targets -- --deny warnings")
 }
 
+/// What the Dockerfile builds, as far as the compiler judges it.
+pub(super) fn image(job: &mut Job) -> Result<(), Stop> {
+    tools::ensure(job, &[tools::MAKE])?;
+    job.cargo("check --bin skein --features jemalloc")
+}
+
 pub(super) fn docs(job: &mut Job) -> Result<(), Stop> {
     let mut command = cargo();
     command.env("RUSTDOCFLAGS", "--deny warnings");
