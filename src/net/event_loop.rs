@@ -138,13 +138,12 @@ impl EventLoop {
             return;
         }
         let is_due = self.trim_at.take().is_some();
-        for pool in [&mut self.inbound.spares.0, self.core.shard.spare_buffers()] {
-            if is_due {
-                pool.trim();
-            }
-            if !pool.is_empty() {
-                self.trim_at = Some(now.plus(TRIM_MS));
-            }
+        if is_due {
+            self.inbound.spares.0.trim();
+            self.core.shard.trim_spares();
+        }
+        if !self.inbound.spares.0.is_empty() || self.core.shard.has_spares() {
+            self.trim_at = Some(now.plus(TRIM_MS));
         }
     }
 

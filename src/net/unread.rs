@@ -5,6 +5,8 @@ use crate::session::Pool;
 
 /// How much one connection keeps for the next spare: larger buffers go back to the allocator.
 const SPARE_BYTES_MAX: usize = 64 * 1024;
+/// Emptied buffers that a shard keeps.
+const SPARES_MAX: usize = 256;
 
 /// Unread bytes, in order. Holds no memory while there are none.
 #[derive(Debug, Default)]
@@ -83,15 +85,16 @@ impl Unread {
 
 /// Emptied buffers of one shard, kept for the next connection that needs one.
 #[derive(Debug, Default)]
-pub(super) struct Spares(pub(super) Pool);
+pub(super) struct Spares(pub(super) Pool<Vec<u8>, SPARES_MAX>);
 
 impl Spares {
     fn take(&mut self) -> Vec<u8> {
         self.0.take().unwrap_or_default()
     }
 
-    fn give(&mut self, bytes: Vec<u8>) {
+    fn give(&mut self, mut bytes: Vec<u8>) {
         if (1..=SPARE_BYTES_MAX).contains(&bytes.capacity()) {
+            bytes.clear();
             self.0.give(bytes);
         }
     }

@@ -42,6 +42,14 @@ struct Item {
     payload_is_shared: bool,
 }
 
+/// How much of each kind a batch has needed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    items: usize,
+    topics: usize,
+    bytes: usize,
+}
+
 /// Publishes for one other shard, in order.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -56,6 +64,21 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// An empty batch with room for as much as another one needed: the next turn is mostly like the last.
+    pub fn with_room_of(room: Room) -> Self {
+        Self {
+            items: Vec::with_capacity(room.items),
+            topics: String::with_capacity(room.topics),
+            bytes: Vec::with_capacity(room.bytes),
+            ..Self::default()
+        }
+    }
+
+    /// What it has needed.
+    pub fn room(&self) -> Room {
+        Room { items: self.items.len(), topics: self.topics.len(), bytes: self.bytes.len() }
+    }
+
     /// Appends a publish.
     #[inline]
     pub fn push(&mut self, routed: &Routed<'_>) {

@@ -8,6 +8,6 @@ pub mod batch;
 pub mod frame;
 pub mod route;
 
-pub use batch::{Batch, Routed};
+pub use batch::{Batch, Room, Routed};
 pub use frame::{Envelope, Frame, Frames, Shape};
 pub use route::{Own, Receiver, Route, Routes};

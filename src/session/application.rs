@@ -77,13 +77,23 @@ impl ApplicationRef<'_> {
 
     /// A copy to keep.
     pub fn to_owned(&self) -> Application {
+        self.keep_in(self.topic.into(), Vec::new())
+    }
+
+    /// A copy to keep, with the topic as others have it and in memory that was used before.
+    pub(super) fn keep_in(&self, topic: Rc<str>, mut bytes: Vec<u8>) -> Application {
+        debug_assert_eq!(&*topic, self.topic, "the same topic, kept once");
         let (inline, shared) = match self.payload {
             Payload::Inline(bytes) => (bytes, None),
             Payload::Shared(bytes) => (&[][..], Some(Rc::clone(bytes))),
         };
+        bytes.clear();
+        bytes.reserve_exact(self.properties.len() + inline.len());
+        bytes.extend_from_slice(self.properties);
+        bytes.extend_from_slice(inline);
         Application {
-            topic: self.topic.into(),
-            bytes: [self.properties, inline].concat().into(),
+            topic,
+            bytes,
             properties_len: self.properties.len(),
             shared,
             qos: self.qos,
@@ -96,9 +106,9 @@ impl ApplicationRef<'_> {
 /// An Application Message that is kept: queued, in flight, retained or a will.
 #[derive(Clone, Debug)]
 pub struct Application {
-    topic: Box<str>,
+    topic: Rc<str>,
     /// The properties, and behind them the payload unless it is shared.
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     properties_len: usize,
     shared: Option<Rc<Bytes>>,
     qos: QoS,
@@ -121,6 +131,18 @@ impl Application {
             retain: self.retain,
             expires_at: self.expires_at,
         }
+    }
+
+    /// Forgets the payload; returns how many bytes of memory it keeps.
+    pub(super) fn clear(&mut self) -> usize {
+        self.shared = None;
+        self.bytes.clear();
+        self.bytes.capacity()
+    }
+
+    /// The memory of its bytes, to be used again.
+    pub(super) fn take_memory(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
     }
 
     /// The topic it was published to.

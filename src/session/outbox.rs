@@ -11,11 +11,13 @@ use super::Pool;
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 /// A new chunk begins small: most connections get one small packet at a time.
 const CHUNK_BYTES_MIN: usize = 512;
+/// Emptied chunks that a shard keeps.
+const CHUNKS_MAX: usize = 256;
 
 /// Emptied chunks of one shard, kept for the next outbox: most are empty at the end of a turn.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    chunks: Pool,
+    chunks: Pool<Vec<u8>, CHUNKS_MAX>,
 }
 
 impl Buffers {
@@ -23,15 +25,16 @@ impl Buffers {
         self.chunks.take().unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES_MIN))
     }
 
-    fn give(&mut self, chunk: Vec<u8>) {
+    fn give(&mut self, mut chunk: Vec<u8>) {
         // Neither small ones, which are cheap to make, nor the giants that one packet needed.
         if (CHUNK_BYTES_MAX / 4..=2 * CHUNK_BYTES_MAX).contains(&chunk.capacity()) {
+            chunk.clear();
             self.chunks.give(chunk);
         }
     }
 
     /// The emptied chunks.
-    pub fn spares(&mut self) -> &mut Pool {
+    pub fn spares(&mut self) -> &mut Pool<Vec<u8>, CHUNKS_MAX> {
         &mut self.chunks
     }
 }

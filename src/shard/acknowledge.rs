@@ -10,7 +10,7 @@ use super::{
     ConnectionId, NoticeLevel, Shard, Turn,
     respond::{AckKind, Violation},
 };
-use crate::session::SessionKey;
+use crate::session::{Delivery, SessionKey};
 
 impl Shard {
     pub(super) fn on_live_packet(
@@ -76,10 +76,16 @@ impl Shard {
     /// [MQTT-4.8.2-6].
     fn on_puback(&mut self, id: ConnectionId, key: SessionKey, ack: &Ack<'_>, turn: &mut Turn<'_>) {
         match self.sessions.at_mut(key).sender.on_puback(ack.packet_id) {
-            Ok(delivery) => self.memory.release(delivery.bytes()),
+            Ok(delivery) => self.settle(delivery),
             Err(error) => self.note_stray_ack(id, PacketType::PubAck, ack.packet_id, error, turn),
         }
         self.refill(key, turn);
+    }
+
+    /// A message that a window held is the client's now, or nobody's.
+    fn settle(&mut self, delivery: Delivery) {
+        self.memory.release(delivery.bytes());
+        self.kept.release(delivery.message);
     }
 
     fn on_pubrec(&mut self, id: ConnectionId, key: SessionKey, ack: &Ack<'_>, turn: &mut Turn<'_>) {
@@ -90,11 +96,11 @@ impl Shard {
         };
         match received {
             Ok(Received::Release(delivery)) => {
-                self.memory.release(delivery.bytes());
+                self.settle(delivery);
                 release(self, ReasonCode::Success, turn);
             }
             Ok(Received::Again) => release(self, ReasonCode::Success, turn),
-            Ok(Received::Refused(delivery)) => self.memory.release(delivery.bytes()),
+            Ok(Received::Refused(delivery)) => self.settle(delivery),
             Err(AckError::Unknown) if !ack.reason.is_error() => {
                 release(self, ReasonCode::PacketIdentifierNotFound, turn);
             }

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     router::Route,
     session::{
-        Application, ApplicationRef, Delivery, Grant, Publisher, Pushed, QueueLimits, SessionKey,
-        ShareOrigin,
+        Application, ApplicationRef, Delivery, Grant, KeptMessages, Publisher, Pushed, QueueLimits,
+        SessionKey, ShareOrigin,
     },
 };
 
@@ -39,8 +39,8 @@ impl<'a> Outgoing<'a> {
         Self { kept: Some(Rc::clone(kept)), ..Self::new(kept.borrow(), None) }
     }
 
-    fn keep(&mut self) -> Rc<Application> {
-        Rc::clone(self.kept.get_or_insert_with(|| Rc::new(self.message.to_owned())))
+    fn keep(&mut self, messages: &mut KeptMessages, topic: Option<&Rc<str>>) -> Rc<Application> {
+        Rc::clone(self.kept.get_or_insert_with(|| messages.keep(&self.message, topic)))
     }
 }
 
@@ -48,6 +48,8 @@ impl<'a> Outgoing<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
     pub(super) grant: &'a Grant,
+    /// The topic as the route holds it, to be kept with the message.
+    pub(super) topic: Option<&'a Rc<str>>,
     pub(super) retain: bool,
     pub(super) share: Option<&'a Rc<ShareOrigin>>,
     /// A retained reply: it comes in bounded steps and is never cut short by queue limits.
@@ -68,7 +70,8 @@ impl Shard {
         for receiver in &route.receivers {
             let Some(grant) = receiver.grant_for(own) else { continue };
             let retain = outgoing.message.retain && grant.retain_as_published;
-            let terms = Terms { grant, retain, share: None, is_replay: false };
+            let topic = Some(&route.topic);
+            let terms = Terms { grant, topic, retain, share: None, is_replay: false };
             self.deliver(receiver.session, terms, outgoing, turn);
         }
     }
@@ -156,7 +159,7 @@ impl Shard {
         outgoing: &mut Outgoing<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let mut delivery = Delivery::new(outgoing.keep(), qos);
+        let mut delivery = Delivery::new(outgoing.keep(&mut self.kept, terms.topic), qos);
         delivery.retain = terms.retain;
         delivery.identifiers = terms.grant.identifiers.clone();
         delivery.share = terms.share.cloned();

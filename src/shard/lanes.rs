@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::Message;
 use crate::{
-    router::{Batch, Routed},
+    router::{Batch, Room, Routed},
     session::{ConnectionId, ShardId, has_much_spare},
 };
 
@@ -17,6 +17,8 @@ struct Lane {
     waiting: VecDeque<Message>,
     /// Bytes of all but an open batch at the end.
     closed_bytes: usize,
+    /// What the last batch that left has needed.
+    room: Room,
     /// Connections that fed it while it was congested.
     paused: Vec<ConnectionId>,
 }
@@ -64,7 +66,8 @@ impl Lanes {
             _ => false,
         };
         if !self.lanes[to.index()].waiting.back().is_some_and(is_open) {
-            self.send(to, Message::Publishes(Batch::default()));
+            let batch = Batch::with_room_of(self.lanes[to.index()].room);
+            self.send(to, Message::Publishes(batch));
         }
         if let Some(Message::Publishes(batch)) = self.lanes[to.index()].waiting.back_mut() {
             batch.push(routed);
@@ -86,6 +89,9 @@ impl Lanes {
                 Message::Publishes(batch) => batch.bytes(),
                 other => other.bytes(),
             };
+        }
+        if let Message::Publishes(batch) = &message {
+            lane.room = batch.room();
         }
         if has_much_spare(lane.waiting.len(), lane.waiting.capacity()) {
             lane.waiting.shrink_to(2 * lane.waiting.len());

@@ -69,7 +69,7 @@ use crate::{
     access::Access,
     config::Settings,
     router::{Frames, Routes},
-    session::{Buffers, Pool},
+    session::{Buffers, KeptMessages},
     topic::{ShardSet, Subscriptions},
 };
 use connection::{Connection, Connections, Stage};
@@ -102,6 +102,7 @@ pub struct Shard {
     lanes: Lanes,
     timers: timers::Timers,
     buffers: Buffers,
+    kept: KeptMessages,
     memory: memory::Account,
     metrics: Metrics,
     client_ids: connect::ClientIds,
@@ -144,6 +145,7 @@ impl Shard {
             lanes: Lanes::new(shards, lane_waiting_bytes_max(&settings, shards)),
             timers: timers::Timers::default(),
             buffers: Buffers::default(),
+            kept: KeptMessages::default(),
             memory: memory::Account::new(settings.limits.memory_bytes_max / shards),
             metrics: Metrics::default(),
             client_ids: connect::ClientIds::new(hasher),
@@ -299,9 +301,16 @@ impl Shard {
         self.connections.find_mut(connection).map(|connection| &mut connection.outbox)
     }
 
-    /// Buffers of outboxes that were emptied; the shell, which knows when it is quiet, trims them.
-    pub fn spare_buffers(&mut self) -> &mut Pool {
-        self.buffers.spares()
+    /// Lets go of memory that was not needed since this was called last: the shell knows when it
+    /// is quiet.
+    pub fn trim_spares(&mut self) {
+        self.buffers.spares().trim();
+        self.kept.spares().trim();
+    }
+
+    /// Whether there is memory that waits for its next use.
+    pub fn has_spares(&mut self) -> bool {
+        !self.buffers.spares().is_empty() || !self.kept.spares().is_empty()
     }
 
     /// What waits for the lanes to other shards.

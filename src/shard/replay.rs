@@ -311,7 +311,8 @@ impl Shard {
             }
             self.frames.begin();
             // A retained message sent at subscribe has RETAIN set [MQTT-3.3.1-8].
-            let terms = Terms { grant: &grant, retain: true, share: None, is_replay: true };
+            let terms =
+                Terms { grant: &grant, topic: None, retain: true, share: None, is_replay: true };
             self.deliver(key, terms, &mut Outgoing::new(routed.message, None), turn);
         });
     }

@@ -36,7 +36,13 @@ impl Shard {
             Some(member) => {
                 let grant = member.grant();
                 let retain = outgoing.message.retain && grant.retain_as_published;
-                let terms = Terms { grant: &grant, retain, share: Some(&origin), is_replay: false };
+                let terms = Terms {
+                    grant: &grant,
+                    topic: None,
+                    retain,
+                    share: Some(&origin),
+                    is_replay: false,
+                };
                 self.deliver(member.session, terms, outgoing, turn);
             }
             None => {
