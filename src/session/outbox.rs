@@ -26,8 +26,8 @@ impl Buffers {
     }
 
     fn give(&mut self, mut chunk: Vec<u8>) {
-        // Neither small ones, which are cheap to make, nor the giants that one packet needed.
-        if (CHUNK_BYTES_MAX / 4..=2 * CHUNK_BYTES_MAX).contains(&chunk.capacity()) {
+        // Neither those that have not grown, nor the giants that one packet needed.
+        if (2 * CHUNK_BYTES_MIN..=2 * CHUNK_BYTES_MAX).contains(&chunk.capacity()) {
             chunk.clear();
             self.chunks.give(chunk);
         }

@@ -1,5 +1,6 @@
 //! A sequence that is appended to at one end and taken from at the other, in segments: however
-//! long it gets, nothing in it is moved to make room, and what is emptied is given back at once.
+//! long it gets, nothing in it is moved to make room, and what is emptied is given back, all but one
+//! segment for what comes next.
 
 use std::collections::VecDeque;
 
@@ -9,7 +10,8 @@ const SEGMENT_LEN: usize = 64;
 /// First in, first out. Holds no memory while it is empty.
 #[derive(Debug)]
 pub(super) struct Segments<T> {
-    /// All but the last hold, or held, [`SEGMENT_LEN`] items; none is empty.
+    /// All but the last that is not empty hold, or held, [`SEGMENT_LEN`] items; one behind it may be
+    /// empty.
     segments: VecDeque<VecDeque<T>>,
     len: usize,
 }
@@ -31,13 +33,16 @@ impl<T> Segments<T> {
 
     pub(super) fn push_back(&mut self, item: T) {
         self.len += 1;
-        match self.segments.back_mut() {
-            // A segment that was taken from goes round in its own memory.
-            Some(last) if last.len() < SEGMENT_LEN => last.push_back(item),
-            last => {
+        // A segment that was taken from goes round in its own memory.
+        let has_spare = self.segments.back().is_some_and(VecDeque::is_empty);
+        let last_used = self.segments.len().saturating_sub(if has_spare { 2 } else { 1 });
+        let mut open = self.segments.range_mut(last_used..);
+        match open.find(|segment| segment.len() < SEGMENT_LEN) {
+            Some(segment) => segment.push_back(item),
+            None => {
                 // The first grows as it is needed; behind it there will be more.
-                let mut next =
-                    VecDeque::with_capacity(if last.is_some() { SEGMENT_LEN } else { 0 });
+                let is_first = self.segments.is_empty();
+                let mut next = VecDeque::with_capacity(if is_first { 0 } else { SEGMENT_LEN });
                 next.push_back(item);
                 self.segments.push_back(next);
             }
@@ -52,13 +57,20 @@ impl<T> Segments<T> {
         let first = self.segments.front_mut()?;
         let item = first.pop_front()?;
         self.len -= 1;
-        if first.is_empty() {
-            self.segments.pop_front();
-            if self.segments.is_empty() {
-                self.segments = VecDeque::new();
-            }
+        if self.len == 0 {
+            self.segments = VecDeque::new();
+        } else if first.is_empty() {
+            self.reuse_first();
         }
         Some(item)
+    }
+
+    /// The emptied first segment becomes the one behind the last, unless there is one already.
+    fn reuse_first(&mut self) {
+        let emptied = self.segments.pop_front();
+        if self.segments.back().is_some_and(|last| !last.is_empty()) {
+            self.segments.extend(emptied);
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -105,6 +117,25 @@ mod tests {
         }
         assert!(next == 1_000 && segments.is_empty());
         assert_eq!(segments.segments.capacity(), 0);
+    }
+
+    #[test]
+    fn an_emptied_segment_is_the_next_one_and_no_more_than_one_waits() {
+        let mut segments = Segments::default();
+        segments.extend(0..4 * SEGMENT_LEN);
+        let (mut next, mut first) = (4 * SEGMENT_LEN, 0);
+        for _ in 0..3 * SEGMENT_LEN {
+            assert_eq!(segments.pop_front(), Some(first));
+            first += 1;
+        }
+        assert_eq!(segments.segments.len(), 2);
+        for _ in 0..1_000 {
+            segments.push_back(next);
+            assert_eq!(segments.pop_front(), Some(first));
+            (next, first) = (next + 1, first + 1);
+            assert!(segments.segments.len() <= 2);
+        }
+        assert!(segments.into_iter().eq(first..next));
     }
 
     #[test]
