@@ -3,9 +3,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use skein::access::Access;
 use skein::config::{Listener, Settings};
 use skein::net::{Accepted, Beginning, Command, EventLoop, mesh};
 use skein::server::{Ending, Handle, Server, StartError};
@@ -313,7 +315,9 @@ fn a_connection_that_fails_while_it_waits_for_its_place_is_closed_at_once() {
     let _silent = pairs.pop();
     let (place, mut door) = pairs.pop().expect("two shards were made");
     let beginning = Beginning { start: Instant::now(), seed: [1, 2, 3, 4] };
-    let thread = std::thread::spawn(move || EventLoop::new(place, 2, &settings, beginning).run());
+    let access = Arc::new(Access::new(Vec::new(), &settings.access));
+    let serve = move || EventLoop::new(place, 2, &settings, access, beginning).run();
+    let thread = std::thread::spawn(serve);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let mut order = AcceptOrder::default();

@@ -1,9 +1,10 @@
 //! The pure core from a PUBLISH that has come to the bytes that wait for its subscribers, with all
 //! acknowledgements.
 
-use std::io::IoSlice;
+use std::{io::IoSlice, sync::Arc};
 
 use skein::{
+    access::Access,
     config::Settings,
     shard::{
         AcceptOrder, ConnectionId, Effects, Event, ListenerId, PeerAddress, Shard, ShardId, Time,
@@ -98,7 +99,11 @@ struct Broker {
 impl Broker {
     fn new(shards: usize) -> Self {
         let settings = Settings::default();
-        let shard = |index| Shard::new(ShardId::new(index), shards, settings.clone(), [1, 2, 3, 4]);
+        let access = Arc::new(Access::new(Vec::new(), &settings.access));
+        let shard = |index| {
+            let (settings, access) = (settings.clone(), Arc::clone(&access));
+            Shard::new(ShardId::new(index), shards, settings, access, [1, 2, 3, 4])
+        };
         let shards = (0..shards).map(|index| (shard(index), Effects::default())).collect();
         Self { shards, peers: Vec::new(), deliveries: 0, answers: Vec::new() }
     }

@@ -60,6 +60,22 @@ impl Denial {
         }
     }
 
+    /// What an MQTT 5 client is told: no more than it may know, and nothing of how the broker finds
+    /// out.
+    pub fn reason(&self) -> &'static str {
+        match (self, self.reason_code()) {
+            (Self::NoCredentials, _) => "anonymous clients may not connect here",
+            (_, ReasonCode::BadUserNameOrPassword) => "these credentials are not accepted",
+            (_, ReasonCode::BadAuthenticationMethod) => {
+                "[MQTT-4.12.0-1] no such authentication method"
+            }
+            (_, ReasonCode::Banned) => "too many logins have failed; try again later",
+            (_, ReasonCode::ServerBusy) => "too many clients log in; try again later",
+            (_, ReasonCode::ServerUnavailable) => "nobody can say now who you are; try again later",
+            _ => "the client may not connect",
+        }
+    }
+
     /// Whether it counts as a failed login, of which nobody may have too many.
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::WrongPassword | Self::Token(_) | Self::Scram(_) | Self::Refused)

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::acl::Acl;
 use super::permissions::Permissions;
 
@@ -15,6 +17,27 @@ pub struct Identity {
     pub source: PermissionSource,
     /// When it ends, in seconds since the Unix epoch; the session's connection ends with it.
     pub expiry_s: Option<u64>,
+    /// What it rests on.
+    pub voucher: Voucher,
+}
+
+/// What an identity rests on, so that after a change it can be asked whether that still holds; see
+/// [`Providers::still_vouches`](super::provider::Providers::still_vouches). A fingerprint is of what
+/// the file holds, never of the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voucher {
+    /// Nothing: the client is anonymous.
+    Nothing,
+    /// A verified certificate.
+    Certificate,
+    /// A line of a password file, by its fingerprint.
+    Password(u64),
+    /// A signed token.
+    Token,
+    /// The answer of the HTTP hook.
+    Hook,
+    /// A line of a SCRAM file, by its fingerprint.
+    Scram(u64),
 }
 
 /// Where the permissions of a client come from.
@@ -30,12 +53,13 @@ impl Identity {
     /// A client that proved nothing.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { user_name: None, source: PermissionSource::AccessList, expiry_s: None }
+        let source = PermissionSource::AccessList;
+        Self { user_name: None, source, expiry_s: None, voucher: Voucher::Nothing }
     }
 
     /// A user whose rights stand in the access list.
-    pub fn user(name: &str) -> Self {
-        Self { user_name: Some(name.into()), ..Self::anonymous() }
+    pub fn user(name: &str, voucher: Voucher) -> Self {
+        Self { user_name: Some(name.into()), voucher, ..Self::anonymous() }
     }
 
     /// What this client may do now. To be asked again for every session when the access list has
@@ -56,6 +80,12 @@ impl Identity {
     }
 }
 
+/// The first bytes of a hash over something that is kept, to notice that it has changed.
+pub(super) fn fingerprint(text: &str) -> u64 {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
 /// Whether text from outside may become a user name: not empty, not longer than MQTT can say, and
 /// without control characters, which would forge lines in logs.
 pub(super) fn is_user_name(text: &str) -> bool {
@@ -72,20 +102,23 @@ mod tests {
     fn the_list_in_force_decides_unless_permissions_were_given() {
         let list = Acl::parse(b"user u\ntopic read a\n", "acl").expect("a valid list");
         let topic = TopicName::new("a").expect("a valid topic");
-        let user = Identity::user("u");
+        let user = Identity::user("u", Voucher::Token);
         assert!(user.permissions(Some(&list), "id").may_receive(topic));
         assert!(!user.permissions(Some(&Acl::default()), "id").may_receive(topic));
         assert!(user.permissions(None, "id").may_publish(topic));
         assert!(!Identity::anonymous().permissions(Some(&list), "id").may_receive(topic));
         let given = Permissions::of_filters(&[], &["b".into()]);
-        let token = Identity { source: PermissionSource::Given(given), ..Identity::user("u") };
+        let token = Identity {
+            source: PermissionSource::Given(given),
+            ..Identity::user("u", Voucher::Token)
+        };
         assert!(!token.permissions(Some(&list), "id").may_receive(topic));
         assert!(!token.permissions(None, "id").may_receive(topic));
     }
 
     #[test]
     fn an_identity_ends_at_its_expiry() {
-        let token = Identity { expiry_s: Some(10), ..Identity::user("u") };
+        let token = Identity { expiry_s: Some(10), ..Identity::user("u", Voucher::Token) };
         assert!(!token.has_expired(9) && token.has_expired(10));
         assert!(!Identity::anonymous().has_expired(u64::MAX));
     }

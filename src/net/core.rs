@@ -23,7 +23,8 @@ impl Core {
 
     /// Whether anything it asked for has not been done yet.
     pub(super) fn has_effects(&self) -> bool {
-        let Effects { dirty, closes, resumes, notices } = &self.effects;
-        !(dirty.is_empty() && closes.is_empty() && resumes.is_empty() && notices.is_empty())
+        let Effects { dirty, closes, resumes, logins, notices } = &self.effects;
+        let is_quiet = dirty.is_empty() && closes.is_empty() && resumes.is_empty();
+        !(is_quiet && logins.is_empty() && notices.is_empty())
     }
 }

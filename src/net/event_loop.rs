@@ -27,6 +27,8 @@ use super::lane::{Consumer, Doorbell};
 use super::mesh::{Command, Place, Tallies};
 use super::neighbour::Neighbour;
 use super::notice::Notices;
+use crate::access::provider::Outcome;
+use crate::access::{Access, Denial};
 use crate::config::Settings;
 use crate::session::{ConnectionId, ShardId, Time};
 use crate::shard::{Event, Shard};
@@ -77,12 +79,19 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    /// A shard at this place, without connections.
-    pub fn new(place: Place, shards: usize, settings: &Settings, beginning: Beginning) -> Self {
+    /// A shard at this place, without connections. All shards share the rules.
+    pub fn new(
+        place: Place,
+        shards: usize,
+        settings: &Settings,
+        access: Arc<Access>,
+        beginning: Beginning,
+    ) -> Self {
+        let seed = beginning.seed;
         Self {
             id: place.id,
             poll: place.poll,
-            core: Core::new(Shard::new(place.id, shards, settings.clone(), beginning.seed)),
+            core: Core::new(Shard::new(place.id, shards, settings.clone(), access, seed)),
             connections: Connections::default(),
             inbound: Inbound::new(settings.limits.read_budget_bytes),
             flushing: Vec::new(),
@@ -121,6 +130,7 @@ impl EventLoop {
         if self.core.shard.next_deadline().is_some_and(|deadline| deadline <= self.core.now) {
             self.core.handle(Event::Tick);
         }
+        self.answer_logins();
         self.flush();
         self.obey_closes();
         self.obey_resumes();
@@ -211,6 +221,15 @@ impl EventLoop {
                     self.core.effects.dirty.push(id);
                 }
             }
+        }
+    }
+
+    /// There is nobody here who could look at a login: each is told to come again.
+    fn answer_logins(&mut self) {
+        for login in std::mem::take(&mut self.core.effects.logins) {
+            let outcome = Box::new(Outcome::denied(Denial::Overloaded));
+            let connection = login.connection;
+            self.core.handle(Event::Authenticated { connection, outcome, expires_at: None });
         }
     }
 

@@ -1,12 +1,15 @@
 //! The publishes of one turn for one other shard: one lane slot, contiguous bytes, no allocation
 //! for each of them. Large payloads travel by reference.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use skein_protocol::qos::QoS;
 
-use crate::session::{ApplicationRef, ConnectionId, Payload, Time};
+use crate::{
+    access::Author,
+    session::{ApplicationRef, ConnectionId, Payload, Time},
+};
 
 /// What the receiving shard is to do with one publish.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,8 @@ pub struct Routed<'a> {
     pub picks: &'a [u64],
     /// Who published it, to be paused when a subscriber does not keep up.
     pub publisher: Option<ConnectionId>,
+    /// Whose it is, where that has to be known of a retained message.
+    pub author: Option<&'a Arc<Author>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +45,7 @@ struct Item {
     deliver: bool,
     store: bool,
     payload_is_shared: bool,
+    has_author: bool,
 }
 
 /// How much of each kind a batch has needed.
@@ -61,6 +67,7 @@ pub struct Batch {
     picks: Vec<u64>,
     shared: Vec<Bytes>,
     shared_len: usize,
+    authors: Vec<Arc<Author>>,
 }
 
 impl Batch {
@@ -97,6 +104,7 @@ impl Batch {
             }
         };
         self.picks.extend_from_slice(routed.picks);
+        self.authors.extend(routed.author.cloned());
         self.items.push(Item {
             publisher: routed.publisher,
             expires_at: message.expires_at,
@@ -110,6 +118,7 @@ impl Batch {
             deliver: routed.deliver,
             store: routed.store,
             payload_is_shared,
+            has_author: routed.author.is_some(),
         });
     }
 
@@ -134,7 +143,7 @@ impl Batch {
     /// Shows each publish, in order.
     pub fn for_each(&self, mut visit: impl FnMut(Routed<'_>)) {
         let (mut topics, mut bytes, mut picks) = (&*self.topics, &*self.bytes, &*self.picks);
-        let mut shared = self.shared.iter();
+        let (mut shared, mut authors) = (self.shared.iter(), self.authors.iter());
         for item in &self.items {
             let (topic, rest) = topics.split_at(usize::from(item.topic_len));
             topics = rest;
@@ -166,6 +175,7 @@ impl Batch {
                 stamp: item.stamp,
                 picks: picked,
                 publisher: item.publisher,
+                author: if item.has_author { authors.next() } else { None },
             });
         }
     }
@@ -192,7 +202,15 @@ mod tests {
             };
             let (picks, stamp) = (&[4, 5][..number], number as u64);
             let publisher = Some(ConnectionId::new(number, 1));
-            batch.push(&Routed { message, deliver: true, store: false, stamp, picks, publisher });
+            batch.push(&Routed {
+                message,
+                deliver: true,
+                store: false,
+                stamp,
+                picks,
+                publisher,
+                author: None,
+            });
         }
         let mut seen = Vec::new();
         batch.for_each(|routed| {
@@ -222,7 +240,7 @@ mod tests {
         let many: Vec<u64> = (0..70_000).collect();
         for picks in [&many[..], &[99]] {
             let (deliver, store, stamp, publisher) = (false, false, 0, None);
-            batch.push(&Routed { message, deliver, store, stamp, picks, publisher });
+            batch.push(&Routed { message, deliver, store, stamp, picks, publisher, author: None });
         }
         let mut seen = Vec::new();
         batch.for_each(|routed| seen.push(routed.picks.to_vec()));

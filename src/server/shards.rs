@@ -4,13 +4,15 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Handle;
 use super::acceptor::Request;
 use super::error::StartError;
-use crate::config::Settings;
+use crate::access::{Access, ListenerAccess};
+use crate::config::{self, Settings};
 use crate::net::{Beginning, Door, EventLoop, Place, mesh};
 
 /// Time for the last line of the log.
@@ -25,12 +27,16 @@ pub(super) fn start(
 ) -> Result<Vec<Door>, StartError> {
     let places = mesh(settings);
     let beginning = Beginning { start, seed: seed() };
+    let rules = |_: &config::Listener| ListenerAccess::without_providers(&settings.access);
+    let listeners = settings.listeners.iter().map(rules).collect();
+    let access = Arc::new(Access::new(listeners, &settings.access));
     places
         .map_err(StartError::Kernel)?
         .into_iter()
         .enumerate()
         .map(|(index, (place, door))| {
-            start_one(index, place, settings.clone(), beginning, handle.clone())
+            let access = Arc::clone(&access);
+            start_one(index, place, settings.clone(), access, beginning, handle.clone())
                 .map_err(StartError::Kernel)?;
             Ok(door)
         })
@@ -41,12 +47,13 @@ fn start_one(
     index: usize,
     place: Place,
     settings: Settings,
+    access: Arc<Access>,
     beginning: Beginning,
     handle: Handle,
 ) -> io::Result<()> {
     thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
         let shards = settings.shards;
-        let serve = || EventLoop::new(place, shards, &settings, beginning).run();
+        let serve = || EventLoop::new(place, shards, &settings, access, beginning).run();
         if catch_unwind(AssertUnwindSafe(serve)).is_err() {
             tracing::error!(
                 shard = index,

@@ -1,7 +1,7 @@
 //! Where a connection comes from, and what it has shown of itself below MQTT.
 
 use std::fmt;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 /// The other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,14 @@ impl PeerAddress {
     /// From its text, for example `127.0.0.1:4711`.
     pub fn new(text: impl Into<Box<str>>) -> Self {
         Self(Peer::Other(Box::new(Other { address: text.into(), ..Other::default() })))
+    }
+
+    /// Its address, without the port; `None` for a unix socket.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match &self.0 {
+            Peer::V4(address) => Some(IpAddr::V4(*address.ip())),
+            Peer::Other(other) => other.address.parse::<SocketAddr>().ok().map(|it| it.ip()),
+        }
     }
 
     /// The client's certificate (DER) and those above it, verified by the listener's authorities;
@@ -83,12 +91,14 @@ mod tests {
         for text in ["127.0.0.1:4711", "[::1]:1883"] {
             assert_eq!(PeerAddress::from(address(text)).to_string(), text);
             assert_eq!(PeerAddress::new(text).to_string(), text);
+            assert_eq!(PeerAddress::from(address(text)).ip(), Some(address(text).ip()));
         }
     }
 
     #[test]
     fn an_introduction_changes_what_it_knows() {
         let mut peer = PeerAddress::new("unix:/run/skein.sock");
+        assert_eq!(peer.ip(), None);
         peer.introduce(None, Vec::new());
         assert_eq!(peer, PeerAddress::new("unix:/run/skein.sock"));
         let certificates = vec![Box::from([1, 2]), Box::from([3])];

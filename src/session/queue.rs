@@ -101,16 +101,20 @@ impl Queue {
         if self.expires_from.is_none_or(|from| now < from) {
             return Vec::new();
         }
-        let is_over = |delivery: &Delivery| delivery.message.borrow().is_expired(now);
+        self.take(|delivery| delivery.message.borrow().is_expired(now))
+    }
+
+    /// Takes out what is like this; the rest keeps its order.
+    pub fn take(&mut self, is_like_this: impl Fn(&Delivery) -> bool) -> Vec<Delivery> {
         let all = std::mem::take(&mut self.waiting);
-        let (mut expired, mut left) = (Vec::new(), Segments::default());
+        let (mut taken, mut left) = (Vec::new(), Segments::default());
         for delivery in all {
-            if is_over(&delivery) { expired.push(delivery) } else { left.push_back(delivery) }
+            if is_like_this(&delivery) { taken.push(delivery) } else { left.push_back(delivery) }
         }
-        self.bytes -= expired.iter().map(Delivery::bytes).sum::<usize>();
+        self.bytes -= taken.iter().map(Delivery::bytes).sum::<usize>();
         self.expires_from = left.iter().filter_map(|d| d.message.borrow().expires_at).min();
         self.waiting = left;
-        expired
+        taken
     }
 
     /// The oldest.

@@ -6,7 +6,9 @@ use skein_protocol::{
 };
 use thin_vec::ThinVec;
 
-use super::{AcceptOrder, ConnectionId, Delivery, FilterId, Pressure, Queue, Time, Will};
+use super::{
+    AcceptOrder, ConnectionId, Delivery, FilterId, ListenerId, Pressure, Queue, Time, Will,
+};
 use crate::config::Overflow;
 
 /// One subscription a session holds; its options stand with the filter, in the subscription trie.
@@ -47,6 +49,8 @@ pub struct Session {
     pub receiver: Receiver,
     /// QoS 1 and 2 messages that wait for the client.
     pub queue: Queue,
+    /// The listener that its newest connection came through, whose rules hold for it.
+    pub listener: ListenerId,
     /// What happens when the queue is full: the policy of the listener it came through.
     pub overflow: Overflow,
     /// Present while it takes messages more slowly than they come.
@@ -57,8 +61,8 @@ pub struct Session {
     pub is_full: bool,
     /// When a full queue is looked at again, because something in it expires.
     pub room_at: Option<Time>,
-    /// Messages dropped for it so far.
-    pub dropped: u64,
+    /// Messages dropped for it so far, or the most that this can count.
+    pub dropped: u32,
 }
 
 // One for each client, whatever it does; the allocator has no class between 224 and 256.
@@ -82,6 +86,7 @@ impl Session {
             sender: Sender::new(),
             receiver: Receiver::new(),
             queue: Queue::default(),
+            listener: ListenerId::default(),
             overflow,
             pressure: None,
             is_full: false,

@@ -65,8 +65,7 @@ impl Shard {
             Packet::PingReq => self.write(id, &Packet::PingResp, turn),
             Packet::Disconnect(disconnect) => self.on_disconnect(id, session, &disconnect, turn)?,
             Packet::Connect(_) => return Err(Error::SecondConnect.into()),
-            // No authentication method was accepted, so there is none to go on with.
-            Packet::Auth(_) => return Err(Error::AuthWithoutMethod.into()),
+            Packet::Auth(auth) => self.on_auth(id, session, &auth, turn)?,
             packet => return Err(Error::ServerPacketFromClient(packet.packet_type()).into()),
         }
         Ok(())

@@ -5,14 +5,18 @@ use std::net::SocketAddr;
 
 use ahash::RandomState;
 use skein_protocol::{
-    Error, Frame, ReasonCode, TopicName, Version,
+    Error, Frame, ReasonCode, Version,
     packet::{Connect, Packet, PacketType, Will},
     qos::QoS,
 };
 
 use super::{
-    Connection, ConnectionId, NoticeLevel, Shard, Stage, Turn, connection::PendingConnect,
-    memory::MemoryLevel, respond::Violation, timers::Timer,
+    Connection, ConnectionId, NoticeLevel, Shard, Stage, Turn,
+    connection::{Admitted, PendingConnect},
+    memory::MemoryLevel,
+    place::Admission,
+    respond::Violation,
+    timers::Timer,
 };
 use crate::session::{AcceptOrder, ListenerId, PeerAddress};
 
@@ -100,7 +104,10 @@ impl Shard {
                 let order = order.of_connect_read_at(turn.now, UNREAD_MS_MAX);
                 self.on_first_packet(id, frame, order, turn);
             }
-            Stage::AwaitingGrant(_) => debug_assert!(false, "no packet is wanted before CONNACK"),
+            Stage::Authenticating(_) => self.on_packet_of_login(id, frame, turn),
+            Stage::AwaitingIdentity(_) | Stage::AwaitingGrant(_) => {
+                debug_assert!(false, "no packet is wanted before CONNACK");
+            }
         }
     }
 
@@ -127,7 +134,7 @@ impl Shard {
                     connection.take_terms(&connect);
                 }
                 match self.admit(&connect) {
-                    Ok(()) => self.place(id, frame, &connect, order, turn),
+                    Ok(()) => self.authenticate(id, &connect, order, turn),
                     Err(violation) => self.refuse_connect(id, connect.version, &violation, turn),
                 }
             }
@@ -149,9 +156,6 @@ impl Shard {
         if self.memory.level() >= MemoryLevel::RefuseConnections {
             return refuse(ReasonCode::QuotaExceeded, "memory_bytes_max is nearly used up");
         }
-        if !self.access.may_connect() {
-            return refuse(ReasonCode::BadUserNameOrPassword, "anonymous access is off");
-        }
         let is_empty_refused = match connect.version {
             Version::V5 => false,
             Version::V3_1_1 => !connect.clean_start,
@@ -164,10 +168,6 @@ impl Shard {
         if connect.client_id.len() > limits.client_id_bytes_max {
             let text = "the client id is longer than client_id_bytes_max";
             return refuse(ReasonCode::ClientIdentifierNotValid, text);
-        }
-        if connect.properties.authentication_method.is_some() {
-            let text = "[MQTT-4.12.0-1] no such authentication method";
-            return refuse(ReasonCode::BadAuthenticationMethod, text);
         }
         self.check_user_properties(connect.properties.user_properties)?;
         connect.will.as_ref().map_or(Ok(()), |will| self.admit_will(will))
@@ -190,33 +190,39 @@ impl Shard {
             let text = "the will's topic has more than topic_levels_max levels";
             return refuse(ReasonCode::TopicNameInvalid, text);
         }
-        if !self.may_publish(will.topic) {
-            return refuse(ReasonCode::NotAuthorized, "the will's topic is denied");
+        if !self.is_publishable(will.topic) {
+            return refuse(ReasonCode::NotAuthorized, WILL_DENIED);
         }
         Ok(())
     }
 
-    #[inline]
-    pub(super) fn may_publish(&self, topic: TopicName<'_>) -> bool {
-        !(topic.is_reserved() && is_reserved_for_broker(topic.as_str()))
-            && self.access.may_publish(topic)
-    }
-
-    /// Remembers the CONNECT and finds out where its client id lives.
-    fn place(
+    /// The client is known: may it come in with what it asks for? Remembers the CONNECT and finds
+    /// out where its client id lives.
+    pub(super) fn admit_client(
         &mut self,
         id: ConnectionId,
-        frame: Frame<'_>,
+        pending: PendingConnect,
         connect: &Connect<'_>,
-        order: AcceptOrder,
+        admission: Admission,
         turn: &mut Turn<'_>,
     ) {
-        let client_id = if connect.client_id.is_empty() {
-            self.new_client_id()
-        } else {
-            connect.client_id.into()
-        };
-        let connack = self.connack(&client_id, connect, true);
+        if self.is_shutting_down {
+            let text = "the broker is shutting down";
+            let violation = Violation::new(ReasonCode::ServerUnavailable, text);
+            return self.refuse_connect(id, connect.version, &violation, turn);
+        }
+        let client_id = &pending.client_id;
+        let Some(connection) = self.connections.find(id) else { return };
+        if let Some(will) = &connect.will
+            && !self
+                .access
+                .permissions(connection.listener, &admission.identity, client_id)
+                .may_publish(will.topic)
+        {
+            let violation = Violation::new(ReasonCode::NotAuthorized, WILL_DENIED);
+            return self.refuse_connect(id, connect.version, &violation, turn);
+        }
+        let connack = self.connack(client_id, connect, &admission, true);
         let connack_bytes = Packet::ConnAck(connack).encoded_len(connect.version);
         let Some(connection) = self.connections.find_mut(id) else { return };
         if connack_bytes > connection.packet_bytes_max {
@@ -225,13 +231,13 @@ impl Shard {
             self.refuse_connect(id, connect.version, &violation, turn);
             return;
         }
-        let pending = PendingConnect { connect: whole_packet(frame), client_id, order };
-        connection.stage = Stage::AwaitingGrant(Box::new(pending));
+        let admitted = Admitted { pending, admission };
+        connection.stage = Stage::AwaitingGrant(Box::new(admitted));
         self.locate(id, turn);
     }
 
     /// A client id whose registrar is this shard, which spares a round.
-    fn new_client_id(&mut self) -> Box<str> {
+    pub(super) fn new_client_id(&mut self) -> Box<str> {
         loop {
             let client_id = self.client_ids.next();
             if self.registrar_of(&client_id) == self.id {
@@ -245,7 +251,7 @@ impl Shard {
         let Some(connection) = self.connections.find_mut(id) else { return };
         connection.timer_at = super::Time::NEVER;
         if connection.session().is_none() {
-            let text = "no CONNECT within connect_timeout_ms";
+            let text = "no CONNECT, or no end of the login, within connect_timeout_ms";
             self.notice(NoticeLevel::Info, "connect-timeout", id, None, text, turn);
             self.close(id, turn);
             return;
@@ -265,6 +271,9 @@ impl Shard {
         self.disconnect(id, &Violation::new(ReasonCode::KeepAliveTimeout, text), turn);
     }
 }
+
+/// Why a CONNECT is refused whose will the client may not publish.
+const WILL_DENIED: &str = "the will's topic is denied";
 
 /// The version to answer a broken CONNECT in: its own, or the latest if its level is above that.
 fn version_to_answer_in(frame: Frame<'_>) -> Version {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use skein_protocol::{Connect, Version};
 
-use super::ConnectionId;
+use super::{ConnectionId, place::Admission};
 use crate::{
+    access::scram::Exchange,
     session::{
         AcceptOrder, IncomingAliases, ListenerId, Outbox, OutgoingAliases, PeerAddress, SessionKey,
         ShardId, Time, has_much_spare,
@@ -17,29 +18,46 @@ use crate::{
 ///
 /// ```text
 ///   AwaitingConnect ──CONNECT──▶ AwaitingGrant ──registrar──▶ Live
-///         │                            │                        │
-///         └────────── refused ─────────┴── handed over, closed ─┴──▶ (forgotten)
+///         │  │                     ▲      │                     │
+///         │  └▶ AwaitingIdentity ──┘      │                     │
+///         │  │          ▲                 │                     │
+///         │  └▶ Authenticating            │                     │
+///         └────── refused, closed ────────┴─ handed over, closed ┴▶ (forgotten)
 /// ```
 #[derive(Debug)]
 pub(super) enum Stage {
     /// Nothing has come yet [MQTT-3.1.0-1]; its place among all connections.
     AwaitingConnect(AcceptOrder),
-    /// The registrar was asked where the client id lives.
-    AwaitingGrant(Box<PendingConnect>),
+    /// The client was asked for the next step of its enhanced authentication (4.12).
+    Authenticating(Box<(PendingConnect, Exchange)>),
+    /// The shell was asked who the client is.
+    AwaitingIdentity(Box<PendingConnect>),
+    /// The client is known, and the registrar was asked where the client id lives.
+    AwaitingGrant(Box<Admitted>),
     /// CONNACK 0 was sent.
     Live(SessionKey),
 }
 
-/// A CONNECT that waits for its grant. Kept as bytes: it may go to another shard, and is parsed
+/// A CONNECT whose client is allowed in, and who that is.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) pending: PendingConnect,
+    pub(super) admission: Admission,
+}
+
+/// A CONNECT that waits for its place. Kept as bytes: it may go to another shard, and is parsed
 /// again where the session lives.
 #[derive(Debug)]
 pub(super) struct PendingConnect {
-    /// The whole packet.
+    /// The whole packet, but without user name, password and Authentication Method: nothing that is
+    /// secret stays here.
     pub(super) connect: Box<[u8]>,
     /// The client id, chosen by us if the client sent none.
     pub(super) client_id: Box<str>,
     /// The connection's place among all, as of its CONNECT.
     pub(super) order: AcceptOrder,
+    /// The Authentication Method.
+    pub(super) method: Option<Box<str>>,
 }
 
 /// Why nothing is read from a connection.
@@ -134,7 +152,7 @@ impl Connection {
     pub(super) fn session(&self) -> Option<SessionKey> {
         match self.stage {
             Stage::Live(session) => Some(session),
-            Stage::AwaitingConnect(_) | Stage::AwaitingGrant(_) => None,
+            _ => None,
         }
     }
 

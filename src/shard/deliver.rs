@@ -1,6 +1,6 @@
 //! A message goes to a session: written at once, queued, or dropped and counted.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use skein_protocol::qos::{PacketId, QoS};
 
@@ -8,6 +8,7 @@ use super::{
     Shard, Turn, connect::lower, memory::MemoryLevel, metrics::DropReason, sending::Sending,
 };
 use crate::{
+    access::Author,
     router::Route,
     session::{
         Application, ApplicationRef, Delivery, Grant, KeptMessages, Publisher, Pushed, QueueLimits,
@@ -23,6 +24,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) publisher: Option<Publisher>,
     /// Orders the retained messages of one publishing shard; zero for others.
     pub(super) stamp: u64,
+    /// Whose it is, if it is to be retained and an access list may take that back.
+    pub(super) author: Option<Arc<Author>>,
     /// Whether several sessions here get it, so that it is worth being framed apart.
     is_for_many: bool,
     /// The copy that queues and windows share, made when the first needs it.
@@ -31,7 +34,7 @@ pub(super) struct Outgoing<'a> {
 
 impl<'a> Outgoing<'a> {
     pub(super) fn new(message: ApplicationRef<'a>, publisher: Option<Publisher>) -> Self {
-        Self { message, publisher, stamp: 0, is_for_many: false, kept: None }
+        Self { message, publisher, stamp: 0, author: None, is_for_many: false, kept: None }
     }
 
     /// A message that is kept already.
@@ -89,6 +92,10 @@ impl Shard {
             self.drop_message(session, outgoing.message.topic, DropReason::Expired, turn);
             return;
         }
+        if self.rights.deny(session, outgoing.message.topic) {
+            self.withhold(session, terms, outgoing);
+            return;
+        }
         let is_taken = match lower(outgoing.message.qos, terms.grant.qos) {
             QoS::AtMostOnce => self.deliver_at_most_once(session, terms, outgoing, turn),
             qos => self.deliver_in_exchange(session, qos, terms, outgoing, turn),
@@ -100,6 +107,16 @@ impl Shard {
             } else {
                 self.replays.note_dropped(session);
             }
+        }
+    }
+
+    /// The session may not receive the topic. It has asked for it all the same, and Mosquitto lets it:
+    /// counted, and no matter for the log.
+    #[cold]
+    fn withhold(&mut self, session: SessionKey, terms: Terms<'_>, outgoing: &Outgoing<'_>) {
+        self.metrics.count_drop(DropReason::Denied, outgoing.message.topic);
+        if outgoing.stamp != 0 && !terms.is_replay {
+            self.replays.note_dropped(session);
         }
     }
 
@@ -292,7 +309,7 @@ impl Shard {
     ) {
         self.metrics.count_drop(reason, topic);
         let session = self.sessions.at_mut(key);
-        session.dropped += 1;
+        session.dropped = session.dropped.saturating_add(1);
         if session.dropped.is_power_of_two() {
             let text = format!(
                 "message to {topic:?} dropped: {}; {} so far",

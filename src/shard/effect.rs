@@ -1,7 +1,8 @@
 //! What the shell is asked to do after an event. Bytes wait in the outboxes, messages for other
 //! shards in the lanes; the rest stands here.
 
-use crate::session::{ConnectionId, Outbox};
+use crate::access::provider::Work;
+use crate::session::{ConnectionId, ListenerId, Outbox};
 
 /// How loud a line in the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,18 @@ pub struct Close {
     pub rest: Outbox,
 }
 
+/// A question about a client that logs in. The answer is an
+/// [`Event::Authenticated`](super::Event::Authenticated), whenever it is known.
+#[derive(Debug)]
+pub struct Login {
+    /// The connection, which is not read meanwhile unless it is live already.
+    pub connection: ConnectionId,
+    /// The listener it came through.
+    pub listener: ListenerId,
+    /// The question.
+    pub work: Work,
+}
+
 /// Everything the shell is asked to do.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -48,6 +61,8 @@ pub struct Effects {
     /// Connections that may be read again: their buffered bytes are to be looked at even if the
     /// socket shows nothing new.
     pub resumes: Vec<ConnectionId>,
+    /// Clients to find out about.
+    pub logins: Vec<Login>,
     /// Lines for the log.
     pub notices: Vec<Notice>,
 }

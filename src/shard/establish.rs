@@ -10,7 +10,10 @@ use skein_protocol::{
 };
 
 use super::{
-    ConnectionId, NoticeLevel, Shard, Stage, Turn, place::Claim, respond::Violation, timers::Timer,
+    ConnectionId, NoticeLevel, Shard, Stage, Turn,
+    place::{Admission, Claim},
+    respond::Violation,
+    timers::Timer,
 };
 use crate::{
     config::Overflow,
@@ -24,6 +27,7 @@ impl Shard {
         id: ConnectionId,
         client_id: &str,
         connect: &Connect<'_>,
+        admission: Admission,
         claim: Claim,
         turn: &mut Turn<'_>,
     ) {
@@ -44,8 +48,9 @@ impl Shard {
         }
         self.metrics.connections_accepted += 1;
         self.metrics.sessions_resumed += u64::from(is_resumed);
-        let connack = self.connack(client_id, connect, is_resumed);
+        let connack = self.connack(client_id, connect, &admission, is_resumed);
         self.write(id, &Packet::ConnAck(connack), turn);
+        self.give_rights(id, session, admission);
         let text = connected_text(connect, is_resumed);
         self.notice_of(NoticeLevel::Info, "connected", id, &text, turn);
         self.set_shares_online(session, true);
@@ -161,6 +166,7 @@ impl Shard {
         &self,
         client_id: &'a str,
         connect: &Connect<'_>,
+        admission: &'a Admission,
         session_present: bool,
     ) -> ConnAck<'a> {
         let limits = &self.settings.limits;
@@ -184,6 +190,8 @@ impl Shard {
                 limits.subscription_identifiers_available,
             ),
             shared_subscription_available: unavailable(limits.shared_subscription_available),
+            authentication_method: admission.method.as_deref(),
+            authentication_data: admission.data.as_deref(),
             server_keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
             ..ConnAckProperties::default()
         };

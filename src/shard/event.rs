@@ -1,11 +1,13 @@
 //! Everything that can happen to a shard.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use skein_protocol::{Error, Frame};
 
 use super::{HandOver, Message};
-use crate::session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress, ShardId};
+use crate::access::{Access, provider::Outcome};
+use crate::session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress, ShardId, Time};
 
 /// How a connection ended that the core did not close itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,20 @@ pub enum Event<'a> {
         /// The client's certificate (DER), which was verified, and those above it; empty if it has
         /// shown none.
         certificates: Vec<Box<[u8]>>,
+    },
+    /// The answer to a [`Login`](super::Login).
+    Authenticated {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Who its client is, or why it may not come in.
+        outcome: Box<Outcome>,
+        /// When the identity ends, on the broker's clock.
+        expires_at: Option<Time>,
+    },
+    /// The rules have changed.
+    AccessChanged {
+        /// Those that hold from now on.
+        access: Arc<Access>,
     },
     /// One whole packet arrived, cut but not parsed.
     Packet {

@@ -155,6 +155,7 @@ mod tests {
             stamp: 0,
             picks: &[],
             publisher: None,
+            author: None,
         }
     }
 

@@ -68,9 +68,12 @@ impl Shard {
     pub(super) fn lose(&mut self, key: SessionKey, publishes_will: bool, turn: &mut Turn<'_>) {
         self.calm(key, turn);
         let session = self.sessions.at_mut(key);
-        session.connection = None;
+        let id = session.connection.take();
         if !publishes_will {
             session.will = None;
+        }
+        if let Some(id) = id {
+            self.forget_login(id, key);
         }
         self.set_shares_online(key, false);
         self.replays.pause(key);
@@ -105,6 +108,7 @@ impl Shard {
         for subscription in &held {
             self.drop_subscription(key, subscription);
         }
+        self.rights.remove(key);
         let mut session = self.sessions.remove(key);
         self.metrics.sessions_ended += 1;
         self.release(&session.client_id, session.epoch, turn);
@@ -123,7 +127,7 @@ impl Shard {
 
     /// A message for a session that has ended: one of a shared subscription goes to another
     /// member (MQTT 5, 4.8.2), others have nobody left.
-    fn pass_on(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
+    pub(super) fn pass_on(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
         let Some(origin) = delivery.share.clone() else { return };
         if delivery.message.borrow().is_expired(turn.now) {
             self.metrics.count_drop(DropReason::Expired, delivery.message.topic());

@@ -1,6 +1,6 @@
 //! What shards tell each other: values, in order, never references into another's memory (law 4).
 
-use super::replay::ReplayId;
+use super::{place::Admission, replay::ReplayId};
 use crate::{
     router::Batch,
     session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress},
@@ -48,7 +48,7 @@ pub struct HandOver {
     pub connection: ConnectionId,
     /// The client id; the registrar's key.
     pub client_id: Box<str>,
-    /// The CONNECT packet, whole.
+    /// The CONNECT packet, whole but for what proved who the client is.
     pub connect: Box<[u8]>,
     /// Where it comes from.
     pub peer: PeerAddress,
@@ -56,6 +56,8 @@ pub struct HandOver {
     pub listener: ListenerId,
     /// Its place among all connections of the broker.
     pub order: AcceptOrder,
+    /// Who the client is.
+    pub admission: Box<Admission>,
     /// The registrar's grant; `None` on the way to the registrar.
     pub epoch: Option<u64>,
 }

@@ -20,17 +20,20 @@ pub enum DropReason {
     NoMemberLeft,
     /// The memory budget of the broker is used up.
     Memory,
+    /// The session may not receive the topic.
+    Denied,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::QueueFull,
         Self::SlowConsumer,
         Self::Expired,
         Self::PacketTooLarge,
         Self::NoMemberLeft,
         Self::Memory,
+        Self::Denied,
     ];
 
     /// The reason in words, for the log and metrics.
@@ -42,6 +45,7 @@ impl DropReason {
             Self::PacketTooLarge => "packet too large",
             Self::NoMemberLeft => "no member left",
             Self::Memory => "memory budget",
+            Self::Denied => "denied",
         }
     }
 
@@ -56,6 +60,7 @@ impl DropReason {
             Self::PacketTooLarge => "larger than the client's Maximum Packet Size",
             Self::NoMemberLeft => "the last session of a shared subscription ended",
             Self::Memory => "the memory budget of the broker is used up",
+            Self::Denied => "the session may not receive the topic",
         }
     }
 }
@@ -91,6 +96,12 @@ counters! {
     connections_accepted,
     /// Connections refused with a CONNACK reason.
     connections_refused,
+    /// Logins refused, with CONNACK or, when a client had to prove again who it is, DISCONNECT.
+    logins_refused,
+    /// Connections closed because nobody vouches for their client any more.
+    connections_revoked,
+    /// Connections closed because what their client had proved of itself has ended.
+    identities_expired,
     /// Connections refused because a newer one with their client id had come before them.
     connections_overtaken,
     /// Connections closed because a peer broke the protocol.
@@ -120,10 +131,14 @@ counters! {
     publishes_forwarded,
     /// Wills published.
     wills_published,
+    /// Wills not published, as the client may not publish to the topic any more.
+    wills_denied,
     /// Messages not delivered to a session that wanted them; see the drops.
     messages_dropped,
     /// Retained messages refused because a limit is reached.
     retained_refused,
+    /// Retained messages forgotten or not kept because whoever published them may not any more.
+    retained_denied,
     /// Publishers paused for a slow consumer or a full lane.
     publishers_paused,
     /// Consumers whose grace ended before they kept up.

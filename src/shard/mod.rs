@@ -9,6 +9,8 @@
 //! | occasion | file |
 //! |---|---|
 //! | CONNECT, finding the home, hand-over | `connect`, `place`, `registrar` |
+//! | who the client is: login, AUTH | `authenticate`, `reauthenticate` |
+//! | what it may do; the rules change | `rights`, `reload` |
 //! | the session begins or goes on | `establish` |
 //! | the connection or the session ends | `leave`, `wills` |
 //! | PUBLISH comes | `publish` |
@@ -20,6 +22,7 @@
 
 mod acknowledge;
 mod audit;
+mod authenticate;
 mod connect;
 mod connection;
 mod deliver;
@@ -35,11 +38,14 @@ mod metrics;
 mod place;
 mod pressure;
 mod publish;
+mod reauthenticate;
 mod refill;
 mod registrar;
+mod reload;
 mod replay;
 mod respond;
 mod retain;
+mod rights;
 mod room;
 mod sending;
 mod sessions;
@@ -49,24 +55,25 @@ mod timers;
 mod unsubscribe;
 mod wills;
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use ahash::RandomState;
 
 pub use self::{
     audit::Audit,
-    effect::{Close, Effects, Notice, NoticeLevel},
+    effect::{Close, Effects, Login, Notice, NoticeLevel},
     event::{CloseCause, Event},
     lanes::Lanes,
     message::{HandOver, Interest, Message, RetainedReply},
     metrics::{DropReason, Metrics},
+    place::Admission,
     replay::ReplayId,
 };
 pub use crate::session::{
     AcceptOrder, ConnectionId, ListenerId, Outbox, PeerAddress, ShardId, Time,
 };
 use crate::{
-    access::Access,
+    access::{Access, Nonces},
     config::Settings,
     router::{Frames, Routes},
     session::{Buffers, KeptMessages},
@@ -87,7 +94,10 @@ pub struct Shard {
     id: ShardId,
     shards: usize,
     settings: Rc<Settings>,
-    access: Access,
+    /// Who may do what; all shards share it.
+    access: Arc<Access>,
+    rights: rights::SessionRights,
+    nonces: Nonces,
     /// Places client ids and topics; the same for all shards of a broker.
     placement: RandomState,
     connections: Connections,
@@ -119,11 +129,18 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Shard `id` of `shards`. All shards of a broker get the same settings and the same seed.
+    /// Shard `id` of `shards`. All shards of a broker get the same settings, the same rules and the
+    /// same seed.
     ///
     /// # Panics
     /// When `shards` is zero or above [`ShardId::COUNT_MAX`], or `id` is not one of them.
-    pub fn new(id: ShardId, shards: usize, settings: Settings, seed: [u64; 4]) -> Self {
+    pub fn new(
+        id: ShardId,
+        shards: usize,
+        settings: Settings,
+        access: Arc<Access>,
+        seed: [u64; 4],
+    ) -> Self {
         assert!((1..=ShardId::COUNT_MAX).contains(&shards), "a broker has 1 to 64 shards");
         assert!(id.index() < shards, "a shard is one of its broker's");
         let [a, b, c, d] = seed;
@@ -132,7 +149,9 @@ impl Shard {
         Self {
             id,
             shards,
-            access: Access::new(&settings.access),
+            access,
+            rights: rights::SessionRights::default(),
+            nonces: Nonces::new(seed, id.index()),
             connections: Connections::default(),
             sessions: Sessions::new(hasher.clone()),
             registrar: registrar::Registrar::new(hasher.clone()),
@@ -169,6 +188,10 @@ impl Shard {
             Event::Introduced { connection, source, certificates } => {
                 self.on_introduced(connection, source, certificates);
             }
+            Event::Authenticated { connection, outcome, expires_at } => {
+                self.on_authenticated(connection, *outcome, expires_at, turn);
+            }
+            Event::AccessChanged { access } => self.on_access_changed(access, turn),
             Event::Packet { connection, frame } => self.on_packet(connection, frame, turn),
             Event::Malformed { connection, error } => self.on_malformed(connection, &error, turn),
             Event::Closed { connection, cause } => self.on_closed(connection, &cause, turn),
@@ -244,6 +267,7 @@ impl Shard {
         while let Some(timer) = self.timers.pop_due(turn.now) {
             match timer {
                 Timer::Connection(connection) => self.on_silence(connection, turn),
+                Timer::IdentityEnds(connection) => self.on_identity_over(connection, turn),
                 Timer::SessionEnds(session) => self.on_session_expired(session, turn),
                 Timer::WillDue(session) => self.on_will_due(session, turn),
                 Timer::GraceEnds(session) => self.on_grace_over(session, turn),
@@ -269,11 +293,13 @@ impl Shard {
         self.next_packet_bytes_max(connection).is_some()
     }
 
-    /// Whether this connection has sent CONNECT and waits for its place. Nothing is read from it
+    /// Whether this connection has sent CONNECT and waits for an answer or its place. Nothing is read from it
     /// meanwhile; if the shell finds that its peer is gone, it need not wait.
     pub fn is_being_placed(&self, connection: ConnectionId) -> bool {
         let connection = self.connections.find(connection);
-        connection.is_some_and(|found| matches!(found.stage, Stage::AwaitingGrant(_)))
+        connection.is_some_and(|found| {
+            matches!(found.stage, Stage::AwaitingIdentity(_) | Stage::AwaitingGrant(_))
+        })
     }
 
     /// The longest packet this connection may send now, in bytes with its header; `None` if none
@@ -289,10 +315,10 @@ impl Shard {
         }
         match connection.stage {
             Stage::Live(_) => Some(limits.packet_bytes_max),
-            Stage::AwaitingConnect(_) => {
+            Stage::AwaitingConnect(_) | Stage::Authenticating(_) => {
                 Some(limits.packet_bytes_before_connect_max.min(limits.packet_bytes_max))
             }
-            Stage::AwaitingGrant(_) => None,
+            Stage::AwaitingIdentity(_) | Stage::AwaitingGrant(_) => None,
         }
     }
 

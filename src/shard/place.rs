@@ -21,10 +21,33 @@ use skein_protocol::{
 };
 
 use super::{
-    Connection, ConnectionId, HandOver, Message, NoticeLevel, Shard, ShardId, Stage, Turn,
-    connection::PendingConnect, registrar::Located, respond::Violation,
+    Connection, ConnectionId, HandOver, Message, NoticeLevel, Shard, ShardId, Stage, Time, Turn,
+    connection::{Admitted, PendingConnect},
+    registrar::Located,
+    reload::REVOKED,
+    respond::Violation,
+    rights::EXPIRED,
 };
-use crate::session::AcceptOrder;
+use crate::{access::Identity, session::AcceptOrder};
+
+/// Who a connection's client is. It travels with it to the session's home.
+#[derive(Debug)]
+pub struct Admission {
+    pub(super) identity: Identity,
+    /// When that ends.
+    pub(super) expires_at: Option<Time>,
+    /// The Authentication Method.
+    pub(super) method: Option<Box<str>>,
+    /// The Authentication Data of CONNACK.
+    pub(super) data: Option<Box<[u8]>>,
+}
+
+impl Admission {
+    /// Of a client that was known at once.
+    pub(super) fn of(identity: Identity) -> Self {
+        Self { identity, expires_at: None, method: None, data: None }
+    }
+}
 
 /// By what a connection claims the session of its client id.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +78,8 @@ impl Shard {
 
     /// Asks where the connection belongs.
     pub(super) fn locate(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
-        let Some(pending) = self.connections.find(id).and_then(pending) else { return };
-        let client_id = pending.client_id.clone();
+        let Some(admitted) = self.connections.find(id).and_then(admitted) else { return };
+        let client_id = admitted.pending.client_id.clone();
         let registrar = self.registrar_of(&client_id);
         if registrar != self.id {
             self.lanes.send(registrar, Message::Locate { client_id, connection: id });
@@ -102,10 +125,10 @@ impl Shard {
             &mut connection.stage,
             Stage::AwaitingConnect(AcceptOrder::default()),
         );
-        let Stage::AwaitingGrant(pending) = stage else {
+        let Stage::AwaitingGrant(admitted) = stage else {
             unreachable!("only a connection that waits for its grant is granted")
         };
-        self.establish_pending(id, &pending, epoch, turn);
+        self.establish_admitted(id, *admitted, epoch, turn);
     }
 
     /// The registrar says that the session lives elsewhere.
@@ -119,11 +142,12 @@ impl Shard {
 
     /// Sends the connection away; the shell puts its socket into the same lane slot.
     fn hand_over(&mut self, id: ConnectionId, to: ShardId, epoch: Option<u64>) {
-        self.arm_connection(id, super::Time::NEVER);
+        self.arm_connection(id, Time::NEVER);
         let Some(connection) = self.connections.remove(id) else { return };
-        let Stage::AwaitingGrant(pending) = connection.stage else {
+        let Stage::AwaitingGrant(admitted) = connection.stage else {
             unreachable!("only a connection that waits for its grant moves")
         };
+        let Admitted { pending, admission } = *admitted;
         self.metrics.connections_handed_over += 1;
         let handed = HandOver {
             connection: id,
@@ -132,6 +156,7 @@ impl Shard {
             peer: connection.peer,
             listener: connection.listener,
             order: pending.order,
+            admission: Box::new(admission),
             epoch,
         };
         self.lanes.send(to, Message::HandOver(Box::new(handed)));
@@ -139,9 +164,9 @@ impl Shard {
 
     /// A connection arrived from another shard: here is its registrar, or its home.
     pub(super) fn on_arrived(&mut self, id: ConnectionId, handed: HandOver, turn: &mut Turn<'_>) {
-        let HandOver { connection: _, client_id, connect, peer, listener, order, epoch } = handed;
+        let HandOver { client_id, connect, peer, listener, order, admission, epoch, .. } = handed;
         let mut connection = Connection::new(id, peer, listener, order, turn.now);
-        let pending = Box::new(PendingConnect { connect, client_id, order });
+        let pending = PendingConnect { connect, client_id, order, method: None };
         connection.version = decode_connect(&pending.connect).version;
         if self.is_shutting_down {
             self.refuse_arrival(connection, &pending, epoch, turn);
@@ -150,10 +175,12 @@ impl Shard {
         match epoch {
             Some(epoch) => {
                 self.connections.insert(connection);
-                self.establish_pending(id, &pending, epoch, turn);
+                let admitted = Admitted { pending, admission: *admission };
+                self.establish_admitted(id, admitted, epoch, turn);
             }
             None => {
-                connection.stage = Stage::AwaitingGrant(pending);
+                let admitted = Admitted { pending, admission: *admission };
+                connection.stage = Stage::AwaitingGrant(Box::new(admitted));
                 self.connections.insert(connection);
                 self.locate(id, turn);
             }
@@ -200,21 +227,52 @@ impl Shard {
         self.tell(registrar, Message::Released { client_id: client_id.into(), epoch }, turn);
     }
 
-    fn establish_pending(
+    fn establish_admitted(
         &mut self,
         id: ConnectionId,
-        pending: &PendingConnect,
+        admitted: Admitted,
         epoch: u64,
         turn: &mut Turn<'_>,
     ) {
+        let Admitted { pending, admission } = admitted;
+        if let Some(text) = self.objection(id, &pending.client_id, &admission, turn) {
+            self.metrics.logins_refused += 1;
+            self.metrics.connections_refused += 1;
+            let client = Some(pending.client_id.clone());
+            self.notice(NoticeLevel::Warning, "login-refused", id, client, text, turn);
+            self.say_no(id, &Violation::new(ReasonCode::NotAuthorized, text), turn);
+            self.return_grant(&pending.client_id, epoch, turn);
+            return;
+        }
         let session = self.sessions.find_by_client_id(&pending.client_id);
         if session.is_some_and(|session| pending.order < self.sessions.at(session).order) {
-            self.refuse_overtaken(id, pending, epoch, turn);
+            self.refuse_overtaken(id, &pending, epoch, turn);
             return;
         }
         let connect = decode_connect(&pending.connect);
         let claim = Claim { epoch, order: pending.order };
-        self.establish(id, &pending.client_id, &connect, claim, turn);
+        self.establish(id, &pending.client_id, &connect, admission, claim, turn);
+    }
+
+    /// Why the client may not have the session of this client id, here and now. A session belongs
+    /// to the user who made it (5.4.2): others may not take it, nor end it by a clean start.
+    fn objection(
+        &self,
+        id: ConnectionId,
+        client_id: &str,
+        admission: &Admission,
+        turn: &Turn<'_>,
+    ) -> Option<&'static str> {
+        let identity = &admission.identity;
+        let session = self.sessions.find_by_client_id(client_id);
+        if session.is_some_and(|key| self.owner(key) != identity.user_name.as_deref()) {
+            return Some("[5.4.2] the session of this client id belongs to another user");
+        }
+        if admission.expires_at.is_some_and(|at| at <= turn.now) {
+            return Some(EXPIRED);
+        }
+        // The rules may have changed on its way, and this shard heard of it before it came.
+        (!self.access_of(id).providers.still_vouches(identity)).then_some(REVOKED)
     }
 
     /// The session has had a newer connection. This one would have been taken over by it
@@ -237,15 +295,15 @@ impl Shard {
     }
 }
 
-fn pending(connection: &Connection) -> Option<&PendingConnect> {
+fn admitted(connection: &Connection) -> Option<&Admitted> {
     match &connection.stage {
-        Stage::AwaitingGrant(pending) => Some(pending),
-        Stage::AwaitingConnect(_) | Stage::Live(_) => None,
+        Stage::AwaitingGrant(admitted) => Some(admitted),
+        _ => None,
     }
 }
 
 /// Parses a CONNECT that was parsed before, by this shard or another.
-fn decode_connect(bytes: &[u8]) -> Connect<'_> {
+pub(super) fn decode_connect(bytes: &[u8]) -> Connect<'_> {
     let frame = skein_protocol::Frame::decode(bytes, usize::MAX);
     let (frame, _) = frame.ok().flatten().expect("a kept CONNECT is a whole packet");
     match Packet::decode(frame, skein_protocol::Version::V5) {

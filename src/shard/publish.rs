@@ -121,7 +121,7 @@ impl Shard {
                 }
             }
         }
-        if !self.may_publish(topic) {
+        if !self.may_publish(session, topic) {
             let text = "[MQTT-3.3.5-2] the topic is denied";
             let refusal = Violation::new(ReasonCode::NotAuthorized, text);
             self.refuse_publish(id, session, publish, &refusal, turn);
@@ -240,7 +240,9 @@ impl Shard {
             let is_wanted = !route.is_empty();
             self.acknowledge_publish(id, session, publish.qos, packet_id, is_wanted, turn);
         }
-        self.spread(&mut Outgoing::new(message, Some(publisher)), route, Some(session), turn);
+        let mut outgoing = Outgoing::new(message, Some(publisher));
+        outgoing.author = self.author_if_retained(session, &outgoing);
+        self.spread(&mut outgoing, route, Some(session), turn);
         self.pause_for_memory(id, turn);
     }
 
@@ -324,6 +326,7 @@ impl Shard {
                 stamp: outgoing.stamp,
                 picks: &keys,
                 publisher: outgoing.publisher.map(|publisher| publisher.connection),
+                author: outgoing.author.as_ref().filter(|_| home == Some(shard)),
             };
             self.metrics.publishes_forwarded += 1;
             self.lanes.publish(shard, &routed);
@@ -357,6 +360,7 @@ impl Shard {
                 self.deliver_to_member(*key, &mut outgoing, turn);
             }
             if routed.store {
+                outgoing.author = routed.author.cloned();
                 self.retain(&outgoing);
             }
         });

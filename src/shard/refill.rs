@@ -105,17 +105,19 @@ impl Shard {
             packet_id: Some(packet_id),
             identifiers: delivery.identifiers.as_deref().unwrap_or_default(),
         };
-        if connection.takes(&sending, turn.now) {
+        let is_denied = self.rights.deny(key, delivery.message.topic());
+        if !is_denied && connection.takes(&sending, turn.now) {
             if connection.write_publish(&sending, None, &mut self.buffers, turn.now) {
                 turn.effects.dirty.push(id);
             }
             self.metrics.publishes_sent += 1;
             return;
         }
-        self.give_up(key, id, packet_id, delivery, turn);
+        let reason = if is_denied { DropReason::Denied } else { DropReason::PacketTooLarge };
+        self.give_up(key, id, packet_id, delivery, reason, turn);
     }
 
-    /// This connection takes less than the one before: the message is dropped, and the exchange goes
+    /// This connection takes less than the one before, or the session may receive less: the message is dropped, and the exchange goes
     /// on as if it had been sent [MQTT-3.1.2-25]. The client may have received it with QoS 2 on the
     /// last connection and hold its id, which would make it take the next message of this id for
     /// this one; PUBREL lets it go. A client that knows no such id says so in PUBCOMP.
@@ -125,6 +127,7 @@ impl Shard {
         id: ConnectionId,
         packet_id: PacketId,
         delivery: &Delivery,
+        reason: DropReason,
         turn: &mut Turn<'_>,
     ) {
         let sender = &mut self.sessions.at_mut(key).sender;
@@ -137,7 +140,11 @@ impl Shard {
             self.acknowledge(id, AckKind::Rel, packet_id, ReasonCode::Success, turn);
         }
         self.memory.release(delivery.bytes());
-        self.drop_message(key, delivery.message.topic(), DropReason::PacketTooLarge, turn);
+        if reason == DropReason::Denied {
+            self.metrics.count_drop(reason, delivery.message.topic());
+        } else {
+            self.drop_message(key, delivery.message.topic(), reason, turn);
+        }
     }
 
     /// Sends the oldest message of the queue. False if there is none or the window is used up.
@@ -148,7 +155,9 @@ impl Shard {
         }
         let Some(delivery) = session.queue.pop() else { return false };
         self.memory.release(delivery.bytes());
-        if delivery.message.borrow().is_expired(turn.now) {
+        if self.rights.deny(key, delivery.message.topic()) {
+            self.metrics.count_drop(DropReason::Denied, delivery.message.topic());
+        } else if delivery.message.borrow().is_expired(turn.now) {
             let message = Rc::clone(&delivery.message);
             self.drop_message(key, message.topic(), DropReason::Expired, turn);
         } else {

@@ -6,13 +6,17 @@
 //! fence to every other shard and answers when all have sent it back (law 5). Only the asking shard
 //! needs none: what its publishers sent has come before its question.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     Message, RetainedReply, Shard, ShardId, Time, Turn, deliver::Outgoing, memory::MemoryLevel,
-    timers::Timer,
+    rights::may_still_publish, timers::Timer,
 };
 use crate::{
+    access::Author,
     config::Limits,
     router::{Batch, Routed},
     session::Application,
@@ -30,6 +34,7 @@ const REPLY_BYTES_MAX: usize = 256 * 1024;
 struct RetainedMessage {
     message: Application,
     stamp: u64,
+    author: Option<Arc<Author>>,
 }
 
 #[derive(Debug)]
@@ -110,6 +115,15 @@ impl RetainedHome {
         self.bytes
     }
 
+    /// The topics whose message has an author of whom this is true.
+    pub(super) fn topics_of(&self, is_it: impl Fn(&Author, &str) -> bool) -> Vec<Box<str>> {
+        let has_it = |topic: &str, kept: &RetainedMessage| {
+            kept.author.as_ref().is_some_and(|author| is_it(author, topic))
+        };
+        let found = self.topics.iter().filter(|(topic, kept)| has_it(topic, kept));
+        found.map(|(topic, _)| topic.into()).collect()
+    }
+
     /// Whether this home retains no further topics, as far as is known here.
     pub(super) fn is_full(&self, home: ShardId) -> bool {
         self.full.contains(home)
@@ -160,6 +174,13 @@ impl Shard {
     /// [MQTT-3.3.1-6].
     pub(super) fn retain(&mut self, outgoing: &Outgoing<'_>) {
         let topic = outgoing.message.topic;
+        // The rules may have changed while it was on its way.
+        if let Some(author) = &outgoing.author
+            && !may_still_publish(&self.access, author, topic)
+        {
+            self.metrics.retained_denied += 1;
+            return;
+        }
         let old = self.retained.remove(topic);
         self.memory.release(old.as_ref().map_or(0, |old| old.message.bytes()));
         if !outgoing.message.payload.is_empty() {
@@ -176,6 +197,11 @@ impl Shard {
                 self.metrics.retained_refused += 1;
             }
         }
+        self.settle_retained();
+    }
+
+    /// What was retained has changed: the others are told if it is full, or no longer.
+    pub(super) fn settle_retained(&mut self) {
         self.tell_retained_full();
         self.arm_retained_expiry();
     }
@@ -283,6 +309,7 @@ impl Shard {
                 stamp,
                 picks,
                 publisher,
+                author: None,
             });
             messages.bytes() < REPLY_BYTES_MAX
         });
@@ -294,7 +321,7 @@ impl Shard {
         self.tell(query.from, Message::RetainedReply(reply), turn);
     }
 
-    fn forget_retained(&mut self, topic: &str) {
+    pub(super) fn forget_retained(&mut self, topic: &str) {
         if let Some(old) = self.retained.remove(topic) {
             self.memory.release(old.message.bytes());
         }
@@ -303,6 +330,10 @@ impl Shard {
 
 impl Outgoing<'_> {
     fn to_retained(&self) -> RetainedMessage {
-        RetainedMessage { message: self.message.to_owned(), stamp: self.stamp }
+        RetainedMessage {
+            message: self.message.to_owned(),
+            stamp: self.stamp,
+            author: self.author.clone(),
+        }
     }
 }

@@ -32,7 +32,8 @@ impl Shard {
             return;
         };
         let origin = Rc::clone(&share.origin);
-        match share.pick_member() {
+        let (rights, topic) = (&self.rights, outgoing.message.topic);
+        match share.pick_member(|member| !rights.deny(member, topic)) {
             Some(member) => {
                 let grant = member.grant();
                 let retain = outgoing.message.retain && grant.retain_as_published;
@@ -86,6 +87,7 @@ impl Shard {
                     stamp: 0,
                     picks: &[key],
                     publisher: publisher.map(|publisher| publisher.connection),
+                    author: None,
                 };
                 self.lanes.publish(shard, &routed);
             }

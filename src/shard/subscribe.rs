@@ -95,7 +95,7 @@ impl Shard {
         if filter.has_wildcard() && !limits.wildcard_subscription_available {
             return Some(ReasonCode::WildcardSubscriptionsNotSupported);
         }
-        if !self.access.may_subscribe(filter.pattern()) {
+        if !self.may_subscribe(session, filter.pattern()) {
             return Some(ReasonCode::NotAuthorized);
         }
         let held = &self.sessions.at(session).subscriptions;

@@ -10,6 +10,8 @@ use crate::session::{ConnectionId, SessionKey, Time};
 pub(super) enum Timer {
     /// Has the connection been silent for too long?
     Connection(ConnectionId),
+    /// What the connection's client proved of itself is over.
+    IdentityEnds(ConnectionId),
     /// The session's expiry interval is over.
     SessionEnds(SessionKey),
     /// The will's delay is over.

@@ -1,6 +1,8 @@
 //! Wills: published once, when the connection is lost and the delay is over, or when the session
 //! ends, whichever is first [MQTT-3.1.3-9].
 
+use skein_protocol::TopicName;
+
 use super::{NoticeLevel, Shard, Turn, deliver::Outgoing, timers::Timer};
 use crate::session::SessionKey;
 
@@ -31,6 +33,10 @@ impl Shard {
         }
         let session = self.sessions.at_mut(key);
         let Some(will) = session.will.take() else { return };
+        if !self.may_publish(key, TopicName::assume_valid(will.message.topic())) {
+            self.deny_will(key, will.message.topic(), turn);
+            return;
+        }
         self.metrics.wills_published += 1;
         let mut message = will.message.borrow();
         message.expires_at = will.message_expiry_s.map(|s| turn.now.plus(u64::from(s) * 1000));
@@ -46,6 +52,20 @@ impl Shard {
             text: format!("will published to {:?}", message.topic),
         });
         let route = self.routes.find(message.topic, &self.subscriptions);
-        self.spread(&mut Outgoing::new(message, None), &route, Some(key), turn);
+        let mut outgoing = Outgoing::new(message, None);
+        outgoing.author = self.author_if_retained(key, &outgoing);
+        self.spread(&mut outgoing, &route, Some(key), turn);
+    }
+
+    /// The client may not publish its will any more.
+    fn deny_will(&mut self, key: SessionKey, topic: &str, turn: &mut Turn<'_>) {
+        self.metrics.wills_denied += 1;
+        turn.effects.notices.push(super::Notice {
+            level: NoticeLevel::Warning,
+            kind: "will-denied",
+            connection: None,
+            client: Some(Box::from(&*self.sessions.at(key).client_id)),
+            text: format!("will to {topic:?} not published: the topic is denied"),
+        });
     }
 }

@@ -154,14 +154,21 @@ impl Share {
         unreachable!("the turn is below the sum of the weights")
     }
 
-    /// Picks one of our own members: connected ones in turn, else all in turn.
-    pub fn pick_member(&mut self) -> Option<Subscriber> {
-        let online = self.members.iter().filter(|m| m.is_online).count();
-        let among = if online > 0 { online } else { self.members.len() };
-        let turn = self.member_turn.checked_rem(among)?;
+    /// Picks one of our own members that may have the message: connected ones in turn, else all in
+    /// turn. If none may have it, one that may not.
+    pub fn pick_member(&mut self, may_have: impl Fn(SessionKey) -> bool) -> Option<Subscriber> {
+        let is_allowed = |member: &Member| may_have(member.subscriber.session);
+        let conditions: [&dyn Fn(&Member) -> bool; 3] =
+            [&|member| member.is_online && is_allowed(member), &is_allowed, &|_| true];
+        let count =
+            |is_it: &dyn Fn(&Member) -> bool| self.members.iter().filter(|m| is_it(m)).count();
+        let (is_it, among) = conditions
+            .into_iter()
+            .map(|is_it| (is_it, count(is_it)))
+            .find(|(_, count)| *count > 0)?;
+        let turn = self.member_turn % among;
         self.member_turn = self.member_turn.wrapping_add(1);
-        let mut candidates = self.members.iter().filter(|m| online == 0 || m.is_online);
-        candidates.nth(turn).map(|m| m.subscriber)
+        self.members.iter().filter(|m| is_it(m)).nth(turn).map(|m| m.subscriber)
     }
 }
 
@@ -191,7 +198,7 @@ mod tests {
         for (slot, is_online) in [(0, true), (1, false), (2, true)] {
             assert!(share.join(subscriber(slot), is_online));
         }
-        let picked: Vec<_> = (0..4).filter_map(|_| share.pick_member()).collect();
+        let picked: Vec<_> = (0..4).filter_map(|_| share.pick_member(|_| true)).collect();
         let slots: Vec<_> = picked.iter().map(|s| s.session.slot()).collect();
         assert_eq!(slots, [0, 2, 0, 2]);
     }
@@ -218,6 +225,6 @@ mod tests {
     #[test]
     fn an_empty_share_picks_nobody() {
         assert_eq!(share().pick_shard(), Pick::Nobody);
-        assert_eq!(share().pick_member(), None);
+        assert_eq!(share().pick_member(|_| true), None);
     }
 }

@@ -1,10 +1,12 @@
 //! A whole broker in one thread: the shards, a shell without sockets, a clock that stands still.
 
+pub(crate) mod logins;
 mod peer;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use skein::{
+    access::Access,
     config::{Overflow, Settings},
     shard::{
         AcceptOrder, Audit, CloseCause, ConnectionId, Effects, Event, HandOver, ListenerId,
@@ -13,6 +15,7 @@ use skein::{
 };
 use skein_protocol::{Connect, Frame, Packet, Version};
 
+use logins::Logins;
 use peer::State;
 
 /// One client's network connection, by its number in the test.
@@ -33,6 +36,9 @@ pub(crate) struct Broker {
     pub(crate) loses_sockets: bool,
     /// The listener that further sockets come through.
     pub(crate) listener: u16,
+    pub(crate) logins: Logins,
+    /// What the log says, by kind.
+    notices: Vec<(&'static str, String)>,
 }
 
 impl Broker {
@@ -45,7 +51,11 @@ impl Broker {
     pub(crate) fn with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         change(&mut settings);
-        let shard = |index| Shard::new(ShardId::new(index), shards, settings.clone(), [1, 2, 3, 4]);
+        let access = Arc::new(Access::new(Vec::new(), &settings.access));
+        let shard = |index| {
+            let (settings, access) = (settings.clone(), Arc::clone(&access));
+            Shard::new(ShardId::new(index), shards, settings, access, [1, 2, 3, 4])
+        };
         Self {
             shards: (0..shards).map(shard).collect(),
             peers: Vec::new(),
@@ -55,6 +65,8 @@ impl Broker {
             order: AcceptOrder::default(),
             loses_sockets: false,
             listener: 0,
+            logins: Logins::default(),
+            notices: Vec::new(),
         }
     }
 
@@ -283,6 +295,7 @@ impl Broker {
             }
             for peer in 0..self.peers.len() {
                 has_moved |= self.read(peer);
+                has_moved |= !self.logins.are_held && self.answer_login();
                 has_moved |= !self.peers[peer].is_stalled && self.flush(peer, usize::MAX);
             }
             let due = self.shards.iter().filter_map(Shard::next_deadline).min();
@@ -366,6 +379,8 @@ impl Broker {
     fn handle(&mut self, shard: usize, event: Event<'_>) {
         let mut effects = Effects::default();
         self.shards[shard].handle(event, self.now, &mut effects);
+        self.logins.push(shard, effects.logins);
+        self.notices.extend(effects.notices.into_iter().map(|notice| (notice.kind, notice.text)));
         for mut close in effects.closes {
             let is_its = |p: &&mut State| p.shard == shard && p.connection == close.connection;
             if let Some(state) = self.peers.iter_mut().find(is_its) {

@@ -5,6 +5,7 @@
 //! Lanes deliver until all is quiet unless a test holds one; see [`broker::Broker`].
 
 mod acknowledge;
+mod authenticate;
 mod broker;
 mod connect;
 mod deliver;
@@ -16,9 +17,13 @@ mod packets;
 mod place;
 mod pressure;
 mod publish;
+mod reauthenticate;
 mod refill;
+mod reload;
 mod replay;
 mod retain;
+mod rights;
+mod scram;
 mod share;
 mod subscribe;
 mod wills;

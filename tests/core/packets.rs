@@ -6,7 +6,7 @@ use skein_protocol::{
     Connect, ConnectProperties, Disconnect, DisconnectProperties, Publish, PublishProperties, QoS,
     ReasonCode, Subscribe, SubscriptionIdentifiers, SubscriptionOptions, TopicFilter, TopicName,
     Unsubscribe, UserProperties, Version, Will, WillProperties,
-    packet::{Ack, Packet},
+    packet::{Ack, Auth, AuthProperties, Packet},
     qos::PacketId,
 };
 
@@ -47,6 +47,30 @@ pub(crate) fn with_packet_bytes_max(mut connect: Connect<'_>, bytes: u32) -> Con
 pub(crate) fn with_aliases(mut connect: Connect<'_>, maximum: u16) -> Connect<'_> {
     connect.properties.topic_alias_maximum = Some(maximum);
     connect
+}
+
+/// With a user name, which is the password as well.
+pub(crate) fn as_user<'a>(mut connect: Connect<'a>, name: &'a str) -> Connect<'a> {
+    connect.user_name = Some(name);
+    connect.password = Some(name.as_bytes());
+    connect
+}
+
+/// With an Authentication Method and the first data.
+pub(crate) fn with_method<'a>(
+    mut connect: Connect<'a>,
+    method: &'a str,
+    data: &'a str,
+) -> Connect<'a> {
+    connect.properties.authentication_method = Some(method);
+    connect.properties.authentication_data = Some(data.as_bytes());
+    connect
+}
+
+/// AUTH.
+pub(crate) fn auth<'a>(reason: ReasonCode, method: &'a str, data: &'a str) -> Packet<'a> {
+    let (method, data) = (Some(method), Some(data.as_bytes()));
+    Packet::Auth(Auth { reason, properties: AuthProperties { method, data, ..Default::default() } })
 }
 
 /// With a keep alive.
@@ -248,7 +272,9 @@ pub(crate) fn line(packet: &Packet<'_>) -> String {
     match packet {
         Packet::ConnAck(connack) => {
             let present = if connack.session_present { " present" } else { "" };
-            format!("CONNACK{present} {}", code(connack.reason))
+            let proof = connack.properties.authentication_data.map(String::from_utf8_lossy);
+            let proof = proof.map_or(String::new(), |proof| format!("{proof} "));
+            format!("CONNACK{present} {proof}{}", code(connack.reason))
         }
         Packet::Publish(publish) => publish_line(publish),
         Packet::PubAck(fields) => ack("PUBACK", fields),
@@ -263,6 +289,11 @@ pub(crate) fn line(packet: &Packet<'_>) -> String {
         }
         Packet::PingResp => "PINGRESP".to_owned(),
         Packet::Disconnect(disconnect) => format!("DISCONNECT {}", code(disconnect.reason)),
+        Packet::Auth(auth) => {
+            let data = String::from_utf8_lossy(auth.properties.data.unwrap_or_default());
+            let method = auth.properties.method.unwrap_or_default();
+            format!("AUTH {} {method} {data}", code(auth.reason)).trim_end().to_owned()
+        }
         other => panic!("no server sends {other}"),
     }
 }

@@ -1,6 +1,9 @@
 //! A whole broker with its clients, in one thread.
 
+use std::sync::Arc;
+
 use skein::{
+    access::Access,
     session::ShardId,
     shard::{AcceptOrder, Audit, Shard, Time},
 };
@@ -29,11 +32,12 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut draw = Draw::new(seed);
         let plan = Plan::draw(&mut draw);
+        let access = Arc::new(Access::new(Vec::new(), &plan.settings.access));
         let nodes = (0..plan.shards)
             .map(|index| {
                 let settings = plan.settings.clone();
-                let id = ShardId::new(index);
-                Node::new(index, Shard::new(id, plan.shards, settings, plan.placement_seed))
+                let (id, rules) = (ShardId::new(index), Arc::clone(&access));
+                Node::new(index, Shard::new(id, plan.shards, settings, rules, plan.placement_seed))
             })
             .collect();
         let mut scene = Scene {

@@ -5,7 +5,7 @@ use super::source::Source;
 
 /// From the top of the list down, as DESIGN and `src/lib.rs` have it.
 pub(crate) const LAYERS: [&str; 10] =
-    ["config", "session", "topic", "router", "access", "shard", "net", "store", "server", "cli"];
+    ["config", "session", "access", "topic", "router", "shard", "net", "store", "server", "cli"];
 
 /// Names the file and both layers of each upward use.
 pub(crate) fn faults(source: &Source) -> Vec<String> {

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::edit::{EditError, PasswordText, UserNameError, check_user_name};
 pub use self::hash::{HashError, PasswordHash, Scheme};
+use crate::access::identity::fingerprint;
 use crate::config::{ConfigError, Problem};
 
 /// A whole password file.
@@ -63,6 +64,12 @@ impl PasswordFile {
         let at = found.unwrap_or_else(|_| self.stand_in(user_name));
         let is_password = self.users.get(at).is_some_and(|(_, hash)| hash.verify(password));
         found.is_ok() & is_password
+    }
+
+    /// What changes when the user's line does; `None` for an unknown user.
+    pub fn fingerprint(&self, user_name: &str) -> Option<u64> {
+        let (_, hash) = self.users.get(self.find(user_name).ok()?)?;
+        Some(fingerprint(&hash.to_string()))
     }
 
     fn find(&self, user_name: &str) -> Result<usize, usize> {

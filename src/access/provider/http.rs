@@ -22,7 +22,7 @@ use skein_protocol::TopicFilter;
 use super::Outside;
 use crate::access::certificate::CertificateName;
 use crate::access::credentials::Credentials;
-use crate::access::identity::{Identity, PermissionSource, is_user_name};
+use crate::access::identity::{Identity, PermissionSource, Voucher, is_user_name};
 use crate::access::permissions::Permissions;
 
 /// A web server that is asked.
@@ -147,7 +147,7 @@ fn allow(user_name: Option<&str>, source: PermissionSource, expiry_s: Option<u64
         }
         user_name => {
             let user_name = user_name.map(Into::into);
-            Verdict::Allow(Identity { user_name, source, expiry_s })
+            Verdict::Allow(Identity { user_name, source, expiry_s, voucher: Voucher::Hook })
         }
     }
 }

@@ -22,7 +22,7 @@ pub use self::work::{Outcome, Outside, Work};
 use super::certificate::CertificateName;
 use super::credentials::Credentials;
 use super::denial::Denial;
-use super::identity::Identity;
+use super::identity::{Identity, Voucher};
 use super::jwt::Jwt;
 use super::password::PasswordFile;
 use super::scram::{Exchange, Mechanism, ScramFile};
@@ -30,6 +30,8 @@ use super::scram::{Exchange, Mechanism, ScramFile};
 /// One way to find out who a client is.
 #[derive(Clone, Debug)]
 pub enum Provider {
+    /// Takes everybody for anonymous, whatever they show: a listener without authentication.
+    Everybody,
     /// Lets in whoever shows nothing: neither user name nor password nor certificate.
     Anonymous,
     /// Takes the user name out of the certificate that TLS verified.
@@ -117,6 +119,13 @@ impl Providers {
         Ok(Exchange::start(file, mechanism, data, nonce, &self.decoy_key)?)
     }
 
+    /// Whether this client could still log in as what it is: it has shown what is believed here,
+    /// and that has neither gone nor changed. Tokens and the answers of the hook are believed until
+    /// they end.
+    pub fn still_vouches(&self, identity: &Identity) -> bool {
+        self.chain.iter().any(|provider| provider.still_vouches(identity))
+    }
+
     /// Whether nobody can ever connect.
     pub fn is_empty(&self) -> bool {
         self.chain.is_empty()
@@ -124,7 +133,9 @@ impl Providers {
 
     /// Whether a client that shows nothing can connect.
     pub fn allows_anonymous(&self) -> bool {
-        self.chain.iter().any(|provider| matches!(provider, Provider::Anonymous))
+        let is_anonymous =
+            |provider: &Provider| matches!(provider, Provider::Anonymous | Provider::Everybody);
+        self.chain.iter().any(is_anonymous)
     }
 }
 
@@ -133,6 +144,7 @@ impl Provider {
     /// elsewhere.
     fn answer_at_once(&self, credentials: &Credentials) -> Option<Answer> {
         match self {
+            Self::Everybody => Some(Answer::Allow(Identity::anonymous())),
             Self::Anonymous if credentials.are_none() => Some(Answer::Allow(Identity::anonymous())),
             Self::Certificate(name) => Some(of_certificate(*name, credentials)),
             Self::Password(_) if shows_password(credentials) => None,
@@ -143,13 +155,30 @@ impl Provider {
             }
         }
     }
+
+    fn still_vouches(&self, identity: &Identity) -> bool {
+        let user_name = identity.user_name.as_deref();
+        match (self, identity.voucher) {
+            (Self::Everybody | Self::Anonymous, Voucher::Nothing)
+            | (Self::Certificate(_), Voucher::Certificate)
+            | (Self::Jwt(_), Voucher::Token)
+            | (Self::Http(_), Voucher::Hook) => true,
+            (Self::Password(file), Voucher::Password(line)) => {
+                user_name.and_then(|name| file.fingerprint(name)) == Some(line)
+            }
+            (Self::Scram(file), Voucher::Scram(line)) => {
+                user_name.is_some_and(|name| file.has(name, line))
+            }
+            _ => false,
+        }
+    }
 }
 
 fn of_certificate(name: CertificateName, credentials: &Credentials) -> Answer {
     match &credentials.certificate {
         None => Answer::Pass(None),
         Some(certificate) => match name.of(certificate) {
-            Ok(user_name) => Answer::Allow(Identity::user(&user_name)),
+            Ok(user_name) => Answer::Allow(Identity::user(&user_name, Voucher::Certificate)),
             Err(error) => Answer::Pass(Some(error.into())),
         },
     }

@@ -4,7 +4,7 @@ use super::http::{HttpReply, Verdict};
 use super::{Answer, Provider, Providers};
 use crate::access::credentials::Credentials;
 use crate::access::denial::Denial;
-use crate::access::identity::{Identity, PermissionSource};
+use crate::access::identity::{Identity, PermissionSource, Voucher};
 use crate::access::jwt::Jwt;
 use crate::access::password::PasswordFile;
 use crate::access::scram::Exchange;
@@ -100,7 +100,10 @@ impl Work {
             }
             Task::Prove { exchange, data } => match exchange.finish(&data) {
                 Ok(proved) => Outcome {
-                    result: Ok(Identity::user(&proved.user_name)),
+                    result: Ok(Identity::user(
+                        &proved.user_name,
+                        Voucher::Scram(proved.fingerprint),
+                    )),
                     data: Some(proved.server_final),
                     cache_ms: 0,
                 },
@@ -164,9 +167,10 @@ fn slow_answer(
             };
             (answer, cache_ms)
         }
-        Provider::Anonymous | Provider::Certificate(_) | Provider::Scram(_) => {
-            (Answer::Pass(None), 0)
-        }
+        Provider::Everybody
+        | Provider::Anonymous
+        | Provider::Certificate(_)
+        | Provider::Scram(_) => (Answer::Pass(None), 0),
     }
 }
 
@@ -174,9 +178,10 @@ fn of_password(file: &PasswordFile, credentials: &Credentials) -> Answer {
     let (Some(user_name), Some(password)) = (&credentials.user_name, &credentials.password) else {
         return Answer::Pass(None);
     };
-    match file.verify(user_name, password.as_bytes()) {
-        true => Answer::Allow(Identity::user(user_name)),
-        false => Answer::Pass(Some(Denial::WrongPassword)),
+    let is_password = file.verify(user_name, password.as_bytes());
+    match is_password.then(|| file.fingerprint(user_name)).flatten() {
+        Some(line) => Answer::Allow(Identity::user(user_name, Voucher::Password(line))),
+        None => Answer::Pass(Some(Denial::WrongPassword)),
     }
 }
 
@@ -187,6 +192,7 @@ fn of_token(jwt: &Jwt, credentials: &Credentials, now_s: u64) -> Answer {
             user_name: Some((*token.user_name).into()),
             source: token.permissions.map_or(PermissionSource::AccessList, PermissionSource::Given),
             expiry_s: Some(token.expiry_s),
+            voucher: Voucher::Token,
         }),
         Err(error) => Answer::Pass(Some(error.into())),
     }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use stringprep::saslprep;
 
 use super::Mechanism;
+use crate::access::identity::fingerprint;
 use crate::access::password::check_user_name;
 use crate::config::{ConfigError, Problem};
 
@@ -116,6 +117,13 @@ impl ScramCredentials {
     }
 }
 
+impl ScramCredentials {
+    /// What changes when the credentials do.
+    pub(super) fn fingerprint(&self) -> u64 {
+        fingerprint(&self.to_string())
+    }
+}
+
 impl fmt::Display for ScramCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -172,6 +180,12 @@ impl ScramFile {
     /// file.
     pub fn find(&self, mechanism: Mechanism, user_name: &str) -> Option<&ScramCredentials> {
         self.users.get(&(mechanism, Box::from(user_name)))
+    }
+
+    /// Whether the user still has the credentials with this fingerprint.
+    pub(in crate::access) fn has(&self, user_name: &str, fingerprint: u64) -> bool {
+        let found = Mechanism::ALL.iter().filter_map(|mechanism| self.find(*mechanism, user_name));
+        found.into_iter().any(|credentials| credentials.fingerprint() == fingerprint)
     }
 
     /// The iterations and the length of the salt that unknown users appear to have: those of the

@@ -46,6 +46,8 @@ pub struct Exchange {
 pub struct Proved {
     /// The name of the user, prepared with SASLprep.
     pub user_name: Box<str>,
+    /// What changes when the user's credentials do.
+    pub fingerprint: u64,
     /// The server-final-message, the Authentication Data of CONNACK or AUTH.
     pub server_final: Box<[u8]>,
 }
@@ -149,7 +151,8 @@ impl Exchange {
         }
         let signature = STANDARD.encode(mechanism.hmac(server_key, signed));
         let server_final = format!("v={signature}").into_bytes().into();
-        Ok(Proved { user_name: self.user_name, server_final })
+        let fingerprint = self.credentials.fingerprint();
+        Ok(Proved { user_name: self.user_name, fingerprint, server_final })
     }
 }
 

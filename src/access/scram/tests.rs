@@ -55,8 +55,11 @@ fn the_example_of_the_standard_is_followed_to_the_byte() {
         let (exchange, server_first) = start(mechanism, CLIENT_FIRST).expect("a valid message");
         assert_eq!((server_first.as_str(), exchange.user_name()), (SERVER_FIRST, "user"));
         let proved = exchange.finish(format!("{UNSIGNED},p={proof}").as_bytes());
-        let expected =
-            Proved { user_name: "user".into(), server_final: server_final.as_bytes().into() };
+        let known = file();
+        let credentials = known.find(mechanism, "user").expect("it was written above");
+        let (fingerprint, server_final) = (credentials.fingerprint(), server_final.as_bytes());
+        let user_name = "user".into();
+        let expected = Proved { user_name, fingerprint, server_final: server_final.into() };
         assert_eq!(proved, Ok(expected));
     }
 }

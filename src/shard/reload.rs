@@ -1,0 +1,87 @@
+//! The rules have changed: who may no longer be here goes, and what may no longer be received is
+//! taken out of where it waits.
+//!
+//! What is in flight is looked at when it is resent (`refill`), a will when it is published
+//! (`wills`).
+
+use std::sync::Arc;
+
+use skein_protocol::ReasonCode;
+
+use super::{
+    ConnectionId, NoticeLevel, Shard, Turn, metrics::DropReason, respond::Violation,
+    rights::may_still_publish,
+};
+use crate::{
+    access::{Access, Identity},
+    session::SessionKey,
+};
+
+impl Shard {
+    pub(super) fn on_access_changed(&mut self, access: Arc<Access>, turn: &mut Turn<'_>) {
+        self.access = access;
+        // First the rights of all: whoever is closed below leaves a will to others.
+        let keys = self.sessions.keys();
+        for key in &keys {
+            self.renew_rights(*key);
+        }
+        for key in &keys {
+            self.drop_denied(*key, turn);
+        }
+        self.forget_denied_retained();
+        for id in self.connections.ids() {
+            self.check_identity(id, turn);
+        }
+    }
+
+    /// Takes out of the session's queue what it may not receive any more.
+    fn drop_denied(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        let Self { sessions, rights, .. } = self;
+        let queue = &mut sessions.at_mut(key).queue;
+        if queue.is_empty() || rights.are_unrestricted(key) {
+            return;
+        }
+        let denied = queue.take(|delivery| rights.deny(key, delivery.message.topic()));
+        for delivery in denied {
+            self.memory.release(delivery.bytes());
+            if delivery.share.is_some() {
+                self.pass_on(&delivery, turn);
+            } else {
+                self.metrics.count_drop(DropReason::Denied, delivery.message.topic());
+            }
+        }
+        self.update_fullness(key);
+        self.refill(key, turn);
+    }
+
+    /// Retained messages of those who may no longer publish them go (CVE-2018-12546).
+    fn forget_denied_retained(&mut self) {
+        let access = Arc::clone(&self.access);
+        let denied =
+            self.retained.topics_of(|author, topic| !may_still_publish(&access, author, topic));
+        for topic in denied {
+            self.metrics.retained_denied += 1;
+            self.forget_retained(&topic);
+        }
+        self.settle_retained();
+    }
+
+    /// Closes the connection if nobody vouches for its client any more.
+    fn check_identity(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connections.find(id) else { return };
+        let Some(key) = connection.session() else { return };
+        let providers = &self.access.of(connection.listener).providers;
+        let is_known = match self.rights.find(key) {
+            Some(rights) => providers.still_vouches(&rights.identity),
+            None => providers.still_vouches(&Identity::anonymous()),
+        };
+        if !is_known {
+            self.metrics.connections_revoked += 1;
+            self.notice_of(NoticeLevel::Info, "login-revoked", id, REVOKED, turn);
+            self.disconnect(id, &Violation::new(ReasonCode::NotAuthorized, REVOKED), turn);
+        }
+    }
+}
+
+/// What a client is told for which nobody vouches any more.
+pub(super) const REVOKED: &str = "the login is not valid any more";
