@@ -126,6 +126,7 @@ mod tests {
             anonymous: true,
             deny_publish: vec!["secret/#".into()],
             deny_subscribe: vec!["test/nosubscribe".into()],
+            ..config::Access::default()
         };
         let access = Access::new(Vec::new(), &settings);
         let topic = |text| TopicName::new(text).expect("a valid topic");

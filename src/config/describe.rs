@@ -3,7 +3,7 @@
 use super::table::{Row, rows};
 
 /// What each section is for, in the order of the table.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("", "At the top of the file, before the first section."),
     (
         "listener",
@@ -19,6 +19,11 @@ const SECTIONS: [(&str, &str); 7] = [
         "Bounds on what clients can make the broker hold and do. Every limit has a reaction, and nothing is dropped without being counted.",
     ),
     ("access", "Who may do what."),
+    (
+        "jwt",
+        "Signed tokens in place of passwords, for \"jwt\" in auth. Of keys_file, keys_url and secret_file, one is set.",
+    ),
+    ("http_hook", "A web server that is asked who a client is, for \"http\" in auth."),
     ("log", "How the broker reports what happens."),
 ];
 
@@ -27,7 +32,7 @@ const SECTIONS: [(&str, &str); 7] = [
 pub fn documentation() -> String {
     let mut page = String::from(
         "# Configuration\n\n\
-         <!-- Made from src/config/table.rs: UPDATE_DOCS=1 cargo test --lib config -->\n\n\
+         <!-- Made from src/config/table.rs and access.rs: UPDATE_DOCS=1 cargo test --lib config -->\n\n\
          `skein serve --config skein.toml` reads a TOML file; `skein check-config skein.toml` only \
          checks it. Every key but a listener's address has a default, so a file names just what \
          differs. A key that skein does not know, a value out of range and limits that contradict \
@@ -56,7 +61,7 @@ pub fn documentation() -> String {
 pub fn example() -> String {
     let mut file = String::from(
         "# Every setting of skein with its default. Remove the # before a key and change its value.\n\
-         # Made from src/config/table.rs: UPDATE_DOCS=1 cargo test --lib config\n",
+         # Made from src/config/table.rs and access.rs: UPDATE_DOCS=1 cargo test --lib config\n",
     );
     for (section, purpose) in SECTIONS {
         file.push('\n');

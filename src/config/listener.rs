@@ -65,7 +65,7 @@ fn read_one(table: &DeTable<'_>, span: Range<usize>, source: &mut Source<'_>) ->
             source.report(section_of(key), text);
         }
     }
-    listener.written = Written { file: source.file.to_owned(), lines: source.lines_of("listener") };
+    listener.written = Written::of(source, "listener");
     listener
 }
 

@@ -1,6 +1,6 @@
 //! The configuration: a TOML file in, typed and checked [`Settings`] out.
 //!
-//! Everything a user may set stands in one table (`table.rs`). The structs, their defaults, the
+//! Everything a user may set stands in one table (`table.rs` and `access.rs`). The structs, their defaults, the
 //! parser, the reference page and the example file are all made from it, so they cannot disagree.
 //!
 //! ```
@@ -14,9 +14,11 @@
 //! );
 //! ```
 
+mod access;
 mod address;
 mod describe;
 mod error;
+mod identity;
 mod listener;
 mod parse;
 mod reader;
@@ -26,11 +28,13 @@ mod transport;
 mod value;
 mod written;
 
+pub use access::{Access, Authentication, CertificateName, HttpHook, Jwt};
 pub use address::{Address, Network};
 pub use describe::{documentation, example};
 pub use error::{ConfigError, Problem};
+pub use identity::check_identities;
 pub use parse::{load, parse};
-pub use table::{Access, Limits, Listener, Log, SHARDS_MAX, Settings, Tls, WebSocket};
+pub use table::{Limits, Listener, Log, SHARDS_MAX, Settings, Tls, WebSocket};
 pub use transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};
 pub use value::{LogFormat, LogLevel, Overflow};
 pub use written::Written;

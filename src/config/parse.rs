@@ -7,13 +7,14 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::access::{Access, HttpHook, Jwt};
 use super::error::{ConfigError, Problem};
 use super::reader::{Reader, Source};
-use super::table::{Access, Limits, Log, Settings};
-use super::{listener, relations};
+use super::table::{Limits, Log, Settings};
+use super::{Written, listener, relations};
 
 /// The sections of the file, beside the keys at its top.
-const SECTIONS: [&str; 4] = ["listener", "limits", "access", "log"];
+const SECTIONS: [&str; 6] = ["listener", "limits", "access", "jwt", "http_hook", "log"];
 
 /// Reads and checks the file at `path`.
 ///
@@ -58,13 +59,16 @@ fn read(table: &DeTable<'_>, source: &mut Source<'_>) -> Settings {
     let mut top = Reader::new("", Some(table), source);
     top.refuse_unknown_keys(&SECTIONS);
     let settings = Settings::read(&mut top);
-    Settings {
-        listeners: listener::read(table, source),
-        limits: section("limits", table, source, Limits::read),
-        access: section("access", table, source, Access::read),
-        log: section("log", table, source, Log::read),
-        ..settings
-    }
+    let listeners = listener::read(table, source);
+    let limits = section("limits", table, source, Limits::read);
+    let mut access = section("access", table, source, Access::read);
+    access.written = Written::of(source, "access");
+    let mut jwt = section("jwt", table, source, Jwt::read);
+    jwt.written = Written::of(source, "jwt");
+    let mut http_hook = section("http_hook", table, source, HttpHook::read);
+    http_hook.written = Written::of(source, "http_hook");
+    let log = section("log", table, source, Log::read);
+    Settings { listeners, limits, access, jwt, http_hook, log, ..settings }
 }
 
 /// Reads one section with the reader its table row was expanded to.

@@ -1,11 +1,13 @@
 //! What must hold between settings that are each within their own range.
 
 use super::error::Problem;
+use super::identity;
 use super::reader::Source;
 use super::table::{Limits, Settings};
 
 /// Reports every relation that does not hold.
 pub(super) fn check(settings: &Settings, source: &mut Source<'_>) {
+    source.problems.extend(identity::problems(settings));
     let limits = &settings.limits;
     for relation in relations(limits) {
         if !relation.holds() {

@@ -1,11 +1,13 @@
 //! The one table of settings. A row is: what it means, `key: type = default, what is allowed,
-//! what happens at the limit`. Units stand last in the key; "0 = …" says what nothing means.
+//! what happens at the limit`. Units stand last in the key; "0 = …" says what nothing means. The
+//! sections about identities stand in `access.rs`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use skein_protocol::QoS;
 
+use super::access::{Access, Authentication, CertificateName, HttpHook, Jwt};
 use super::address::{Address, Network};
 use super::reader::Reader;
 use super::transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};
@@ -69,7 +71,25 @@ macro_rules! section {
                 }
             }
 
-            fn rows() -> Vec<Row> {
+            /// Takes from `old` each key that differs and that `keeps` names, and says which
+            /// those were. Not every section has keys that a running broker cannot change.
+            #[allow(dead_code)]
+            pub(crate) fn keep(
+                &mut self,
+                old: &Self,
+                keeps: impl Fn(&str) -> bool,
+            ) -> Vec<&'static str> {
+                let mut kept = Vec::new();
+                $(
+                    if self.$key != old.$key && keeps(stringify!($key)) {
+                        self.$key = old.$key.clone();
+                        kept.push(stringify!($key));
+                    }
+                )+
+                kept
+            }
+
+            pub(super) fn rows() -> Vec<Row> {
                 vec![$(Row {
                     section: $section,
                     key: stringify!($key),
@@ -83,6 +103,8 @@ macro_rules! section {
     };
 }
 
+pub(super) use section;
+
 section! {
     /// Everything a user may set, checked. Made by [`parse`](super::parse()) and
     /// [`load`](super::load), or by `Default`: one listener on 127.0.0.1:1883, anonymous.
@@ -90,6 +112,10 @@ section! {
     /// How many event loops share the work, each on a thread of its own;
     /// 0 = as many as the cores this process may use.
     shards: usize = 0, 0..=SHARDS_MAX, "more cores than this are left to others";
+    /// How often the files named here are looked at: certificates, keys, revocation lists,
+    /// passwords, access lists. One that has changed is read again, as SIGHUP does; 0 = only at
+    /// SIGHUP. This file itself is read at SIGHUP alone.
+    reload_check_s: u64 = 5, 0..=86_400, "a file that is wrong leaves what was read before in use";
     => {
         /// The addresses the broker listens on, at least one.
         listeners: Vec<Listener> = vec![Listener::default()];
@@ -97,6 +123,10 @@ section! {
         limits: Limits = Limits::default();
         /// Who may do what.
         access: Access = Access::default();
+        /// Signed tokens in place of passwords.
+        jwt: Jwt = Jwt::default();
+        /// A web server that says who may connect.
+        http_hook: HttpHook = HttpHook::default();
         /// How the broker reports what happens.
         log: Log = Log::default();
     }
@@ -121,6 +151,21 @@ section! {
     /// the PROXY protocol, version 1 or 2.
     proxy_protocol_from: Vec<Network> = Vec::new(), ..,
         "a connection from elsewhere or without a header is closed";
+    /// How clients prove who they are, in the order in which it is tried; the first that knows a
+    /// client decides. Alone, "anonymous" lets everybody in, whatever they say; beside others, those
+    /// who say nothing. Empty = as access.anonymous says, which is enough only where other machines
+    /// cannot connect.
+    auth: Vec<Authentication> = Vec::new(), .., "CONNECT is refused with 0x86";
+    /// What of a client's certificate is its user name, for "certificate" in auth: the common name,
+    /// the first alternative name or the whole subject.
+    certificate_name: CertificateName = CertificateName::Cn, ..,
+        "a certificate without such a name proves nothing";
+    /// The access list for those who connect here, in Mosquitto's format; empty = that of
+    /// access.acl_file.
+    acl_file: Option<PathBuf> = None, .., "what the list does not allow is denied";
+    /// Whether a subscription to more than the access list allows is refused here; otherwise it is
+    /// granted, and brings only what is allowed. Where access.acl_strict is true, it is everywhere.
+    acl_strict: bool = false, .., "the filter is refused with 0x87, for MQTT 3.1.1 with 0x80";
     /// What happens to a message that does not fit the queue of a session which connected here.
     overflow: Overflow = Overflow::DropNewest, ..,
         "drop-newest and drop-oldest drop and count a message, disconnect closes the session's \
@@ -292,22 +337,6 @@ section! {
 }
 
 section! {
-    /// Who may do what: the `[access]` section.
-    Access = "access";
-    /// Whether clients may connect without proving who they are. As yet they have no way to prove
-    /// it, so false lets nobody in.
-    anonymous: bool = true, .., "CONNECT is refused with 0x86";
-    /// Filters whose topics nobody may publish to, nor name in a will.
-    deny_publish: Vec<String> = Vec::new(), ..,
-        "the message goes nowhere; an MQTT 5 publisher with QoS 1 or 2 is told 0x87, a CONNECT with \
-         such a will is refused";
-    /// Filters nobody may subscribe to: a subscription is refused when one of these matches every
-    /// topic that it asks for. A wider subscription is not: it still receives these topics.
-    deny_subscribe: Vec<String> = Vec::new(), ..,
-        "the filter is refused with 0x87, for MQTT 3.1.1 with 0x80";
-}
-
-section! {
     /// How the broker reports what happens: the `[log]` section.
     Log = "log";
     /// How a log line looks.
@@ -343,6 +372,8 @@ pub(super) fn rows() -> Vec<Row> {
         WebSocket::rows(),
         Limits::rows(),
         Access::rows(),
+        Jwt::rows(),
+        HttpHook::rows(),
         Log::rows(),
     ]
     .concat()

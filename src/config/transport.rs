@@ -71,7 +71,7 @@ impl Value for UnixMode {
 }
 
 /// A list that may also be written as its only item.
-fn items<T>(
+pub(super) fn items<T>(
     value: &DeValue<'_>,
     read: impl Fn(&DeValue<'_>) -> Result<T, String>,
 ) -> Result<Vec<T>, String> {

@@ -1,28 +1,44 @@
-//! Where a listener was written, for mistakes that only show when it is opened.
+//! Where settings were written, for mistakes that only show when they are used.
 
 use std::collections::BTreeMap;
 
-/// The file and the lines of one listener. Any two are equal: where something is written is no
+use super::reader::Source;
+
+/// The file and the lines of a listener or of a section. Any two are equal: where something is written is no
 /// part of what it says.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
-    pub(super) file: String,
+    file: String,
     /// The line of each key that was set, by section and key.
-    pub(super) lines: BTreeMap<(&'static str, &'static str), usize>,
+    lines: BTreeMap<(&'static str, &'static str), usize>,
 }
 
 impl Written {
+    /// Where a section, and those inside it, were written.
+    pub(super) fn of(source: &Source<'_>, section: &str) -> Self {
+        Self { file: source.file.to_owned(), lines: source.lines_of(section) }
+    }
+
     /// The place of a key, for the front of a message: `skein.toml:12: `, only the file where the
     /// key was not set, nothing where there is no file.
     #[must_use]
     pub fn place(&self, section: &str, key: &str) -> String {
-        let mut lines = self.lines.iter();
-        let line = lines.find(|((s, k), _)| *s == section && *k == key).map(|(_, line)| *line);
-        match (self.file.as_str(), line) {
+        match (self.file.as_str(), self.line(section, key)) {
             ("", _) => String::new(),
             (file, None) => format!("{file}: "),
             (file, Some(line)) => format!("{file}:{line}: "),
         }
+    }
+
+    /// The line of a key, if it was set.
+    pub(super) fn line(&self, section: &str, key: &str) -> Option<usize> {
+        let mut lines = self.lines.iter();
+        lines.find(|((s, k), _)| *s == section && *k == key).map(|(_, line)| *line)
+    }
+
+    /// The file; empty where there is none.
+    pub(super) fn file(&self) -> &str {
+        &self.file
     }
 }
 

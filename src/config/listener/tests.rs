@@ -17,7 +17,7 @@ fn refused(text: &str) -> String {
 fn a_listener_says_what_lies_below_mqtt() {
     let listener = accepted(
         "[[listener]]\naddress = \"0.0.0.0:8084\"\nprotocol = \"websocket\"\n\
-         proxy_protocol_from = [\"10.0.0.0/8\", \"::1\"]\n\
+         auth = \"certificate\"\nproxy_protocol_from = [\"10.0.0.0/8\", \"::1\"]\n\
          [listener.tls]\ncertificate = \"a.pem\"\nkey = [\"a.key\"]\n\
          client_certificates = \"required\"\nclient_ca = \"ca.pem\"\ncrl = [\"1.crl\", \"2.crl\"]\n\
          alpn = [\"http/1.1\"]\nversions = \"1.3\"\n\
@@ -32,7 +32,7 @@ fn a_listener_says_what_lies_below_mqtt() {
     assert_eq!((listener.tls.crl.len(), &listener.tls.versions[..]), (2, &[TlsVersion::V1_3][..]));
     assert_eq!(listener.websocket.origins, [Box::from("https://a.example")]);
     assert_eq!(listener.websocket.frame_bytes_max, 1_000);
-    assert_eq!(listener.written.place("listener.tls", "key"), "skein.toml:7: ");
+    assert_eq!(listener.written.place("listener.tls", "key"), "skein.toml:8: ");
     assert_eq!(listener.written.place("listener.tls", "other"), "skein.toml: ");
 }
 
