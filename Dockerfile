@@ -21,6 +21,6 @@ EXPOSE 1883
 ENTRYPOINT ["/usr/local/bin/skein"]
 # Without arguments skein listens on the loopback interface, which nobody outside the container can
 # reach. So the image listens on all interfaces, and who may reach them is decided by `docker run
-# -p`. With a configuration of your own: docker run -v ./skein.toml:/etc/skein.toml:ro skein serve
-# --config /etc/skein.toml --listen 0.0.0.0:1883
-CMD ["serve", "--listen", "0.0.0.0:1883"]
+# -p`. With a configuration of your own, whose listeners name 0.0.0.0 and say who may connect: docker
+# run -v ./skein.toml:/etc/skein.toml:ro skein serve --config /etc/skein.toml
+CMD ["serve", "--listen", "0.0.0.0:1883", "--anonymous"]

@@ -311,9 +311,10 @@ fn a_reset_is_noticed_and_the_will_is_published() {
 fn a_connection_that_fails_while_it_waits_for_its_place_is_closed_at_once() {
     let mut settings = Settings { shards: 2, ..Settings::default() };
     settings.limits.shutdown_ms_max = 50;
-    let mut pairs = mesh(&settings).expect("a few file descriptors");
+    let requests = std::sync::mpsc::sync_channel(0).0;
+    let mut pairs = mesh(&settings, &requests).expect("a few file descriptors");
     let _silent = pairs.pop();
-    let (place, mut door) = pairs.pop().expect("two shards were made");
+    let (place, mut door, _) = pairs.pop().expect("two shards were made");
     let beginning = Beginning { start: Instant::now(), seed: [1, 2, 3, 4] };
     let access = Arc::new(Access::new(Vec::new(), &settings.access));
     let serve = move || EventLoop::new(place, 2, &settings, access, beginning).run();

@@ -48,7 +48,9 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   skein                                   listen on 127.0.0.1:1883, for this machine only
-  skein --listen 0.0.0.0:1883             listen on every IPv4 address of this machine
+  skein --listen 0.0.0.0:1883 --anonymous
+                                          listen on every IPv4 address of this machine, for
+                                          everybody; with passwords: deploy/examples/secure.toml
   skein --listen 127.0.0.1:1883 --listen '[::1]:1883'
                                           listen on two addresses
   skein --config /etc/skein.toml          take everything from a file
@@ -59,8 +61,8 @@ Try it:
   mosquitto_pub -t demo/hello -m world
 
 Signals: SIGTERM and SIGINT say goodbye to the clients and end the broker, a second one ends it at
-once; SIGUSR1 writes the counters to the log; SIGHUP reads certificates, keys and revocation lists
-again: a new configuration needs a restart.";
+once; SIGUSR1 writes the counters to the log; SIGHUP reads the configuration and the files that it
+names again, without closing a connection.";
 
 impl Arguments {
     /// Does what the command line asks and returns the exit code of the process.

@@ -6,17 +6,22 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use crate::config::{
-    self, Address, ConfigError, Listener, LogFormat, LogLevel, SHARDS_MAX, Settings,
+    self, Address, Authentication, ConfigError, Listener, LogFormat, LogLevel, SHARDS_MAX, Settings,
 };
 use crate::server::{Ending, Server, raise_open_files, start_log};
 
 /// Run the broker.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Serve {
     /// Listen on this IP address and port, or on a Unix socket (unix:/PATH); repeat for more.
     /// Replaces the listeners of the file
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Vec<Address>,
+
+    /// Let everybody connect to the addresses of --listen without proving who they are; addresses
+    /// that other machines can reach need this
+    #[arg(long, requires = "listen")]
+    anonymous: bool,
 
     /// Event loops to run, each on its own thread [default: 0, the cores this process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=SHARDS_MAX as i64))]
@@ -67,6 +72,8 @@ impl Serve {
         }
         let server = Server::bind(settings).and_then(|mut server| {
             server.obey_signals()?;
+            let serve = self.clone();
+            server.reread_with(move || serve.settings());
             Ok(server)
         });
         let ending = server.and_then(|server| {
@@ -89,7 +96,8 @@ impl Serve {
             None => Settings::default(),
         };
         if !self.listen.is_empty() {
-            settings.listeners = self.listen.iter().cloned().map(Listener::at).collect();
+            let listeners = self.listen.iter().cloned().map(|address| self.listener(address));
+            settings.listeners = listeners.collect();
         }
         if let Some(shards) = self.shards {
             settings.shards = usize::from(shards);
@@ -112,15 +120,16 @@ impl Serve {
         Ok(settings)
     }
 
+    fn listener(&self, address: Address) -> Listener {
+        let auth = if self.anonymous { vec![Authentication::Anonymous] } else { Vec::new() };
+        Listener { auth, ..Listener::at(address) }
+    }
+
     /// Says where the broker listens, who may connect, and how to change that.
     fn announce(&self, server: &Server) {
         let addresses = server.local_addresses();
         let text = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let access = if server.settings().access.anonymous {
-            "anyone may connect without a password"
-        } else {
-            "nobody may connect: anonymous access is off, and there are no identities yet"
-        };
+        let access = who_may_connect(server.settings(), &addresses);
         let reach = if addresses.iter().all(Address::is_local) {
             "from this machine only"
         } else {
@@ -135,6 +144,29 @@ impl Serve {
             shards = server.settings().shards,
             "listening on {text}, {reach}, {access}{hint}"
         );
+    }
+}
+
+/// Who may connect, in words.
+fn who_may_connect(settings: &Settings, addresses: &[Address]) -> String {
+    let is_open = |listener: &Listener| match listener.auth[..] {
+        [] => settings.access.anonymous,
+        _ => listener.auth.contains(&Authentication::Anonymous),
+    };
+    let listeners = settings.listeners.iter();
+    let open: Vec<String> = listeners
+        .zip(addresses)
+        .filter(|(listener, _)| is_open(listener))
+        .map(|(_, address)| address.to_string())
+        .collect();
+    let nobody = settings.listeners.iter().all(|listener| listener.auth.is_empty());
+    match open.len() {
+        0 if nobody => "nobody may connect: access.anonymous is false and no listener says how \
+                        clients prove who they are (auth)"
+            .to_owned(),
+        0 => "clients have to prove who they are".to_owned(),
+        count if count == addresses.len() => "anyone may connect without a password".to_owned(),
+        _ => format!("anyone may connect without a password to {}", open.join(" and ")),
     }
 }
 
@@ -184,6 +216,31 @@ mod tests {
             settings.listeners.iter().map(|listener| listener.address.to_string()).collect();
         assert_eq!(addresses, ["0.0.0.0:1", "[::]:2"]);
         assert_eq!(settings.shards, 3);
+    }
+
+    #[test]
+    fn an_address_for_others_is_anonymous_only_when_that_is_said() {
+        let said = settings(&["--listen", "0.0.0.0:1", "--anonymous"]);
+        assert_eq!(config::check_identities(&said), Ok(()));
+        let unsaid = config::check_identities(&settings(&["--listen", "0.0.0.0:1"]));
+        let text = unsaid.expect_err("everybody could connect").to_string();
+        assert!(text.contains("--anonymous"), "{text}");
+        assert!(Line::try_parse_from(["skein", "--anonymous"]).is_err(), "it names no address");
+    }
+
+    #[test]
+    fn who_may_connect_is_said_for_each_address() {
+        let addresses = ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse().expect("one"));
+        let mut settings = settings(&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2"]);
+        let who = |settings: &Settings| who_may_connect(settings, &addresses);
+        assert_eq!(who(&settings), "anyone may connect without a password");
+        settings.listeners[1].auth = vec![Authentication::Password];
+        assert_eq!(who(&settings), "anyone may connect without a password to 127.0.0.1:1");
+        settings.listeners[0].auth = vec![Authentication::Certificate];
+        assert_eq!(who(&settings), "clients have to prove who they are");
+        settings.access.anonymous = false;
+        settings.listeners.iter_mut().for_each(|listener| listener.auth.clear());
+        assert!(who(&settings).starts_with("nobody may connect"));
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //!
 //! ```text
 //!   wait      until something happens or is due     now = clock, the only reading of it
-//!   lanes     commands, then each neighbour, a bounded batch         → shard.handle
+//!   lanes     commands, answers about logins, then each neighbour    → shard.handle
 //!   sockets   each ready one, a byte budget: bytes → frames          → shard.handle
 //!   timers    one tick if it is due                                  → shard.handle
-//!   flush     each dirty connection once; then closes, resumes, notices
+//!   flush     logins to the workers; each dirty connection once; then closes, resumes, notices
 //!   lanes out push what fits; wake each neighbour once that was sent something and sleeps
 //! ```
 //!
@@ -24,11 +24,11 @@ use super::connection::Connections;
 use super::core::Core;
 use super::inbound::Inbound;
 use super::lane::{Consumer, Doorbell};
+use super::logins::Logins;
 use super::mesh::{Command, Place, Tallies};
 use super::neighbour::Neighbour;
 use super::notice::Notices;
-use crate::access::provider::Outcome;
-use crate::access::{Access, Denial};
+use crate::access::Access;
 use crate::config::Settings;
 use crate::session::{ConnectionId, ShardId, Time};
 use crate::shard::{Event, Shard};
@@ -61,6 +61,7 @@ pub struct EventLoop {
     pub(super) flushing: Vec<ConnectionId>,
     pub(super) lingering: Lingering,
     pub(super) commands: Consumer<Command>,
+    pub(super) logins: Logins,
     pub(super) neighbours: Vec<Neighbour>,
     pub(super) tallies: Arc<Tallies>,
     pub(super) notices: Notices,
@@ -87,16 +88,16 @@ impl EventLoop {
         access: Arc<Access>,
         beginning: Beginning,
     ) -> Self {
-        let seed = beginning.seed;
         Self {
             id: place.id,
             poll: place.poll,
-            core: Core::new(Shard::new(place.id, shards, settings.clone(), access, seed)),
+            core: Core::new(Shard::new(place.id, shards, settings.clone(), access, beginning.seed)),
             connections: Connections::default(),
             inbound: Inbound::new(settings.limits.read_budget_bytes),
             flushing: Vec::new(),
             lingering: Lingering::default(),
             commands: place.commands,
+            logins: place.logins,
             neighbours: place.neighbours,
             tallies: place.tallies,
             notices: Notices::new(place.id, settings.log.lines_per_second_max),
@@ -125,12 +126,13 @@ impl EventLoop {
         self.core.now = self.clock();
         self.note_readiness(events);
         self.take_commands();
+        self.take_answers();
         self.take_parcels();
         self.read_ready();
         if self.core.shard.next_deadline().is_some_and(|deadline| deadline <= self.core.now) {
             self.core.handle(Event::Tick);
         }
-        self.answer_logins();
+        self.obey_logins();
         self.flush();
         self.obey_closes();
         self.obey_resumes();
@@ -221,15 +223,6 @@ impl EventLoop {
                     self.core.effects.dirty.push(id);
                 }
             }
-        }
-    }
-
-    /// There is nobody here who could look at a login: each is told to come again.
-    fn answer_logins(&mut self) {
-        for login in std::mem::take(&mut self.core.effects.logins) {
-            let outcome = Box::new(Outcome::denied(Denial::Overloaded));
-            let connection = login.connection;
-            self.core.handle(Event::Authenticated { connection, outcome, expires_at: None });
         }
     }
 

@@ -4,6 +4,7 @@
 //! overtaken by none and overtakes none. Its socket leaves this shard's poll when the lane takes
 //! it and enters the other's when it is taken out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::Events;
@@ -13,6 +14,7 @@ use super::event_loop::EventLoop;
 use super::mesh::{Accepted, Command, Moving, Parcel};
 use super::transport::Transport;
 use super::unread::Unread;
+use crate::config::Settings;
 use crate::session::{ConnectionId, ListenerId, ShardId};
 use crate::shard::{Event, HandOver, Message};
 
@@ -41,6 +43,10 @@ impl EventLoop {
                 Some(Command::ReportMetrics) => {
                     self.notices.print_metrics(self.core.shard.metrics(), self.connections.len());
                 }
+                Some(Command::ChangeAccess(access)) => {
+                    self.core.handle(Event::AccessChanged { access });
+                }
+                Some(Command::ChangeSettings(settings)) => self.change_settings(&settings),
                 None => return,
             }
         }
@@ -129,6 +135,7 @@ impl EventLoop {
     pub(super) fn lanes_have_changed(&mut self) -> bool {
         let lanes = self.core.shard.lanes();
         !self.commands.is_empty()
+            || !self.logins.answers.is_empty()
             || self.neighbours.iter_mut().any(|neighbour| {
                 !neighbour.incoming.is_empty()
                     || (lanes.front(neighbour.id).is_some() && neighbour.has_room())
@@ -209,6 +216,13 @@ impl EventLoop {
             self.inbound.enqueue(connection);
         }
         Some(id)
+    }
+
+    /// Takes over what a running shell can change.
+    fn change_settings(&mut self, settings: &Arc<Settings>) {
+        self.shutdown_ms_max = settings.limits.shutdown_ms_max;
+        self.notices.change_limit(settings.log.lines_per_second_max);
+        self.core.handle(Event::SettingsChanged { settings: Arc::clone(settings) });
     }
 
     fn begin_shutdown(&mut self) {

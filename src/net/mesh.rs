@@ -9,13 +9,16 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use mio::net::TcpStream;
 use mio::{Poll, Token, Waker};
 
 use super::lane::{Consumer, Doorbell, Producer, Tally, lane};
+use super::logins::{LoginDesk, LoginRequest, Logins};
 use super::neighbour::Neighbour;
 use super::transport::{Layers, Transport};
+use crate::access::Access;
 use crate::config::Settings;
 use crate::session::{AcceptOrder, ListenerId, PeerAddress, ShardId};
 use crate::shard::{HandOver, Message};
@@ -31,6 +34,12 @@ const BYTES_ON_THE_WAY_MOST: usize = 256 * 1024;
 /// Items in the lane from the acceptor to one shard. When it is full the acceptor waits, and the
 /// kernel holds the new connections meanwhile.
 const COMMAND_SLOTS: usize = 1_024;
+
+/// Items in the lane from the workers to one shard. When it is full a worker waits.
+const ANSWER_SLOTS: usize = 1_024;
+
+/// Listeners that reloads may add; a removed one that comes back counts once.
+const LISTENERS_SPARE: usize = 64;
 
 /// One item in the lane between two shards.
 #[derive(Debug)]
@@ -88,6 +97,10 @@ pub enum Command {
     ShutDown,
     /// Write the counters to the log.
     ReportMetrics,
+    /// These rules hold from now on.
+    ChangeAccess(Arc<Access>),
+    /// These settings hold from now on, as far as a running shard can change them.
+    ChangeSettings(Arc<Settings>),
 }
 
 /// What a shard lets the acceptor know: numbers that only grow or shrink by its own doing.
@@ -120,14 +133,18 @@ pub struct Place {
     pub(super) commands: Consumer<Command>,
     pub(super) neighbours: Vec<Neighbour>,
     pub(super) tallies: Arc<Tallies>,
+    pub(super) logins: Logins,
 }
 
-/// Joins the shards of a broker with these settings. Returns each shard's place and the acceptor's
-/// door to it, by shard.
+/// Joins the shards of a broker with these settings; they ask about logins by `requests`. Returns
+/// each shard's place, the acceptor's door to it and the workers' desk for it, by shard.
 ///
 /// # Errors
 /// When the kernel gives no poll or no waker: no more file descriptors.
-pub fn mesh(settings: &Settings) -> io::Result<Vec<(Place, Door)>> {
+pub fn mesh(
+    settings: &Settings,
+    requests: &SyncSender<LoginRequest>,
+) -> io::Result<Vec<(Place, Door, LoginDesk)>> {
     let shards = settings.shards;
     let mut pairs = Vec::with_capacity(shards);
     for index in 0..shards {
@@ -136,7 +153,8 @@ pub fn mesh(settings: &Settings) -> io::Result<Vec<(Place, Door)>> {
         // A waker fails only when its counter is full, and then the loop is awake anyway.
         let doorbell = Arc::new(Doorbell::new(move || drop(waker.wake())));
         let (producer, consumer) = lane(COMMAND_SLOTS);
-        let closed = settings.listeners.iter().map(|_| Tally::new()).collect();
+        let (answers, answered) = lane(ANSWER_SLOTS);
+        let closed = (0..listeners_max(settings)).map(|_| Tally::new()).collect();
         let tallies = Arc::new(Tallies { moved: Tally::new(), closed });
         let place = Place {
             id: ShardId::new(index),
@@ -145,8 +163,10 @@ pub fn mesh(settings: &Settings) -> io::Result<Vec<(Place, Door)>> {
             commands: consumer,
             neighbours: Vec::with_capacity(shards),
             tallies: Arc::clone(&tallies),
+            logins: Logins { requests: requests.clone(), answers: answered },
         };
-        pairs.push((place, Door { commands: producer, doorbell, tallies }));
+        let desk = LoginDesk { answers, doorbell: Arc::clone(&doorbell) };
+        pairs.push((place, Door { commands: producer, doorbell, tallies }, desk));
     }
     for low in 0..shards {
         for high in low + 1..shards {
@@ -155,6 +175,12 @@ pub fn mesh(settings: &Settings) -> io::Result<Vec<(Place, Door)>> {
         }
     }
     Ok(pairs)
+}
+
+/// How many listeners a broker can have had when it ends: those it begins with, and some that reloads
+/// add. The connections of each are counted for as long as the broker runs.
+pub fn listeners_max(settings: &Settings) -> usize {
+    settings.listeners.len() + LISTENERS_SPARE
 }
 
 /// Joins two shards with a lane in each direction.
@@ -179,20 +205,22 @@ fn bytes_on_the_way_max(settings: &Settings) -> usize {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::sync::mpsc::sync_channel;
+
     use super::*;
 
     #[test]
     fn every_ordered_pair_of_shards_has_a_lane_of_its_own() {
-        let mut pairs =
-            mesh(&Settings { shards: 3, ..Settings::default() }).expect("a few file descriptors");
-        for (sender, (place, _)) in pairs.iter_mut().enumerate() {
+        let mut pairs = mesh(&Settings { shards: 3, ..Settings::default() }, &sync_channel(0).0)
+            .expect("a few file descriptors");
+        for (sender, (place, ..)) in pairs.iter_mut().enumerate() {
             for neighbour in &mut place.neighbours {
                 let fence = (10 * sender + neighbour.id.index()) as u64;
                 assert!(neighbour.has_room());
                 neighbour.send(Parcel::Message(Message::Fence { fence }), 8);
             }
         }
-        for (receiver, (place, _)) in pairs.iter_mut().enumerate() {
+        for (receiver, (place, ..)) in pairs.iter_mut().enumerate() {
             assert_eq!(place.neighbours.len(), 2);
             for neighbour in &mut place.neighbours {
                 let expected = (10 * neighbour.id.index() + receiver) as u64;

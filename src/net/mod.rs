@@ -10,6 +10,7 @@ mod event_loop;
 mod inbound;
 mod lane;
 mod lanes;
+mod logins;
 mod mesh;
 mod neighbour;
 mod notice;
@@ -19,5 +20,6 @@ mod unread;
 
 pub use event_loop::{Beginning, EventLoop};
 pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
-pub use mesh::{Accepted, Command, Door, Place, Tallies, mesh};
+pub use logins::{LoginAnswer, LoginDesk, LoginRequest};
+pub use mesh::{Accepted, Command, Door, Place, Tallies, listeners_max, mesh};
 pub use transport::{Layers, WebSocketTerms};

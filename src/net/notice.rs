@@ -41,6 +41,11 @@ impl Notices {
         Self { shard, lines_per_second_max, windows: Vec::new() }
     }
 
+    /// From now on so many lines of one kind are printed per second.
+    pub(super) fn change_limit(&mut self, lines_per_second_max: u32) {
+        self.lines_per_second_max = lines_per_second_max;
+    }
+
     /// Prints what is not too much of its kind, and the counts of what was too much in the second
     /// that has passed.
     pub(super) fn print(&mut self, notices: &mut Vec<Notice>, now: Time) {

@@ -9,10 +9,12 @@ use mio::net::TcpStream;
 use mio::{Events, Poll};
 
 use super::dealer::Dealer;
-use super::listener::{Listener, layers};
+use super::listener::Listener;
+use super::reload::Reloading;
 use super::signals::{Signal, Signals};
 use super::throttle::Throttle;
 use super::{SIGNALS, WAKER};
+use crate::access::jwt::JwtKeys;
 use crate::config::Settings;
 use crate::net::{Accepted, Command, Door};
 use crate::session::{AcceptOrder, PeerAddress};
@@ -33,6 +35,13 @@ pub(super) enum Request {
     ReportMetrics,
     /// A shard has ended, as it was told.
     ShardEnded,
+    /// The keys of tokens have come from their address, and are new.
+    KeysFetched {
+        /// From where.
+        url: String,
+        /// The keys.
+        keys: JwtKeys,
+    },
 }
 
 /// How a broker's run ended.
@@ -46,14 +55,25 @@ pub enum Ending {
     Forced,
 }
 
+/// What a server hands over to its acceptor.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) poll: Poll,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) signals: Option<Signals>,
+    pub(super) requests: mpsc::Receiver<Request>,
+}
+
 /// The acceptor.
 pub(super) struct Acceptor {
-    settings: Settings,
-    poll: Poll,
-    listeners: Vec<Listener>,
+    pub(super) settings: Settings,
+    pub(super) poll: Poll,
+    /// By their ids: a removed one keeps its place.
+    pub(super) listeners: Vec<Listener>,
     signals: Option<Signals>,
     requests: mpsc::Receiver<Request>,
-    dealer: Dealer,
+    pub(super) dealer: Dealer,
+    pub(super) reloading: Reloading,
     /// The zero of the broker's clock.
     start: Instant,
     /// The place of the connection that was accepted last.
@@ -65,20 +85,19 @@ pub(super) struct Acceptor {
     /// A lane was full: until when to wait.
     full_until: Option<Instant>,
     /// Set once the broker is shutting down: when to stop waiting for the shards.
-    ends_at: Option<Instant>,
+    pub(super) ends_at: Option<Instant>,
     is_forced: bool,
 }
 
 impl Acceptor {
+    /// The acceptor of this server, whose shards are behind these doors.
     pub(super) fn new(
-        settings: Settings,
-        poll: Poll,
-        listeners: Vec<Listener>,
-        signals: Option<Signals>,
-        requests: mpsc::Receiver<Request>,
+        server: Parts,
         doors: Vec<Door>,
+        reloading: Reloading,
         start: Instant,
     ) -> Self {
+        let Parts { settings, poll, listeners, signals, requests } = server;
         Self {
             settings,
             poll,
@@ -86,6 +105,7 @@ impl Acceptor {
             signals,
             requests,
             dealer: Dealer::new(doors),
+            reloading,
             start,
             order: AcceptOrder::default(),
             shards_ended: 0,
@@ -128,6 +148,7 @@ impl Acceptor {
             }
         }
         self.take_requests(now);
+        self.look_at_files(now);
         for index in 0..self.listeners.len() {
             self.accept_from(index, now);
         }
@@ -154,27 +175,13 @@ impl Acceptor {
         }
     }
 
-    /// Reads the files of each listener's TLS again, for the connections that come from now on. A
-    /// listener whose files cannot be used keeps what it has.
-    fn reload(&mut self) {
-        tracing::info!(
-            "SIGHUP: certificates, keys and revocation lists are read again; the configuration is \
-             not, restart the broker for that"
-        );
-        for (listener, settings) in self.listeners.iter_mut().zip(&self.settings.listeners) {
-            match layers(settings) {
-                Ok(layers) => listener.layers = layers,
-                Err(error) => tracing::error!("the files read before stay in use: {error}"),
-            }
-        }
-    }
-
     fn take_requests(&mut self, now: Instant) {
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::ShutDown => self.begin_shutdown(now),
                 Request::ReportMetrics => self.report_metrics(),
                 Request::ShardEnded => self.shards_ended += 1,
+                Request::KeysFetched { url, keys } => self.renew_keys(&url, keys),
             }
         }
     }
@@ -256,7 +263,7 @@ impl Acceptor {
     }
 
     /// Connections that came through this listener and are open.
-    fn open_on(&self, listener: &Listener) -> usize {
+    pub(super) fn open_on(&self, listener: &Listener) -> usize {
         // Tallies lag behind, so a difference is never below zero.
         listener.dealt.saturating_sub(self.dealer.closed_on(listener.id))
     }
@@ -298,6 +305,7 @@ impl Acceptor {
         let mut deadlines = vec![];
         deadlines.extend(self.ends_at);
         deadlines.extend(self.refusals.next_deadline());
+        deadlines.extend(self.reloading.watch.next_deadline());
         let full_until = self.full_until.filter(|until| *until > now);
         deadlines.extend(full_until);
         for listener in self.listeners.iter().filter(|listener| listener.is_ready) {

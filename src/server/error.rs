@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use super::rules::RulesError;
 use super::tls::TlsError;
 use crate::config::Address;
 
@@ -20,6 +21,8 @@ pub enum StartError {
     },
     /// A listener's certificates, keys or authorities cannot be used.
     Tls(TlsError),
+    /// What says who clients are and what they may do cannot be used.
+    Rules(RulesError),
     /// The kernel refused something every program needs: a thread, a poll, a file descriptor.
     Kernel(io::Error),
 }
@@ -31,6 +34,7 @@ impl fmt::Display for StartError {
                 write!(formatter, "cannot listen on {address}: {}", advice(address, source))
             }
             Self::Tls(error) => error.fmt(formatter),
+            Self::Rules(error) => error.fmt(formatter),
             Self::Kernel(source) => write!(formatter, "cannot start: {source}"),
         }
     }
@@ -40,7 +44,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { source, .. } | Self::Kernel(source) => Some(source),
-            Self::Tls(_) => None,
+            Self::Tls(_) | Self::Rules(_) => None,
         }
     }
 }

@@ -28,6 +28,8 @@ const BACKLOG: i32 = 4_096;
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) id: ListenerId,
+    /// What it was made from, or changed to.
+    pub(super) settings: config::Listener,
     pub(super) name: String,
     /// 0 for no limit of its own.
     pub(super) connections_max: usize,
@@ -41,7 +43,8 @@ pub(super) struct Listener {
     /// From where connections may come; from everywhere if there are none.
     proxies: Vec<Network>,
     address: Address,
-    door: Door,
+    /// `None` once a reload has removed it: its connections stay, and are counted here.
+    door: Option<Door>,
 }
 
 /// What is listened with.
@@ -75,6 +78,7 @@ impl Listener {
         let number = u16::try_from(index).expect("nobody configures 65,536 listeners");
         Ok(Self {
             id: ListenerId(number),
+            settings: settings.clone(),
             name: settings.name.clone(),
             connections_max: settings.connections_max,
             dealt: 0,
@@ -83,7 +87,7 @@ impl Listener {
             layers,
             proxies: settings.proxy_protocol_from.clone(),
             address,
-            door,
+            door: Some(door),
         })
     }
 
@@ -94,7 +98,7 @@ impl Listener {
 
     /// Accepts a connection; where it comes from, and its IP address if it has one.
     pub(super) fn accept(&self) -> io::Result<(TcpStream, PeerAddress, Option<IpAddr>)> {
-        match &self.door {
+        match self.door.as_ref().ok_or(ErrorKind::WouldBlock)? {
             Door::Internet(socket) => {
                 let (stream, peer) = socket.accept()?;
                 Ok((stream, PeerAddress::from(peer), Some(peer.ip())))
@@ -106,6 +110,34 @@ impl Listener {
                 Ok((stream, PeerAddress::new(self.address.to_string()), None))
             }
         }
+    }
+
+    /// Whether it listens.
+    pub(super) fn is_open(&self) -> bool {
+        self.door.is_some()
+    }
+
+    /// Stops listening.
+    pub(super) fn close(&mut self) {
+        self.door = None;
+        self.is_ready = false;
+    }
+
+    /// Takes over settings for the same address; from now on connections have these layers.
+    pub(super) fn change(&mut self, settings: &config::Listener, layers: Option<Arc<Layers>>) {
+        if let (Address::Unix(path), true) =
+            (&settings.address, settings.unix_mode != self.settings.unix_mode)
+        {
+            let mode = fs::Permissions::from_mode(settings.unix_mode.0);
+            if let Err(error) = fs::set_permissions(path, mode) {
+                tracing::error!("cannot change who may connect to {}: {error}", path.display());
+            }
+        }
+        self.name.clone_from(&settings.name);
+        self.connections_max = settings.connections_max;
+        self.proxies.clone_from(&settings.proxy_protocol_from);
+        self.settings = settings.clone();
+        self.layers = layers;
     }
 
     /// Whether a connection may come from there: behind proxies, only from one of them.

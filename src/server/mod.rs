@@ -19,14 +19,20 @@ mod backoff;
 mod cores;
 mod dealer;
 mod error;
+mod key_fetcher;
 mod left_out;
 mod listener;
 mod log;
+mod login_workers;
 mod memory;
+mod reload;
+mod rules;
 mod shards;
 mod signals;
 mod throttle;
 mod tls;
+mod watch;
+mod web;
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -34,17 +40,22 @@ use std::time::Instant;
 
 use mio::{Poll, Token, Waker};
 
-use crate::config::{Address, Settings};
+use crate::config::{Address, ConfigError, Settings};
 
-use self::acceptor::{Acceptor, Request};
+use self::acceptor::{Acceptor, Parts, Request};
 use self::listener::Listener;
+use self::login_workers::{LoginWorkers, random};
+use self::reload::{Reloading, Reread};
+use self::rules::{Given, Place, Rules};
 use self::signals::Signals;
+use self::web::Web;
 
 pub use self::acceptor::Ending;
 pub use self::cores::{available_cores, raise_open_files};
 pub use self::error::StartError;
 pub use self::log::{Log, start_log};
 pub use self::memory::available_memory;
+pub use self::rules::RulesError;
 pub use self::tls::TlsError;
 
 /// The acceptor's token of its waker; its listeners have the tokens from zero.
@@ -57,6 +68,10 @@ pub struct Server {
     settings: Settings,
     poll: Poll,
     listeners: Vec<Listener>,
+    rules: Rules,
+    given: Given,
+    web: Option<Web>,
+    reread: Option<Reread>,
     signals: Option<Signals>,
     requests: mpsc::Receiver<Request>,
     handle: Handle,
@@ -69,13 +84,10 @@ impl Server {
     /// # Errors
     /// Names the address that cannot be had and what to do about it.
     pub fn bind(mut settings: Settings) -> Result<Self, StartError> {
-        if settings.shards == 0 {
-            settings.shards = available_cores();
-        }
-        if settings.limits.memory_bytes_max == 0 {
-            // The other half is for code, the allocator's slack and the kernel's socket buffers.
-            settings.limits.memory_bytes_max = available_memory().map_or(0, |bytes| bytes / 2);
-        }
+        settle(&mut settings);
+        let given = Given { decoy_key: random(), fetched_keys: None };
+        let rules = load_rules(&settings, &given).map_err(all_but_first_logged)?;
+        let web = hook(&settings)?;
         let poll = Poll::new().map_err(StartError::Kernel)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::Kernel)?;
         let mut listeners = Vec::with_capacity(settings.listeners.len());
@@ -84,11 +96,13 @@ impl Server {
         }
         let (sender, requests) = mpsc::channel();
         let handle = Handle { sender, waker: Arc::new(waker) };
-        Ok(Self { settings, poll, listeners, signals: None, requests, handle })
+        let (reread, signals) = (None, None);
+        Ok(Self { settings, poll, listeners, rules, given, web, reread, signals, requests, handle })
     }
 
     /// Lets the process's signals steer this broker: SIGTERM and SIGINT shut it down, a second one
-    /// ends it at once, SIGUSR1 writes the counters to the log. For a broker that is its process.
+    /// ends it at once, SIGUSR1 writes the counters to the log, SIGHUP has everything read again. For
+    /// a broker that is its process.
     ///
     /// # Errors
     /// When the kernel refuses the handlers.
@@ -96,6 +110,14 @@ impl Server {
         let signals = Signals::new(self.poll.registry(), SIGNALS).map_err(StartError::Kernel)?;
         self.signals = Some(signals);
         Ok(())
+    }
+
+    /// Says how SIGHUP has the settings read again. Without it, only the files that they name are.
+    pub fn reread_with(
+        &mut self,
+        read: impl Fn() -> Result<Settings, ConfigError> + Send + 'static,
+    ) {
+        self.reread = Some(Reread(Box::new(read)));
     }
 
     /// The addresses it listens on, in the order of the settings.
@@ -121,18 +143,70 @@ impl Server {
     /// When the kernel gives no threads or file descriptors for the shards.
     pub fn run(self) -> Result<Ending, StartError> {
         let start = Instant::now();
-        let doors = shards::start(&self.settings, &self.handle, start)?;
-        let acceptor = Acceptor::new(
-            self.settings,
-            self.poll,
-            self.listeners,
-            self.signals,
-            self.requests,
-            doors,
-            start,
-        );
-        Ok(acceptor.run())
+        let Self {
+            settings,
+            poll,
+            listeners,
+            rules,
+            given,
+            web,
+            reread,
+            signals,
+            requests,
+            handle,
+        } = self;
+        for warning in &rules.warnings {
+            tracing::warn!("{warning}");
+        }
+        let (ask, queue) = mpsc::sync_channel(settings.access.logins_waiting_max);
+        let (doors, desks) = shards::start(&settings, &rules.access, &ask, &handle, start)?;
+        let workers = LoginWorkers::start(&settings.access, queue, desks, web, start)
+            .map_err(StartError::Kernel)?;
+        let mut reloading = Reloading::new(&settings, reread, rules.access, given, workers, handle);
+        reloading.fetch_keys(&settings)?;
+        let parts = Parts { settings, poll, listeners, signals, requests };
+        Ok(Acceptor::new(parts, doors, reloading, start).run())
     }
+}
+
+/// Puts what this machine has in the place of what the settings leave to it.
+fn settle(settings: &mut Settings) {
+    if settings.shards == 0 {
+        settings.shards = available_cores();
+    }
+    if settings.limits.memory_bytes_max == 0 {
+        // The other half is for code, the allocator's slack and the kernel's socket buffers.
+        settings.limits.memory_bytes_max = available_memory().map_or(0, |bytes| bytes / 2);
+    }
+}
+
+/// The rules of a broker that starts.
+fn load_rules(settings: &Settings, given: &Given) -> Result<Rules, Vec<StartError>> {
+    let places = settings.listeners.iter().map(|listener| Place { listener, removed: None });
+    Rules::load(settings, &places.collect::<Vec<_>>(), given)
+        .map_err(|errors| errors.into_iter().map(StartError::Rules).collect())
+}
+
+/// Of several reasons not to start, one is returned and the others are logged before it.
+fn all_but_first_logged(errors: Vec<StartError>) -> StartError {
+    let mut errors = errors.into_iter();
+    let first = errors.next().expect("who fails says why");
+    for error in errors {
+        tracing::error!("{error}");
+    }
+    first
+}
+
+/// What asks the HTTP hook, if there is one.
+fn hook(settings: &Settings) -> Result<Option<Web>, StartError> {
+    let hook = &settings.http_hook;
+    if hook.url.is_empty() {
+        return Ok(None);
+    }
+    Web::new(&hook.url, hook.ca_file.as_deref()).map(Some).map_err(|text| {
+        let place = hook.written.place("http_hook", "ca_file");
+        StartError::Rules(RulesError::File { place, text })
+    })
 }
 
 /// Reads the files that these settings name, as a start does, and says what is wrong with them.
@@ -140,8 +214,10 @@ impl Server {
 /// # Errors
 /// Everything that would keep the broker from starting and that the settings alone do not show.
 pub fn check_files(settings: &Settings) -> Result<(), Vec<StartError>> {
-    let problems: Vec<_> =
+    let mut problems: Vec<_> =
         settings.listeners.iter().filter_map(|each| listener::layers(each).err()).collect();
+    problems.extend(load_rules(settings, &Given::default()).err().into_iter().flatten());
+    problems.extend(hook(settings).err());
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 

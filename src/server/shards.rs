@@ -5,56 +5,54 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Handle;
 use super::acceptor::Request;
 use super::error::StartError;
-use crate::access::{Access, ListenerAccess};
-use crate::config::{self, Settings};
-use crate::net::{Beginning, Door, EventLoop, Place, mesh};
+use crate::access::Access;
+use crate::config::Settings;
+use crate::net::{Beginning, Door, EventLoop, LoginDesk, LoginRequest, mesh};
 
 /// Time for the last line of the log.
 const LOG_WAIT: Duration = Duration::from_millis(200);
 
-/// Starts a thread for each shard and returns the doors to them. A shard that ends says so to the
+/// Starts a thread for each shard and returns the doors to them, and the workers' desks. A shard that ends says so to the
 /// acceptor.
 pub(super) fn start(
     settings: &Settings,
+    access: &Arc<Access>,
+    requests: &SyncSender<LoginRequest>,
     handle: &Handle,
     start: Instant,
-) -> Result<Vec<Door>, StartError> {
-    let places = mesh(settings);
+) -> Result<(Vec<Door>, Vec<LoginDesk>), StartError> {
+    let places = mesh(settings, requests);
     let beginning = Beginning { start, seed: seed() };
-    let rules = |_: &config::Listener| ListenerAccess::without_providers(&settings.access);
-    let listeners = settings.listeners.iter().map(rules).collect();
-    let access = Arc::new(Access::new(listeners, &settings.access));
     places
         .map_err(StartError::Kernel)?
         .into_iter()
         .enumerate()
-        .map(|(index, (place, door))| {
-            let access = Arc::clone(&access);
-            start_one(index, place, settings.clone(), access, beginning, handle.clone())
-                .map_err(StartError::Kernel)?;
-            Ok(door)
+        .map(|(index, (place, door, desk))| {
+            let access = Arc::clone(access);
+            let run = move |settings: &Settings| {
+                EventLoop::new(place, settings.shards, settings, access, beginning).run();
+            };
+            start_one(index, settings.clone(), run, handle.clone()).map_err(StartError::Kernel)?;
+            Ok((door, desk))
         })
         .collect()
 }
 
 fn start_one(
     index: usize,
-    place: Place,
     settings: Settings,
-    access: Arc<Access>,
-    beginning: Beginning,
+    run: impl FnOnce(&Settings) + Send + 'static,
     handle: Handle,
 ) -> io::Result<()> {
     thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-        let shards = settings.shards;
-        let serve = || EventLoop::new(place, shards, &settings, access, beginning).run();
-        if catch_unwind(AssertUnwindSafe(serve)).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| run(&settings))).is_err() {
             tracing::error!(
                 shard = index,
                 "a bug: this shard has panicked (the reason stands above) and the others cannot \

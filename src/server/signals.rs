@@ -12,7 +12,7 @@ pub(super) enum Signal {
     End,
     /// SIGUSR1: write the counters to the log.
     ReportMetrics,
-    /// SIGHUP: read certificates, keys and revocation lists again.
+    /// SIGHUP: read the configuration and the files that it names again.
     Reload,
 }
 

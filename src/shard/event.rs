@@ -7,6 +7,7 @@ use skein_protocol::{Error, Frame};
 
 use super::{HandOver, Message};
 use crate::access::{Access, provider::Outcome};
+use crate::config::Settings;
 use crate::session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress, ShardId, Time};
 
 /// How a connection ended that the core did not close itself.
@@ -108,6 +109,11 @@ pub enum Event<'a> {
     LaneMoved {
         /// That shard.
         to: ShardId,
+    },
+    /// The settings have changed, in what a running shard can change.
+    SettingsChanged {
+        /// Those that hold from now on.
+        settings: Arc<Settings>,
     },
     /// The next deadline has passed.
     Tick,

@@ -201,6 +201,7 @@ impl Shard {
             }
             Event::Message { from, message } => self.on_message(from, message, turn),
             Event::LaneMoved { to } => self.on_lane_moved(to, turn),
+            Event::SettingsChanged { settings } => self.settings = Rc::new((*settings).clone()),
             Event::Tick => self.on_tick(turn),
             Event::ShutDown => self.on_shut_down(turn),
         }

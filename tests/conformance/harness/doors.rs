@@ -90,7 +90,7 @@ impl Doors {
             std::env::temp_dir().join(format!("skein-{}-{}", std::process::id(), serial()));
         let listen = |rest: &str| format!("[[listener]]\naddress = \"127.0.0.1:0\"\n{rest}");
         let websocket = "protocol = \"websocket\"\n";
-        let proxy = "proxy_protocol_from = \"127.0.0.0/8\"\n";
+        let proxy = "proxy_protocol_from = \"127.0.0.0/8\"\nauth = \"anonymous\"\n";
         let settings = [
             listen(""),
             listen(&tls),

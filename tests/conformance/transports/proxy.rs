@@ -57,7 +57,8 @@ fn a_header_in_front_of_a_listener_that_expects_none_is_no_mqtt() {
 fn w12_whoever_is_no_trusted_proxy_is_closed_before_anything_is_read() {
     let settings = "[[listener]]\naddress = \"127.0.0.1:0\"\n\
                     [[listener]]\nname = \"behind\"\naddress = \"127.0.0.1:0\"\n\
-                    proxy_protocol_from = [\"10.0.0.0/8\", \"127.0.0.2\"]\n";
+                    proxy_protocol_from = [\"10.0.0.0/8\", \"127.0.0.2\"]\n\
+                    auth = \"anonymous\"\n";
     let case = Case::on(std::sync::Arc::new(Broker::start_as_configured(2, settings)));
     let address = case.broker.addresses[1].parse().expect("an address");
     let mut peer = Peer::open(address, Version::V5);

@@ -1,0 +1,305 @@
+//! From the files that the settings name to the rules of the broker: who clients are, what they may
+//! do.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::access::acl::Acl;
+use crate::access::certificate::CertificateName;
+use crate::access::jwt::{Jwt, JwtKeys, JwtSettings};
+use crate::access::password::PasswordFile;
+use crate::access::provider::{HttpHook, Provider, Providers};
+use crate::access::scram::ScramFile;
+use crate::access::{Access, ListenerAccess};
+use crate::config::{self, Authentication, ConfigError, Listener, Problem, Settings, Written};
+
+/// Why the rules cannot be had: what is wrong, where, and what to do.
+#[derive(Debug)]
+pub enum RulesError {
+    /// A file cannot be read.
+    File {
+        /// Where the configuration names it, for the front of the message.
+        place: String,
+        /// What is wrong and what to do.
+        text: String,
+    },
+    /// What is in a file, or in the configuration, is wrong.
+    Content(ConfigError),
+}
+
+impl fmt::Display for RulesError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { place, text } => write!(formatter, "{place}{text}"),
+            Self::Content(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for RulesError {}
+
+/// The rules, and what an operator should hear of them.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) access: Arc<Access>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What the rules need besides files.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    /// Random; stays the same while the process runs.
+    pub(super) decoy_key: [u8; 32],
+    /// The keys that were fetched from `jwt.keys_url`.
+    pub(super) fetched_keys: Option<JwtKeys>,
+}
+
+/// A listener whose connections need rules.
+pub(super) struct Place<'a> {
+    pub(super) listener: &'a Listener,
+    /// What held for it until now, if a reload has removed it: that stays in force for those who
+    /// are still there, as far as there is nothing newer.
+    pub(super) removed: Option<&'a ListenerAccess>,
+}
+
+impl Rules {
+    /// Reads all files. The rules are in the order of the places.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(super) fn load(
+        settings: &Settings,
+        places: &[Place<'_>],
+        given: &Given,
+    ) -> Result<Self, Vec<RulesError>> {
+        let mut reader = Reader::default();
+        if let Err(error) = config::check_identities(settings) {
+            reader.errors.push(RulesError::Content(error));
+        }
+        let sources = Sources::load(settings, given, &mut reader);
+        let rules_of = |place: &Place<'_>| match place.removed {
+            None => sources.of(place.listener, settings, given, &mut reader),
+            Some(before) => {
+                let mut reader = Reader::default();
+                let rules = sources.of(place.listener, settings, given, &mut reader);
+                let is_whole = reader.errors.is_empty() && sources.serve(place.listener);
+                if is_whole { rules } else { before.clone() }
+            }
+        };
+        let listeners: Vec<ListenerAccess> = places.iter().map(rules_of).collect();
+        if !reader.errors.is_empty() {
+            return Err(reader.errors);
+        }
+        let access = Arc::new(Access::new(listeners, &settings.access));
+        Ok(Self { access, warnings: reader.warnings })
+    }
+}
+
+/// What the listeners share, read once.
+struct Sources {
+    passwords: Option<Arc<PasswordFile>>,
+    scram: Option<Arc<ScramFile>>,
+    jwt: Option<Arc<Jwt>>,
+    hook: Option<Arc<HttpHook>>,
+    acl: Option<Arc<Acl>>,
+}
+
+impl Sources {
+    fn load(settings: &Settings, given: &Given, reader: &mut Reader) -> Self {
+        let access = &settings.access;
+        let at = |key: &'static str| Line { written: &access.written, section: "access", key };
+        let passwords = access.password_file.as_deref().and_then(|file| {
+            let passwords =
+                reader.parse(file, at("password_file"), Kind::Secret, PasswordFile::parse)?;
+            reader.warn(file, passwords.warnings());
+            Some(Arc::new(passwords))
+        });
+        let scram = access.scram_file.as_deref().and_then(|file| {
+            let scram = reader.parse(file, at("scram_file"), Kind::Secret, ScramFile::parse);
+            scram.map(Arc::new)
+        });
+        let acl = access.acl_file.as_deref().and_then(|file| reader.acl(file, at("acl_file")));
+        let hook = (!settings.http_hook.url.is_empty()).then(|| {
+            let config::HttpHook { url, timeout_ms, cache_ms, .. } = &settings.http_hook;
+            let (timeout_ms, cache_ms) = (*timeout_ms, *cache_ms);
+            Arc::new(HttpHook { url: url.as_str().into(), timeout_ms, cache_ms })
+        });
+        let jwt = keys(&settings.jwt, given, reader)
+            .map(|keys| Arc::new(Jwt::new(keys, jwt_settings(&settings.jwt))));
+        Self { passwords, scram, jwt, hook, acl }
+    }
+
+    /// The rules of one listener.
+    fn of(
+        &self,
+        listener: &Listener,
+        settings: &Settings,
+        given: &Given,
+        reader: &mut Reader,
+    ) -> ListenerAccess {
+        let access = &settings.access;
+        let mut rules = ListenerAccess::without_providers(access);
+        rules.is_strict = access.acl_strict || listener.acl_strict;
+        let line = Line { written: &listener.written, section: "listener", key: "acl_file" };
+        rules.acl = match &listener.acl_file {
+            Some(file) => reader.acl(file, line),
+            None => self.acl.clone(),
+        };
+        if !matches!(listener.auth[..], [] | [Authentication::Anonymous]) {
+            let ways = listener.auth.iter();
+            let chain = ways.filter_map(|way| self.provider(*way, listener)).collect();
+            rules.providers = Providers::new(chain, access.password_cache_ms, given.decoy_key);
+        }
+        rules
+    }
+
+    /// Whether there is what each way of the listener needs.
+    fn serve(&self, listener: &Listener) -> bool {
+        listener.auth.iter().all(|way| self.provider(*way, listener).is_some())
+    }
+
+    /// `None` where what it needs is missing, which is an error that has been said.
+    fn provider(&self, way: Authentication, listener: &Listener) -> Option<Provider> {
+        match way {
+            Authentication::Anonymous => Some(Provider::Anonymous),
+            Authentication::Certificate => {
+                Some(Provider::Certificate(match listener.certificate_name {
+                    config::CertificateName::Cn => CertificateName::CommonName,
+                    config::CertificateName::San => CertificateName::AlternativeName,
+                    config::CertificateName::Dn => CertificateName::DistinguishedName,
+                }))
+            }
+            Authentication::Password => self.passwords.clone().map(Provider::Password),
+            Authentication::Jwt => self.jwt.clone().map(Provider::Jwt),
+            Authentication::Http => self.hook.clone().map(Provider::Http),
+            Authentication::Scram => self.scram.clone().map(Provider::Scram),
+        }
+    }
+}
+
+/// The keys of tokens, if there are to be tokens at all. Those of an address come later, and until
+/// then no token is believed.
+fn keys(jwt: &config::Jwt, given: &Given, reader: &mut Reader) -> Option<JwtKeys> {
+    let at = |key: &'static str| Line { written: &jwt.written, section: "jwt", key };
+    if let Some(file) = &jwt.keys_file {
+        let keys = reader.parse(file, at("keys_file"), Kind::Secret, JwtKeys::parse)?;
+        reader.warn(file, keys.warnings());
+        return Some(keys);
+    }
+    if let Some(file) = &jwt.secret_file {
+        return reader.parse(file, at("secret_file"), Kind::Secret, secret);
+    }
+    (!jwt.keys_url.is_empty()).then(|| given.fetched_keys.clone().unwrap_or_default())
+}
+
+/// A secret as a set of one key.
+fn secret(bytes: &[u8], file: &str) -> Result<JwtKeys, ConfigError> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    let key = URL_SAFE_NO_PAD.encode(bytes);
+    let set = serde_json::json!({ "keys": [{ "kty": "oct", "k": key }] });
+    JwtKeys::parse(set.to_string().as_bytes(), file)
+}
+
+fn jwt_settings(jwt: &config::Jwt) -> JwtSettings {
+    let named = |text: &String| (!text.is_empty()).then(|| text.as_str().into());
+    JwtSettings {
+        issuer: named(&jwt.issuer),
+        audience: named(&jwt.audience),
+        leeway_s: jwt.leeway_s,
+        user_name_claim: jwt.user_name_claim.as_str().into(),
+        publish_claim: jwt.publish_claim.as_str().into(),
+        subscribe_claim: jwt.subscribe_claim.as_str().into(),
+        client_id_claim: named(&jwt.client_id_claim),
+    }
+}
+
+/// Where the configuration names a file.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    written: &'a Written,
+    section: &'static str,
+    key: &'static str,
+}
+
+/// Whether others may read a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Secret,
+    Public,
+}
+
+/// Reads files and remembers what was wrong.
+#[derive(Default)]
+struct Reader {
+    errors: Vec<RulesError>,
+    warnings: Vec<String>,
+}
+
+impl Reader {
+    fn acl(&mut self, file: &Path, line: Line<'_>) -> Option<Arc<Acl>> {
+        let acl = self.parse(file, line, Kind::Public, Acl::parse)?;
+        self.warn(file, acl.warnings());
+        Some(Arc::new(acl))
+    }
+
+    fn parse<T>(
+        &mut self,
+        file: &Path,
+        line: Line<'_>,
+        kind: Kind,
+        parse: impl Fn(&[u8], &str) -> Result<T, ConfigError>,
+    ) -> Option<T> {
+        let Line { written, section, key } = line;
+        let text = match fs::read(file) {
+            Ok(text) => text,
+            Err(error) => {
+                let hint = match error.kind() {
+                    std::io::ErrorKind::NotFound => "; write the path of a file that is there",
+                    std::io::ErrorKind::PermissionDenied => {
+                        "; let the user that runs skein read it"
+                    }
+                    _ => "",
+                };
+                let text = format!("{key}: cannot read {}: {error}{hint}", file.display());
+                let place = written.place(section, key);
+                self.errors.push(RulesError::File { place, text });
+                return None;
+            }
+        };
+        if kind == Kind::Secret && is_open_to_all(file) {
+            self.warnings.push(format!(
+                "{0}: everybody on this machine can read it; chmod o= {0}",
+                file.display()
+            ));
+        }
+        match parse(&text, &file.display().to_string()) {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                self.errors.push(RulesError::Content(error));
+                None
+            }
+        }
+    }
+
+    fn warn(&mut self, file: &Path, problems: &[Problem]) {
+        let file = file.display();
+        self.warnings.extend(problems.iter().map(|Problem { line, text }| match line {
+            Some(line) => format!("{file}:{line}: {text}"),
+            None => format!("{file}: {text}"),
+        }));
+    }
+}
+
+fn is_open_to_all(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(test)]
+mod tests;
