@@ -7,6 +7,7 @@
 //!
 //! `SKEIN_BIN` names the binary under test; without it the release build is made once.
 
+mod access;
 mod acks;
 mod compliance;
 mod connect;

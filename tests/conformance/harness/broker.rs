@@ -64,6 +64,14 @@ impl Broker {
         Self::start_with(shards, settings, &[])
     }
 
+    /// The same with a file that stays where it is, to be read again.
+    pub(crate) fn start_from(shards: usize, config: &Path) -> Self {
+        let mut command = Command::new(binary());
+        command.args(serve_arguments(shards, config));
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self::spawn(&mut command, false)
+    }
+
     fn start_with(shards: usize, settings: &str, listen: &[&str]) -> Self {
         let config = write_config(settings);
         let mut command = Command::new(binary());
@@ -195,7 +203,7 @@ impl std::fmt::Display for Vitals {
 }
 
 /// The binary under test: `SKEIN_BIN`, or the release build, made once.
-fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("SKEIN_BIN") {
         Some(path) => path.into(),

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use authority::{Authority, Identity, quoted};
-pub(crate) use broker::Broker;
+pub(crate) use broker::{Broker, binary};
 pub(crate) use build::*;
 pub(crate) use case::{Case, each_shard_count, each_shard_count_v5, each_version};
 pub(crate) use doors::{BEYOND_THE_PROXY, Doors, Way};

@@ -338,6 +338,16 @@ impl Peer {
         self.send(&pubcomp(id));
     }
 
+    /// Whether a CONNACK comes that accepts; what lies below MQTT may fail before it.
+    pub(crate) fn hears_connack(&mut self) -> bool {
+        self.socket.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+        let mut buffer = [0; 1_024];
+        let count = self.stream.read(&mut buffer).unwrap_or(0);
+        self.unread.extend_from_slice(&buffer[..count]);
+        let packet = self.cut_packet();
+        packet.is_some_and(|packet| !packet.any_connack().reason.is_error())
+    }
+
     fn cut_packet(&mut self) -> Option<Received> {
         let size = Frame::size(&self.unread).expect("the broker sends MQTT")?;
         if size > self.unread.len() {

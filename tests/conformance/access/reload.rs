@@ -1,0 +1,120 @@
+//! Reading everything again: nobody is disconnected, all of the new holds or none of it.
+
+use skein_protocol::{QoS, Version};
+
+use super::scene::{Scene, USERS, guarded, passwords, subscribes, with};
+use crate::harness::{Authority, Peer, connect, quoted};
+
+#[test]
+fn a_new_user_and_a_new_right_hold_after_sighup_and_nobody_is_disconnected() {
+    let scene = Scene::strict("user alice\ntopic readwrite a/#\n");
+    let mut alice = scene.user(Version::V5, "alice");
+    let mut onlooker = scene.onlooker();
+    let dave = with(connect(Version::V5, "dave"), "dave", "of dave");
+    scene.refuses(&dave, 0x86, 4);
+    let users: Vec<_> = USERS.into_iter().chain([("dave", "of dave")]).collect();
+    scene.folder.write("passwords", &passwords(&users));
+    scene.change("acl", "user alice\ntopic readwrite a/#\nuser dave\ntopic readwrite d/#\n");
+    let mut dave = scene.come(&dave);
+    subscribes(&mut dave, "d/#", 1);
+    alice.expect_nothing();
+    onlooker.expect_nothing();
+}
+
+#[test]
+fn files_that_change_are_noticed_without_a_signal() {
+    let keys = "auth = \"password\"\nacl_file = \"FOLDER/acl\"\nacl_strict = true\n";
+    let text =
+        guarded(keys, "[access]\npassword_file = \"FOLDER/passwords\"\nlogin_delay_ms = 0\n");
+    let text = text.replace("reload_check_s = 0", "reload_check_s = 1");
+    let scene = Scene::start(&text, &[("acl", "")]);
+    let mut alice = scene.user(Version::V5, "alice");
+    subscribes(&mut alice, "a", 0x87);
+    scene.expect_log("reloaded", || scene.folder.write("acl", "user alice\ntopic read a\n"));
+    subscribes(&mut alice, "a", 1);
+    scene.expect_log("reloaded", || scene.folder.write("passwords", &passwords(&USERS[1..])));
+    alice.expect_closed_with(0x87);
+}
+
+#[test]
+fn listeners_come_and_go_and_their_connections_stay() {
+    let one = "[[listener]]\naddress = \"127.0.0.1:0\"\nauth = \"anonymous\"\n";
+    let scene = Scene::start(&format!("{one}{one}"), &[]);
+    let mut early = scene.open(Version::V5);
+    early.send(&connect(Version::V5, "early"));
+    early.receive().connack();
+    early.subscribe("t", QoS::AtMostOnce);
+    scene.folder.configure(&format!(
+        "{one}[[listener]]\naddress = \"127.0.0.1:28011\"\nauth = \"anonymous\"\n"
+    ));
+    scene.reload();
+    let gone = std::net::TcpStream::connect(&scene.case.broker.addresses[1]);
+    assert!(gone.is_err(), "it does not listen there any more");
+    let mut late = Peer::open("127.0.0.1:28011".parse().expect("an address"), Version::V5);
+    late.send(&connect(Version::V5, "late"));
+    late.receive().connack();
+    late.publish("t", b"to the early one", QoS::AtMostOnce);
+    early.expect_message("t", b"to the early one");
+    let log = scene.case.broker.log();
+    assert!(log.contains("the 1 connections that came through it stay"), "{log}");
+    // An address that cannot be had keeps everything.
+    scene.folder.configure(&format!(
+        "{one}[[listener]]\naddress = \"192.0.2.1:28012\"\nauth = \"anonymous\"\n"
+    ));
+    scene.reload_in_vain();
+    drop(late);
+    let mut again = Peer::open("127.0.0.1:28011".parse().expect("an address"), Version::V5);
+    again.send(&connect(Version::V5, "again"));
+    again.receive().connack();
+    early.expect_nothing();
+}
+
+#[test]
+fn limits_change_while_the_broker_runs_or_are_named() {
+    let scene = Scene::with_passwords("", "", &[]);
+    let mut alice = scene.user(Version::V5, "alice");
+    let text = std::fs::read_to_string(scene.folder.path("skein.toml")).expect("it was written");
+    let limits = "[limits]\nsubscriptions_per_client_max = 1\nlane_slots = 64\n";
+    scene.folder.configure(&format!("{text}{limits}"));
+    scene.reload();
+    subscribes(&mut alice, "one", 1);
+    subscribes(&mut alice, "two", 0x97);
+    let log = scene.case.broker.log();
+    assert!(log.contains("limits.lane_slots cannot change while the broker runs"), "{log}");
+    // H13: a file that is wrong changes nothing, and its line is named.
+    scene.folder.configure(&format!("{text}[limits]\nsubscriptions_per_client = 5\n"));
+    scene.reload_in_vain();
+    let log = scene.case.broker.log();
+    assert!(log.contains("unknown key \"subscriptions_per_client\""), "{log}");
+    subscribes(&mut alice, "three", 0x97);
+}
+
+#[test]
+fn w16_a_revocation_list_is_read_again() {
+    let authority = Authority::new("reload");
+    let list = |name: &str| std::fs::read_to_string(authority.path(name)).expect("it was made");
+    let keys = format!(
+        "auth = \"certificate\"\n[listener.tls]\ncertificate = {}\nkey = {}\n\
+         client_certificates = \"required\"\nclient_ca = {}\ncrl = \"FOLDER/list\"\n",
+        quoted(&authority.path("broker.pem")),
+        quoted(&authority.path("broker.key")),
+        quoted(&authority.path("ca.pem"))
+    );
+    let scene = Scene::start(&guarded(&keys, ""), &[("list", &list("empty.crl"))]);
+    let comes_in = || {
+        let address = &scene.case.broker.addresses[1];
+        let socket = std::net::TcpStream::connect(address).expect("the broker listens");
+        let stream = socket.try_clone().expect("there are descriptors");
+        let versions = &[&rustls::version::TLS13];
+        let identity = Some(authority.revoked_client());
+        let tls = authority.encrypt(stream, "localhost", versions, identity, &["mqtt"]);
+        let mut peer = Peer::over(socket, tls, Version::V5);
+        peer.try_send(&connect(Version::V5, "thing")) && peer.hears_connack()
+    };
+    assert!(comes_in());
+    scene.change("list", &list("clients.crl"));
+    assert!(!comes_in());
+    scene.folder.write("list", "nonsense");
+    scene.reload_in_vain();
+    assert!(!comes_in());
+}

@@ -1,0 +1,110 @@
+//! Signed tokens in place of passwords, with keys from a file and from an address.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use skein_protocol::Version;
+
+use super::scene::{Scene, guarded, publishes, with};
+use crate::harness::{PATIENCE, connect, eventually};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";
+
+fn token(secret: &str, claims: &Value) -> String {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", encode(&json!({"alg": "HS256", "typ": "JWT"})), encode(claims));
+    let signed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
+    let signature = signed.chain_update(&message).finalize().into_bytes();
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn in_seconds(seconds: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    now.as_secs() + seconds
+}
+
+fn alice(secret: &str, seconds: u64) -> String {
+    token(secret, &json!({"sub": "alice", "exp": in_seconds(seconds), "publish": ["a/#"]}))
+}
+
+#[test]
+fn a_token_lets_in_says_what_for_and_ends_the_session() {
+    let sections =
+        "[access]\nlogin_delay_ms = 0\n[jwt]\nsecret_file = \"FOLDER/secret\"\nleeway_s = 0\n";
+    let files = [("secret", SECRET)];
+    let scene = Scene::start(&guarded("auth = \"jwt\"\n", sections), &files);
+    for version in [Version::V3_1_1, Version::V5] {
+        let good = alice(SECRET, 3);
+        let mut peer = scene.come(&with(connect(version, "thing"), "ignored", &good));
+        assert_eq!(publishes(&mut peer, "a/1", b"x"), 0);
+        let denied = if version == Version::V5 { 0x87 } else { 0 };
+        assert_eq!(publishes(&mut peer, "b/1", b"x"), denied);
+        peer.expect_closed_with(0x87);
+        scene.refuses(&with(connect(version, "thing"), "", &good), 0x86, 4);
+        scene.refuses(&with(connect(version, "thing"), "", &alice(OTHER_SECRET, 60)), 0x86, 4);
+    }
+}
+
+/// Serves what it is told to as a JWK set, and fails while that is empty.
+fn keys_at_an_address() -> (String, Arc<Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/keys", listener.local_addr().expect("it is bound"));
+    let set = Arc::new(Mutex::new(String::new()));
+    let served = Arc::clone(&set);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 4_096]);
+            let set = served.lock().expect("no test panics with it").clone();
+            let status = if set.is_empty() { "503 Later" } else { "200 OK" };
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{set}",
+                set.len()
+            );
+        }
+    });
+    (url, set)
+}
+
+fn key_set(secrets: &[&str]) -> String {
+    let key = |secret: &&str| json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(secret)});
+    json!({"keys": secrets.iter().map(key).collect::<Vec<_>>()}).to_string()
+}
+
+#[test]
+fn keys_from_an_address_come_when_they_can_and_are_fetched_again() {
+    let (url, set) = keys_at_an_address();
+    let serve = |text: String| *set.lock().expect("no test panics with it") = text;
+    let sections = format!(
+        "[access]\nlogin_delay_ms = 0\nlogin_failures_max = 100000\n\
+         login_user_failures_max = 100000\n[jwt]\nkeys_url = \"{url}\"\nkeys_refresh_s = 1\n"
+    );
+    let scene = Scene::start(&guarded("auth = \"jwt\"\n", &sections), &[]);
+    let comes_in = |secret: &str| {
+        let mut peer = scene.open(Version::V5);
+        peer.send(&with(connect(Version::V5, "thing"), "", &alice(secret, 60)));
+        !peer.receive().any_connack().reason.is_error()
+    };
+    assert!(!comes_in(SECRET), "without keys no token is believed");
+    let is_said =
+        || scene.case.broker.log().contains("until there are keys, every token is refused");
+    assert!(eventually(PATIENCE, is_said), "{}", scene.case.broker.log());
+    serve(key_set(&[SECRET]));
+    assert!(eventually(PATIENCE, || comes_in(SECRET)));
+    serve(String::new());
+    scene.expect_log("those fetched before stay in use", || {});
+    assert!(comes_in(SECRET));
+    serve(key_set(&[OTHER_SECRET]));
+    assert!(eventually(PATIENCE, || comes_in(OTHER_SECRET)));
+    assert!(!comes_in(SECRET));
+}
