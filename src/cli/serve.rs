@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use crate::config::{
-    self, Address, Authentication, ConfigError, Listener, LogFormat, LogLevel, SHARDS_MAX, Settings,
+    self, Address, Authentication, ConfigError, Imported, Listener, LogFormat, LogLevel,
+    SHARDS_MAX, Settings,
 };
 use crate::server::{Ending, Server, raise_open_files, start_log};
 
@@ -30,6 +31,10 @@ pub(super) struct Serve {
     /// Read the configuration from this file; what is given here goes before it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Run this configuration of Mosquitto; what is done otherwise than it asks is said at the start
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    mosquitto_conf: Option<PathBuf>,
 
     /// How log lines look [default: text]
     #[arg(long, value_name = "FORMAT")]
@@ -59,21 +64,26 @@ enum Level {
 
 impl Serve {
     pub(super) fn run(&self) -> ExitCode {
-        let settings = match self.settings() {
-            Ok(settings) => settings,
+        let Imported { settings, warnings } = match self.settings() {
+            Ok(imported) => imported,
             Err(error) => {
                 eprintln!("{error}");
                 return ExitCode::FAILURE;
             }
         };
         let _log = start_log(&settings.log);
+        warn(&warnings);
         if let Some(files) = raise_open_files() {
             tracing::debug!("up to {files} open files; each connection is one");
         }
         let server = Server::bind(settings).and_then(|mut server| {
             server.obey_signals()?;
             let serve = self.clone();
-            server.reread_with(move || serve.settings());
+            server.reread_with(move || {
+                let Imported { settings, warnings } = serve.settings()?;
+                warn(&warnings);
+                Ok(settings)
+            });
             Ok(server)
         });
         let ending = server.and_then(|server| {
@@ -90,10 +100,11 @@ impl Serve {
     }
 
     /// The file's settings, or the defaults, with the command line's in front.
-    fn settings(&self) -> Result<Settings, ConfigError> {
-        let mut settings = match &self.config {
-            Some(file) => config::load(file)?,
-            None => Settings::default(),
+    fn settings(&self) -> Result<Imported, ConfigError> {
+        let Imported { mut settings, warnings } = match (&self.config, &self.mosquitto_conf) {
+            (Some(file), _) => config::load(file)?.into(),
+            (None, Some(file)) => config::load_mosquitto(file)?,
+            (None, None) => Settings::default().into(),
         };
         if !self.listen.is_empty() {
             let listeners = self.listen.iter().cloned().map(|address| self.listener(address));
@@ -117,7 +128,7 @@ impl Serve {
                 Level::Trace => LogLevel::Trace,
             };
         }
-        Ok(settings)
+        Ok(Imported { settings, warnings })
     }
 
     fn listener(&self, address: Address) -> Listener {
@@ -135,7 +146,8 @@ impl Serve {
         } else {
             "from the network"
         };
-        let hint = if self.config.is_none() && self.listen.is_empty() {
+        let is_bare = self.config.is_none() && self.mosquitto_conf.is_none();
+        let hint = if is_bare && self.listen.is_empty() {
             "; nothing is configured: --listen ADDR:PORT and --config FILE change that"
         } else {
             ""
@@ -144,6 +156,12 @@ impl Serve {
             shards = server.settings().shards,
             "listening on {text}, {reach}, {access}{hint}"
         );
+    }
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -197,7 +215,7 @@ mod tests {
 
     fn settings(line: &[&str]) -> Settings {
         let line = Line::try_parse_from([&["skein"], line].concat()).expect("it parses");
-        line.serve.settings().expect("no file is named")
+        line.serve.settings().expect("no file is named").settings
     }
 
     #[test]

@@ -77,7 +77,9 @@ fn lacks(way: Authentication, listener: &Listener, settings: &Settings) -> Optio
             "and clients are asked for no certificates; write client_certificates = \"required\" \
              and client_ca in [listener.tls]"
         }
-        Authentication::Password if settings.access.password_file.is_none() => {
+        Authentication::Password
+            if settings.access.password_file.is_none() && listener.password_file.is_none() =>
+        {
             "and there are no passwords; write password_file = \"/etc/skein/passwords\" in [access]"
         }
         Authentication::Scram if settings.access.scram_file.is_none() => {

@@ -160,6 +160,9 @@ section! {
     /// the first alternative name or the whole subject.
     certificate_name: CertificateName = CertificateName::Cn, ..,
         "a certificate without such a name proves nothing";
+    /// Users and the hashes of their passwords for those who connect here, in Mosquitto's format;
+    /// empty = those of access.password_file.
+    password_file: Option<PathBuf> = None, .., "CONNECT is refused with 0x86";
     /// The access list for those who connect here, in Mosquitto's format; empty = that of
     /// access.acl_file.
     acl_file: Option<PathBuf> = None, .., "what the list does not allow is denied";

@@ -19,6 +19,11 @@ impl Written {
         Self { file: source.file.to_owned(), lines: source.lines_of(section) }
     }
 
+    /// Lines of a file, by section and key.
+    pub(super) fn at(file: &str, lines: BTreeMap<(&'static str, &'static str), usize>) -> Self {
+        Self { file: file.to_owned(), lines }
+    }
+
     /// The place of a key, for the front of a message: `skein.toml:12: `, only the file where the
     /// key was not set, nothing where there is no file.
     #[must_use]

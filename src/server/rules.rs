@@ -114,12 +114,8 @@ impl Sources {
     fn load(settings: &Settings, given: &Given, reader: &mut Reader) -> Self {
         let access = &settings.access;
         let at = |key: &'static str| Line { written: &access.written, section: "access", key };
-        let passwords = access.password_file.as_deref().and_then(|file| {
-            let passwords =
-                reader.parse(file, at("password_file"), Kind::Secret, PasswordFile::parse)?;
-            reader.warn(file, passwords.warnings());
-            Some(Arc::new(passwords))
-        });
+        let passwords = access.password_file.as_deref();
+        let passwords = passwords.and_then(|file| reader.passwords(file, at("password_file")));
         let scram = access.scram_file.as_deref().and_then(|file| {
             let scram = reader.parse(file, at("scram_file"), Kind::Secret, ScramFile::parse);
             scram.map(Arc::new)
@@ -146,14 +142,20 @@ impl Sources {
         let access = &settings.access;
         let mut rules = ListenerAccess::without_providers(access);
         rules.is_strict = access.acl_strict || listener.acl_strict;
-        let line = Line { written: &listener.written, section: "listener", key: "acl_file" };
+        let at = |key: &'static str| Line { written: &listener.written, section: "listener", key };
         rules.acl = match &listener.acl_file {
-            Some(file) => reader.acl(file, line),
+            Some(file) => reader.acl(file, at("acl_file")),
             None => self.acl.clone(),
+        };
+        let passwords = match &listener.password_file {
+            Some(file) => reader.passwords(file, at("password_file")),
+            None => self.passwords.clone(),
         };
         if !matches!(listener.auth[..], [] | [Authentication::Anonymous]) {
             let ways = listener.auth.iter();
-            let chain = ways.filter_map(|way| self.provider(*way, listener)).collect();
+            let passwords = passwords.as_ref();
+            let provider = |way: &Authentication| self.provider(*way, listener, passwords);
+            let chain = ways.filter_map(provider).collect();
             rules.providers = Providers::new(chain, access.password_cache_ms, given.decoy_key);
         }
         rules
@@ -161,11 +163,21 @@ impl Sources {
 
     /// Whether there is what each way of the listener needs.
     fn serve(&self, listener: &Listener) -> bool {
-        listener.auth.iter().all(|way| self.provider(*way, listener).is_some())
+        let has_own = |way: &Authentication| {
+            *way == Authentication::Password && listener.password_file.is_some()
+        };
+        let passwords = self.passwords.as_ref();
+        let mut ways = listener.auth.iter();
+        ways.all(|way| has_own(way) || self.provider(*way, listener, passwords).is_some())
     }
 
     /// `None` where what it needs is missing, which is an error that has been said.
-    fn provider(&self, way: Authentication, listener: &Listener) -> Option<Provider> {
+    fn provider(
+        &self,
+        way: Authentication,
+        listener: &Listener,
+        passwords: Option<&Arc<PasswordFile>>,
+    ) -> Option<Provider> {
         match way {
             Authentication::Anonymous => Some(Provider::Anonymous),
             Authentication::Certificate => {
@@ -175,7 +187,7 @@ impl Sources {
                     config::CertificateName::Dn => CertificateName::DistinguishedName,
                 }))
             }
-            Authentication::Password => self.passwords.clone().map(Provider::Password),
+            Authentication::Password => passwords.cloned().map(Provider::Password),
             Authentication::Jwt => self.jwt.clone().map(Provider::Jwt),
             Authentication::Http => self.hook.clone().map(Provider::Http),
             Authentication::Scram => self.scram.clone().map(Provider::Scram),
@@ -243,6 +255,12 @@ struct Reader {
 }
 
 impl Reader {
+    fn passwords(&mut self, file: &Path, line: Line<'_>) -> Option<Arc<PasswordFile>> {
+        let passwords = self.parse(file, line, Kind::Secret, PasswordFile::parse)?;
+        self.warn(file, passwords.warnings());
+        Some(Arc::new(passwords))
+    }
+
     fn acl(&mut self, file: &Path, line: Line<'_>) -> Option<Arc<Acl>> {
         let acl = self.parse(file, line, Kind::Public, Acl::parse)?;
         self.warn(file, acl.warnings());

@@ -71,6 +71,7 @@ fn files(settings: &Settings) -> Vec<PathBuf> {
         let tls = &listener.tls;
         let lists = [&tls.certificate, &tls.key, &tls.client_ca, &tls.crl];
         files.extend(lists.into_iter().flatten().cloned());
+        files.extend(listener.password_file.clone());
         files.extend(listener.acl_file.clone());
     }
     let (access, jwt) = (&settings.access, &settings.jwt);

@@ -1,0 +1,160 @@
+//! Everything that was read so far, and what it comes to.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use super::Imported;
+use super::door::{Door, Guard};
+use super::lines::{Line, Lines, Place};
+use crate::config::address::Address;
+use crate::config::table::{Listener, Settings};
+use crate::config::value::LogLevel;
+
+/// Settings in the making.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) settings: Settings,
+    warnings: Vec<String>,
+    /// What holds for all listeners unless `per_listener_settings` is on.
+    everywhere: Guard,
+    pub(super) is_per_listener: bool,
+    /// The first is the one without a `listener` line, which is there if nothing else is, or if
+    /// `port` or `bind_address` ask for it.
+    doors: Vec<Door>,
+    pub(super) has_default_door: bool,
+    log_level: Option<LogLevel>,
+    /// A block about a bridge, which nothing is done with.
+    pub(super) in_bridge: bool,
+}
+
+impl Draft {
+    pub(super) fn new(lines: &Lines) -> Self {
+        let mut settings = Settings::default();
+        settings.access.anonymous = true;
+        Self {
+            settings,
+            warnings: Vec::new(),
+            everywhere: Guard::default(),
+            // It holds for what stands before it, too.
+            is_per_listener: lines
+                .iter()
+                .any(|line| line.key == "per_listener_settings" && line.is_on() == Ok(true)),
+            doors: vec![Door::new(lines.beginning())],
+            has_default_door: !lines.has("listener"),
+            log_level: None,
+            in_bridge: false,
+        }
+    }
+
+    /// Something is not as the line asks.
+    pub(super) fn warn(&mut self, line: &Line, text: &str) {
+        self.warnings.push(format!("{}: {}: {text}", line.place, line.key));
+    }
+
+    /// The listener that lines are about now.
+    pub(super) fn door(&mut self) -> &mut Door {
+        self.doors.last_mut().expect("the first is there from the beginning")
+    }
+
+    /// Whether a listener was named.
+    pub(super) fn is_at_listener(&self) -> bool {
+        self.doors.len() > 1
+    }
+
+    pub(super) fn add(&mut self, door: Door) {
+        self.in_bridge = false;
+        self.doors.push(door);
+    }
+
+    /// What the lines about who may come in are about now.
+    pub(super) fn guard(&mut self) -> &mut Guard {
+        if self.is_per_listener { &mut self.door().guard } else { &mut self.everywhere }
+    }
+
+    /// The listeners that this is about are not opened.
+    pub(super) fn close(&mut self, line: &Line, why: &str) {
+        let reason = (line.place.clone(), format!("{}: {why}", line.key));
+        self.guard().unsafe_without.push(reason);
+    }
+
+    /// The listener that the lines are about is not opened, whatever is set for all.
+    pub(super) fn close_door(&mut self, line: &Line, why: &str) {
+        let reason = (line.place.clone(), format!("{}: {why}", line.key));
+        self.door().guard.unsafe_without.push(reason);
+    }
+
+    /// Lines of this level are written, too.
+    pub(super) fn log_at_least(&mut self, level: LogLevel) {
+        self.log_level = self.log_level.max(Some(level));
+    }
+
+    pub(super) fn finish(mut self) -> Result<Imported, String> {
+        let named = self.doors.split_off(1);
+        // Without any listener, only this machine is served, and whoever is on it may come in.
+        let is_local_only = named.is_empty() && self.doors[0].host.is_none() && !self.has_port();
+        let mut doors = if self.has_default_door { self.doors } else { Vec::new() };
+        doors.extend(named);
+        let mut listeners = Vec::new();
+        for door in &doors {
+            let mut guard = door.guard.clone();
+            if !self.is_per_listener {
+                let own = std::mem::replace(&mut guard, self.everywhere.clone());
+                guard.allow_anonymous = own.allow_anonymous.or(guard.allow_anonymous);
+                guard.unsafe_without.extend(own.unsafe_without);
+            }
+            let default_anonymous = is_local_only && guard.password_file.is_none();
+            guard.allow_anonymous.get_or_insert(default_anonymous);
+            let name = name_of(door);
+            let closed = &guard.unsafe_without;
+            if let Some((place, why)) = closed.first() {
+                self.warnings.push(format!("{place}: {why}; {name} is not opened"));
+                continue;
+            }
+            let mut opened = door.listeners(&guard)?;
+            if is_local_only {
+                opened = opened.iter().flat_map(local).collect();
+            }
+            if opened.iter().all(|listener| listener.auth.is_empty()) {
+                let place = &door.place;
+                self.warnings.push(format!(
+                    "{place}: {name} is not opened, as nobody could connect to it; write \
+                     password_file FILE, or allow_anonymous true"
+                ));
+                continue;
+            }
+            listeners.extend(opened);
+        }
+        if listeners.is_empty() {
+            return Err(format!("no listener is left to open: {}", self.warnings.join("; ")));
+        }
+        self.settings.listeners = listeners;
+        self.settings.log.level = self.log_level.unwrap_or(self.settings.log.level);
+        Ok(Imported { settings: self.settings, warnings: self.warnings })
+    }
+
+    fn has_port(&self) -> bool {
+        self.has_default_door && self.doors[0].place.line > 0
+    }
+}
+
+/// A listener on the loopback addresses of this machine instead of all.
+fn local(listener: &Listener) -> Vec<Listener> {
+    let port = listener.address.internet().map_or(1883, |address| address.port());
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    let has_v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let addresses = [Some(v4), has_v6.then_some(v6)];
+    let at = |address: SocketAddr| {
+        let address = Address::from(address);
+        Listener { name: address.to_string(), address, ..listener.clone() }
+    };
+    addresses.into_iter().flatten().map(at).collect()
+}
+
+fn name_of(door: &Door) -> String {
+    let Place { line, .. } = door.place;
+    match (line, &door.unix) {
+        (0, _) => "the default listener".to_owned(),
+        (_, Some(path)) => format!("the listener on {}", path.display()),
+        (_, None) => format!("the listener on port {}", door.port),
+    }
+}
