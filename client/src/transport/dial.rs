@@ -1,13 +1,14 @@
 //! Opening links to the usual addresses.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::socket::Socket;
 use super::tls::Loaded;
 use super::websocket::{Stream, WebSocketStream};
-use super::{Address, Dialed, Dialer, Proxy, Scheme, Tls, Transport};
+use super::{Address, Dialed, Dialer, Layered, Proxy, Scheme, Tls, Transport};
 use crate::{Error, Result};
 
 /// The dialer of a client that was given no other: TCP, TLS, WebSocket over both, and sockets of
@@ -34,14 +35,41 @@ impl Dial {
         self
     }
 
+    /// Puts on a socket of yours what an address asks for, and waits for nothing. The socket must
+    /// not block, and need not be connected yet: whoever reads, writes or flushes the link shakes
+    /// hands by it as far as they are held out, and meets [`WouldBlock`](io::ErrorKind::WouldBlock)
+    /// until that is done. Of the address the scheme, the host (which TLS and WebSocket ask for by
+    /// its name) and the path count.
+    ///
+    /// # Errors
+    /// [`Error::Tls`]: as [`Tls`] without [`Dial::tls`]; [`Error::Dial`]: the host cannot be asked
+    /// for.
+    pub fn over(&self, address: &Address, socket: OwnedFd) -> Result<Box<dyn Transport>> {
+        Ok(self.put_on(address, Socket::new(address.scheme, socket))?)
+    }
+
     fn open(&self, address: &Address, deadline: Instant) -> Result<Box<dyn Transport>> {
-        let failure = |source| Error::Dial { server: display(address), source: Arc::new(source) };
-        let socket = self.connect(address, deadline).map_err(failure)?;
-        let tls = match address.scheme {
-            Scheme::Tls | Scheme::WebSocketTls => Some(self.load_tls()?),
-            Scheme::Tcp | Scheme::WebSocket | Scheme::Unix => None,
+        let socket = self.connect(address, deadline).map_err(|error| failure(address, error))?;
+        let mut link = self.put_on(address, socket)?;
+        shake_hands(&mut *link).map_err(|error| failure(address, error))?;
+        Ok(link)
+    }
+
+    /// Puts on a socket what the scheme asks for; no hands are shaken yet.
+    fn put_on(&self, address: &Address, socket: Socket) -> Result<Box<dyn Layered>> {
+        let failure = |error| failure(address, error);
+        let stream = match address.scheme {
+            Scheme::Tcp | Scheme::WebSocket | Scheme::Unix => Stream::Plain(socket),
+            Scheme::Tls | Scheme::WebSocketTls => {
+                Stream::Tls(self.load_tls()?.begin(&address.host, socket).map_err(failure)?)
+            }
         };
-        shake_hands(address, socket, tls.as_ref()).map_err(failure)
+        Ok(match address.scheme {
+            Scheme::Tcp | Scheme::Tls | Scheme::Unix => Box::new(stream),
+            Scheme::WebSocket | Scheme::WebSocketTls => {
+                Box::new(WebSocketStream::begin(&url(address), stream).map_err(failure)?)
+            }
+        })
     }
 
     fn connect(&self, address: &Address, deadline: Instant) -> io::Result<Socket> {
@@ -69,33 +97,18 @@ impl Dialer for Dial {
     }
 }
 
-/// Puts on a socket what the scheme asks for; after that nothing blocks.
-fn shake_hands(
-    address: &Address,
-    socket: Socket,
-    tls: Option<&Loaded>,
-) -> io::Result<Box<dyn Transport>> {
-    let is_websocket = matches!(address.scheme, Scheme::WebSocket | Scheme::WebSocketTls);
-    Ok(match (tls, is_websocket) {
-        (None, false) => {
-            socket.set_nonblocking()?;
-            Box::new(socket)
-        }
-        (Some(tls), false) => {
-            let mut stream = tls.connect(&address.host, socket)?;
-            stream.socket().set_nonblocking()?;
-            Box::new(stream)
-        }
-        (tls, true) => {
-            let stream = match tls {
-                None => Stream::Plain(socket),
-                Some(tls) => Stream::Tls(tls.connect(&address.host, socket)?),
-            };
-            let mut stream = WebSocketStream::connect(&url(address), stream)?;
-            stream.socket().set_nonblocking()?;
-            Box::new(stream)
-        }
-    })
+/// Shakes hands over a socket that still blocks; after that nothing does.
+fn shake_hands(link: &mut dyn Layered) -> io::Result<()> {
+    link.flush().map_err(|error| match error.kind() {
+        // How a socket with a timeout says that the time is over.
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    })?;
+    link.set_nonblocking()
+}
+
+fn failure(address: &Address, error: io::Error) -> Error {
+    Error::Dial { server: display(address), source: Arc::new(error) }
 }
 
 /// The address as WebSocket wants it: without a login.

@@ -5,6 +5,7 @@ mod dial;
 mod proxy;
 mod socket;
 mod tls;
+mod unverified;
 mod websocket;
 
 use std::io::{self, Read, Write};
@@ -31,6 +32,12 @@ pub trait Transport: Read + Write + Send {
     /// # Errors
     /// The link is gone already.
     fn shutdown(&mut self) -> io::Result<()>;
+}
+
+/// A link of the usual kinds, whose socket may still block.
+trait Layered: Transport {
+    /// From now on nothing blocks.
+    fn set_nonblocking(&mut self) -> io::Result<()>;
 }
 
 /// Opens links. [`Dial`] does it for all the usual addresses; your own can do it for others.

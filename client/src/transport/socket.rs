@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use mio::event::Source;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use super::Transport;
+use super::Scheme;
 
 /// A socket of either family.
 #[derive(Debug)]
@@ -20,6 +20,14 @@ pub(super) enum Socket {
 }
 
 impl Socket {
+    /// One that somebody else has opened.
+    pub(super) fn new(scheme: Scheme, socket: OwnedFd) -> Self {
+        match scheme {
+            Scheme::Unix => Self::Unix(socket.into()),
+            _ => Self::Tcp(socket.into()),
+        }
+    }
+
     /// Connects to the first of the host's numbers that answers.
     pub(super) fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
@@ -77,16 +85,6 @@ impl Socket {
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-impl Transport for Socket {
-    fn source(&mut self) -> &mut dyn Source {
-        self
-    }
-
-    fn shutdown(&mut self) -> io::Result<()> {
-        Self::shutdown(self)
-    }
 }
 
 impl Read for Socket {

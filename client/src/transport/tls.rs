@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mio::event::Source;
+use rustls::client::Resumption;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::Transport;
 use super::socket::Socket;
+use super::unverified::Unverified;
 use crate::{Error, Result};
 
 /// How to speak TLS: whom to trust, and who we are.
@@ -22,6 +27,10 @@ pub struct Tls {
     client: Option<(PathBuf, PathBuf)>,
     /// The name to expect in the server's certificate, where it is not the host.
     server_name: Option<String>,
+    /// Whether any certificate will do.
+    is_unverified: bool,
+    /// Whether every handshake is a full one.
+    is_resumption_off: bool,
 }
 
 impl Tls {
@@ -51,17 +60,31 @@ impl Tls {
         self
     }
 
+    /// Takes any certificate: the bytes are encrypted, but whoever stands between can be the
+    /// server. For tests, and for nothing else.
+    pub fn unverified() -> Self {
+        Self { is_unverified: true, ..Self::default() }
+    }
+
+    /// Shakes hands in full each time, instead of resuming the session of an earlier connection.
+    pub fn without_resumption(mut self) -> Self {
+        self.is_resumption_off = true;
+        self
+    }
+
     /// Reads the files.
     ///
     /// # Errors
     /// [`Error::Tls`]: a file cannot be read, or has nothing of use in it.
     pub(crate) fn load(&self) -> Result<Loaded> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = self.verifier(&provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| failure(&error))?
-            .with_root_certificates(self.load_roots()?);
-        let config = match &self.client {
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &self.client {
             None => builder.with_no_client_auth(),
             Some((certificates, key)) => {
                 let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| at(key, &error))?;
@@ -70,7 +93,20 @@ impl Tls {
                     .map_err(|error| failure(&error))?
             }
         };
+        if self.is_resumption_off {
+            config.resumption = Resumption::disabled();
+        }
         Ok(Loaded { config: Arc::new(config), server_name: self.server_name.clone() })
+    }
+
+    /// What decides whether a server's certificate is good: rustls' own, unless any is.
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+        if self.is_unverified {
+            return Ok(Arc::new(Unverified::new(provider)));
+        }
+        let roots = Arc::new(self.load_roots()?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider));
+        Ok(verifier.build().map_err(|error| failure(&error))?)
     }
 
     fn load_roots(&self) -> Result<RootCertStore> {
@@ -95,17 +131,13 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Shakes hands over a socket that still blocks.
-    pub(super) fn connect(&self, host: &str, socket: Socket) -> io::Result<TlsStream> {
+    /// TLS over a socket. Hands are shaken when something is read, written or flushed.
+    pub(super) fn begin(&self, host: &str, socket: Socket) -> io::Result<TlsStream> {
         let name = self.server_name.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name).map_err(io::Error::other)?;
         let config = Arc::clone(&self.config);
         let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(connection, socket);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        Ok(TlsStream(Box::new(stream)))
+        Ok(TlsStream(Box::new(StreamOwned::new(connection, socket))))
     }
 }
 

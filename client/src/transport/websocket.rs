@@ -1,22 +1,29 @@
 //! MQTT in the binary messages of a WebSocket (6).
 
 use std::io::{self, Read, Write};
+use std::mem;
 
 use bytes::{Buf, Bytes};
 use mio::event::Source;
+use mio::{Interest, Registry, Token};
 use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::MidHandshake;
+use tungstenite::handshake::client::ClientHandshake;
 use tungstenite::http::HeaderValue;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
-use super::Transport;
 use super::socket::Socket;
 use super::tls::TlsStream;
+use super::{Layered, Transport};
 
 /// The name of MQTT among the protocols over WebSocket [MQTT-6.0.0-3].
 const PROTOCOL: &str = "mqtt";
 /// What may wait to be written; more than one write of ours.
 const WRITE_BYTES_MAX: usize = 4 << 20;
+
+/// Read at once. Each WebSocket has a buffer of this size for itself, and clears it for each read.
+const READ_BYTES: usize = 16 << 10;
 
 /// What a WebSocket may run over.
 #[derive(Debug)]
@@ -28,46 +35,89 @@ pub(super) enum Stream {
 /// A WebSocket whose messages are one stream of bytes.
 #[derive(Debug)]
 pub(super) struct WebSocketStream {
-    socket: WebSocket<Stream>,
+    state: State,
     /// What is left of the last message.
     input: Bytes,
 }
 
+/// ```text
+///   Opening ── the server agrees ──▶ Open
+///      └────── it does not ────────▶ Failed
+/// ```
+#[derive(Debug)]
+enum State {
+    Opening(MidHandshake<ClientHandshake<Stream>>),
+    Open(WebSocket<Stream>),
+    Failed(Nothing),
+}
+
+/// What is left of a WebSocket that failed before it was one.
+#[derive(Debug)]
+struct Nothing;
+
 impl WebSocketStream {
-    /// Shakes hands over a stream that still blocks.
-    pub(super) fn connect(url: &str, stream: Stream) -> io::Result<Self> {
+    /// A WebSocket over a stream. Hands are shaken when something is read, written or flushed.
+    pub(super) fn begin(url: &str, stream: Stream) -> io::Result<Self> {
         let mut request = url.into_client_request().map_err(into_io)?;
         let protocol = HeaderValue::from_static(PROTOCOL);
         request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
         let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
             .write_buffer_size(0)
             .max_write_buffer_size(WRITE_BYTES_MAX)
             .max_message_size(None)
             .max_frame_size(None);
-        let shaken = tungstenite::client::client_with_config(request, stream, Some(config));
-        let (socket, _) = shaken.map_err(|error| match error {
-            HandshakeError::Failure(error) => into_io(error),
-            HandshakeError::Interrupted(_) => io::ErrorKind::TimedOut.into(),
-        })?;
-        Ok(Self { socket, input: Bytes::new() })
+        let handshake = ClientHandshake::start(stream, request, Some(config)).map_err(into_io)?;
+        Ok(Self { state: State::Opening(handshake), input: Bytes::new() })
     }
 
-    /// The socket below it all.
-    pub(super) fn socket(&mut self) -> &mut Socket {
-        match self.socket.get_mut() {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => stream.socket(),
+    /// The WebSocket, once hands are shaken; `WouldBlock` until then.
+    fn open(&mut self) -> io::Result<&mut WebSocket<Stream>> {
+        if matches!(self.state, State::Opening(_)) {
+            self.shake_hands()?;
+        }
+        match &mut self.state {
+            State::Open(socket) => Ok(socket),
+            State::Opening(_) => Err(io::ErrorKind::WouldBlock.into()),
+            State::Failed(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn shake_hands(&mut self) -> io::Result<()> {
+        self.state = match mem::replace(&mut self.state, State::Failed(Nothing)) {
+            State::Opening(handshake) => match handshake.handshake() {
+                Ok((socket, _)) => State::Open(socket),
+                Err(HandshakeError::Interrupted(handshake)) => State::Opening(handshake),
+                Err(HandshakeError::Failure(error)) => return Err(into_io(error)),
+            },
+            state => state,
+        };
+        Ok(())
+    }
+}
+
+impl Layered for WebSocketStream {
+    fn set_nonblocking(&mut self) -> io::Result<()> {
+        match &mut self.state {
+            State::Opening(handshake) => handshake.get_mut().get_mut().set_nonblocking(),
+            State::Open(socket) => socket.get_mut().set_nonblocking(),
+            State::Failed(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
 
 impl Transport for WebSocketStream {
     fn source(&mut self) -> &mut dyn Source {
-        self.socket()
+        match &mut self.state {
+            State::Opening(handshake) => handshake.get_mut().get_mut().source(),
+            State::Open(socket) => socket.get_mut().source(),
+            State::Failed(nothing) => nothing,
+        }
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
-        match self.socket.close(None).and_then(|()| self.socket.flush()) {
+        let socket = self.open()?;
+        match socket.close(None).and_then(|()| socket.flush()) {
             Ok(()) | Err(Error::ConnectionClosed) => Ok(()),
             Err(error) => Err(into_io(error)),
         }
@@ -77,7 +127,7 @@ impl Transport for WebSocketStream {
 impl Read for WebSocketStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.input.is_empty() {
-            match self.socket.read() {
+            match self.open()?.read() {
                 Ok(Message::Binary(bytes)) => self.input = bytes,
                 // [MQTT-6.0.0-1]
                 Ok(Message::Text(_)) => return Err(io::ErrorKind::InvalidData.into()),
@@ -97,7 +147,7 @@ impl Read for WebSocketStream {
 
 impl Write for WebSocketStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.socket.write(Message::Binary(Bytes::copy_from_slice(bytes))) {
+        match self.open()?.write(Message::Binary(Bytes::copy_from_slice(bytes))) {
             Ok(()) => Ok(bytes.len()),
             Err(Error::WriteBufferFull(_)) => Err(io::ErrorKind::WouldBlock.into()),
             // The message is in the buffer of the WebSocket, and `flush` sends it.
@@ -107,7 +157,32 @@ impl Write for WebSocketStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush().map_err(into_io)
+        self.open()?.flush().map_err(into_io)
+    }
+}
+
+impl Layered for Stream {
+    fn set_nonblocking(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.set_nonblocking(),
+            Self::Tls(stream) => stream.socket().set_nonblocking(),
+        }
+    }
+}
+
+impl Transport for Stream {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
+        }
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.shutdown(),
+            Self::Tls(stream) => stream.shutdown(),
+        }
     }
 }
 
@@ -133,6 +208,20 @@ impl Write for Stream {
             Self::Plain(socket) => socket.flush(),
             Self::Tls(stream) => stream.flush(),
         }
+    }
+}
+
+impl Source for Nothing {
+    fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     drive::{self, Pace, Stop},
-    plan::{Load, Preset},
+    plan::{Load, Preset, Target},
     report::Outputs,
 };
 
@@ -50,6 +50,11 @@ pub(crate) struct Flood {
 }
 
 impl Flood {
+    /// The broker.
+    pub(super) fn target(&self) -> &Target {
+        &self.load.target
+    }
+
     /// Runs it and shows what came of it; whether all is as it is expected to be.
     pub(super) fn run(self) -> io::Result<bool> {
         let Self { mut load, preset, messages, seconds, warm_up, window, repeat, outputs } = self;

@@ -10,7 +10,7 @@ use std::io;
 
 use clap::{Parser, Subcommand};
 
-use crate::{compare::Compare, floor::Floor, report::Show, storm::Storm, sweep};
+use crate::{compare::Compare, floor::Floor, plan::Target, report::Show, storm::Storm, sweep};
 
 use flood::Flood;
 use rate::Rate;
@@ -62,6 +62,22 @@ impl Mode {
             Self::Compare(compare) => compare.run(),
             Self::Sweep(options) => options.run(),
             Self::Show(show) => show.run().map(|()| true),
+        }
+    }
+
+    /// The broker that it is about.
+    ///
+    /// # Errors
+    /// It is about none that is up, or its file cannot be read.
+    pub(crate) fn target(&self) -> io::Result<Target> {
+        match self {
+            Self::Flood(flood) => Ok(flood.target().clone()),
+            Self::Rate(rate) => Ok(rate.target().clone()),
+            Self::Storm(storm) => Ok(storm.target().clone()),
+            Self::Run(scenario) => scenario.mode()?.target(),
+            Self::Floor(_) | Self::Compare(_) | Self::Sweep(_) | Self::Show(_) => {
+                Err(io::Error::other("what runs against a broker is flood, rate, storm or run"))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::run::{duration, show};
 use crate::{
     drive::{self, Pace, Stop},
-    plan::{Arrivals, Load},
+    plan::{Arrivals, Load, Target},
     report::Outputs,
     verify::HEADER_BYTES,
 };
@@ -43,6 +43,11 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
+    /// The broker.
+    pub(super) fn target(&self) -> &Target {
+        &self.load.target
+    }
+
     /// Runs it and shows what came of it; whether all is as it is expected to be.
     pub(super) fn run(self) -> io::Result<bool> {
         let Self { load, rate: per_s, arrivals, spin, seconds, warm_up, outputs } = self;

@@ -6,7 +6,7 @@ use clap::{Args, Parser};
 use fnv::FnvHasher;
 use toml::{Table, Value};
 
-use super::Arguments;
+use super::{Arguments, Mode};
 use crate::report::read_text;
 
 /// A run whose flags stand in a TOML file.
@@ -27,6 +27,14 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// Runs it; whether nothing was found that is a failure.
     pub(super) fn run(&self) -> io::Result<bool> {
+        self.mode()?.run()
+    }
+
+    /// What the file and the flags behind it ask for.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no scenario.
+    pub(super) fn mode(&self) -> io::Result<Mode> {
         let text = read_text(&self.file)?;
         let place = self.file.display();
         let mut words =
@@ -35,8 +43,7 @@ impl Scenario {
         words.push(format!("--scenario-name={name}"));
         words.push(format!("--scenario-hash={:016x}", hash(&text)));
         let words = words.into_iter().map(OsString::from).chain(self.more.iter().cloned());
-        let arguments = Arguments::try_parse_from(words).map_err(io::Error::other)?;
-        arguments.mode.run()
+        Ok(Arguments::try_parse_from(words).map_err(io::Error::other)?.mode)
     }
 }
 

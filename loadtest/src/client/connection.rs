@@ -16,6 +16,8 @@ pub(crate) struct Connection {
     /// To be written; the first `written` bytes are.
     unsent: Vec<u8>,
     written: usize,
+    /// Whether a layer of the link may hold what the socket did not take.
+    is_held: bool,
     /// Since when the other side takes nothing, nanoseconds of the run's clock.
     blocked_since: Option<u64>,
     blocked_ns: u64,
@@ -25,7 +27,8 @@ impl Connection {
     /// Nothing read or written yet.
     pub(crate) fn new(link: Link) -> Self {
         let (incomplete, unsent) = (Vec::new(), Vec::new());
-        Self { link, incomplete, unsent, written: 0, blocked_since: None, blocked_ns: 0 }
+        let (written, is_held) = (0, false);
+        Self { link, incomplete, unsent, written, is_held, blocked_since: None, blocked_ns: 0 }
     }
 
     /// Asks for events.
@@ -38,7 +41,13 @@ impl Connection {
         &mut self.unsent
     }
 
-    /// Bytes that still wait to be written.
+    /// Whether something still waits to be written.
+    #[inline]
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent_len() > 0 || self.is_held
+    }
+
+    /// Bytes that no layer has taken yet.
     #[inline]
     pub(crate) fn unsent_len(&self) -> usize {
         self.unsent.len() - self.written
@@ -51,16 +60,13 @@ impl Connection {
 
     /// Writes what the kernel takes.
     pub(crate) fn flush(&mut self, now_ns: u64) -> io::Result<()> {
-        while self.unsent_len() > 0 {
-            match self.link.write(&self.unsent[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked_since.get_or_insert(now_ns);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        match self.push() {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.blocked_since.get_or_insert(now_ns);
+                return Ok(());
             }
+            Err(error) => return Err(error),
         }
         self.unsent.clear();
         self.written = 0;
@@ -68,6 +74,12 @@ impl Connection {
             self.blocked_ns += now_ns.saturating_sub(since);
         }
         Ok(())
+    }
+
+    /// Whether a read that left room in its buffer found all that there was.
+    #[inline]
+    pub(crate) fn is_bare(&self) -> bool {
+        self.link.is_bare()
     }
 
     /// Reads once, behind what is left of the last time: the length of both in `buffer`, or `None`
@@ -78,14 +90,26 @@ impl Connection {
             buffer.resize(2 * held, 0);
         }
         buffer[..held].copy_from_slice(&self.incomplete);
+        match uninterrupted(|| self.link.read(&mut buffer[held..])) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => Ok(Some(held + count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes everything. What a layer holds goes first, so that none holds more than one write.
+    fn push(&mut self) -> io::Result<()> {
         loop {
-            match self.link.read(&mut buffer[held..]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => return Ok(Some(held + count)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            if self.is_held {
+                uninterrupted(|| self.link.flush())?;
+                self.is_held = false;
             }
+            if self.unsent_len() == 0 {
+                return Ok(());
+            }
+            self.written += uninterrupted(|| self.link.write(&self.unsent[self.written..]))?;
+            self.is_held = !self.link.is_bare();
         }
     }
 
@@ -108,5 +132,15 @@ impl Connection {
         self.incomplete.clear();
         self.incomplete.extend_from_slice(&filled[used..]);
         Ok(())
+    }
+}
+
+/// Repeats a call that a signal interrupted.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
     }
 }

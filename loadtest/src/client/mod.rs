@@ -10,6 +10,6 @@ mod subscriber;
 
 pub(crate) use connection::Connection;
 pub(crate) use handshake::{Accepted, Hello, check_suback, encode_subscribe};
-pub(crate) use link::Link;
+pub(crate) use link::{Dialer, Link};
 pub(crate) use publisher::{Publisher, topic_number};
 pub(crate) use subscriber::Subscriber;

@@ -87,7 +87,7 @@ fn changes(then: &Comparison, now: &Comparison, allowed: f64) -> Vec<Change> {
         };
         let Some(before) = then.scenarios.iter().find(same) else { continue };
         for broker in now.brokers.iter().filter(|broker| !broker.is_floor) {
-            for quantity in JUDGED {
+            for quantity in after.quantities().filter(is_judged) {
                 let figures = now.figures(after, &broker.name, &quantity);
                 let figures = figures.zip(then.figures(before, &broker.name, &quantity));
                 let Some(goodness) = figures
@@ -148,21 +148,21 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What may not get worse. Tails of latencies above p99 are too rare for a few runs to judge.
-const JUDGED: [Quantity; 7] = [
-    Quantity::DeliveredPerS,
-    Quantity::NsPerDelivery,
-    Quantity::LatencyP50,
-    Quantity::LatencyP99,
-    Quantity::ConnectionsPerS,
-    Quantity::CpuPerConnection,
-    Quantity::BytesPerConnection,
-];
+/// Whether a quantity may not get worse. Tails of latencies above p99 are too rare for a few runs to
+/// judge, and so is a peak of memory; a figure of a scenario's own is judged if its unit says which
+/// way is better.
+fn is_judged(quantity: &Quantity) -> bool {
+    let is_rare = matches!(quantity, Quantity::LatencyP999 | Quantity::RssPeak);
+    !is_rare && quantity.is_better_higher().is_some()
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::sample::comparison_with;
+    use crate::{
+        compare::sample::comparison_with,
+        report::{Figure, sample::storm},
+    };
 
     fn worse(then: &Comparison, now: &Comparison) -> Vec<String> {
         let worse = changes(then, now, -0.05).into_iter().filter(|change| change.is_worse);
@@ -188,6 +188,52 @@ mod tests {
         }
         assert!(worse(&then, &now).is_empty());
         assert_eq!(worse(&then, &comparison_with(0.8, true)), ["fan-out, slow, delivered/s"]);
+    }
+
+    /// What a broker keeps for those who are away has no figure that all scenarios have.
+    #[test]
+    fn the_figures_of_one_scenario_are_judged_as_their_units_say() {
+        let measured = |taken: f64, cost: f64, closed: f64| {
+            let mut comparison = comparison_with(1.0, false);
+            let compared = &mut comparison.scenarios[0];
+            let figures =
+                [("taken", taken, "published/s"), ("CPU", cost, "µs"), ("closed", closed, "of 9")];
+            let figure = |(name, value, unit): (&str, f64, &str)| Figure {
+                name: name.into(),
+                value,
+                unit: unit.into(),
+            };
+            for report in &mut compared.outcomes[1].reports {
+                report.figures = figures.map(figure).to_vec();
+            }
+            compared.measure(None, 1);
+            comparison
+        };
+        let then = measured(1000.0, 2.0, 9.0);
+        assert!(worse(&then, &measured(990.0, 2.01, 9.0)).is_empty(), "within what is allowed");
+        let expected = ["fan-out, slow, taken (published/s)", "fan-out, slow, CPU (µs)"];
+        assert_eq!(worse(&then, &measured(500.0, 4.0, 1.0)), expected);
+        assert!(worse(&then, &measured(2000.0, 1.0, 1.0)).is_empty(), "better is not worse");
+    }
+
+    /// Storms of connections and memory are quantities of their own.
+    #[test]
+    fn storms_are_judged_by_rate_cost_and_memory() {
+        let with = |factor: f64| {
+            let mut comparison = comparison_with(1.0, false);
+            let compared = &mut comparison.scenarios[0];
+            for report in &mut compared.outcomes[1].reports {
+                *report = storm();
+                report.storms[0].connections_per_s /= factor;
+                report.storms[0].broker_cpu_us_per_connection = Some(35.0 * factor);
+                report.idle[1].bytes_per_connection *= factor;
+            }
+            compared.measure(None, 1);
+            comparison
+        };
+        let worse = worse(&with(1.0), &with(2.0));
+        let expected = ["connections/s", "broker CPU per connection", "memory per idle connection"];
+        assert_eq!(worse, expected.map(|title| format!("fan-out, slow, {title}")));
     }
 
     #[test]

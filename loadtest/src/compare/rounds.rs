@@ -76,7 +76,7 @@ impl Rounds<'_> {
         let command = &self.brokers[number];
         let broker = match running.take() {
             Some(broker) => broker,
-            None => Broker::start(command, self.pins, self.load_test.stop())?,
+            None => Broker::start(command, &scenario.arguments, self.pins, self.load_test.stop())?,
         };
         let report = self.load_test.run_against(&broker, &command.name, &scenario.arguments);
         if !(self.restart || scenario.restart) {

@@ -15,7 +15,7 @@ use skein_protocol::{Frame, QoS};
 pub(crate) use seat::Opened;
 
 use crate::{
-    client::{Connection, Hello, Link},
+    client::{Connection, Dialer, Hello},
     measure::RunClock,
     plan::Target,
 };
@@ -52,6 +52,7 @@ impl<F: FnMut(usize, Frame<'_>, &mut Vec<u8>) -> io::Result<()>> See for F {}
 /// Connections by seat.
 pub(crate) struct Crowd<'a> {
     target: &'a Target,
+    dialer: Dialer,
     clock: RunClock,
     poll: Poll,
     events: Events,
@@ -64,6 +65,7 @@ impl<'a> Crowd<'a> {
     pub(crate) fn new(target: &'a Target) -> io::Result<Self> {
         Ok(Self {
             target,
+            dialer: Dialer::new(target)?,
             clock: RunClock::start(),
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
@@ -99,7 +101,7 @@ impl<'a> Crowd<'a> {
             while next < due && pending < arrivals.at_once as u64 {
                 match self.enter(next, arrivals) {
                     Ok(()) => pending += 1,
-                    Err(_) => opened.failed += 1,
+                    Err(error) => opened.fail(error),
                 }
                 next += 1;
             }
@@ -230,8 +232,7 @@ impl<'a> Crowd<'a> {
     }
 
     fn enter(&mut self, place: usize, arrivals: &Arrivals<'_>) -> io::Result<()> {
-        let link = Link::open(self.target.address, self.target.source(place))?;
-        let mut connection = Connection::new(link);
+        let mut connection = Connection::new(self.dialer.open(place)?);
         connection.register(self.poll.registry(), Token(place))?;
         let hello = Hello {
             version: self.target.version,
@@ -275,13 +276,12 @@ impl<'a> Crowd<'a> {
                     }
                 }
                 Ok(()) => {}
-                Err(_) => {
+                Err(error) => {
                     self.seats[place] = None;
-                    let count = match was_ready || !arriving.contains(&place) {
-                        true => &mut opened.closed,
-                        false => &mut opened.failed,
-                    };
-                    *count += 1;
+                    match was_ready || !arriving.contains(&place) {
+                        true => opened.closed += 1,
+                        false => opened.fail(error),
+                    }
                 }
             }
         }

@@ -20,6 +20,8 @@ pub(crate) struct Opened {
     pub(crate) ready: u64,
     /// Connections that were refused or failed.
     pub(crate) failed: u64,
+    /// Why the first of those failed.
+    pub(crate) reason: Option<io::Error>,
     /// Connections of earlier arrivals that the broker closed meanwhile.
     pub(crate) closed: u64,
     /// How long it took.
@@ -151,10 +153,29 @@ impl Opened {
         Self {
             ready: 0,
             failed: 0,
+            reason: None,
             closed: 0,
             took: Duration::ZERO,
             connack: histogram(),
             suback: histogram(),
+        }
+    }
+
+    /// A connection was refused or failed.
+    pub(super) fn fail(&mut self, reason: io::Error) {
+        self.failed += 1;
+        self.reason.get_or_insert(reason);
+    }
+
+    /// Nobody may have failed.
+    ///
+    /// # Errors
+    /// Why the first one did.
+    pub(crate) fn check(&mut self) -> io::Result<()> {
+        let late = || io::Error::other("the broker does not answer");
+        match self.failed {
+            0 => Ok(()),
+            _ => Err(self.reason.take().unwrap_or_else(late)),
         }
     }
 

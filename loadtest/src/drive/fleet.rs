@@ -133,7 +133,7 @@ impl Fleet {
         let mut dirty = std::mem::take(&mut self.dirty);
         for place in dirty.drain(..) {
             let Some(member) = &mut self.members[place] else { continue };
-            let is_idle = member.connection.unsent_len() == 0;
+            let is_idle = !member.connection.has_unsent();
             if is_idle || member.duties.stage == Stage::Lost {
                 continue;
             }
@@ -177,7 +177,7 @@ impl Fleet {
                 if has_more {
                     self.unread.push(place);
                 }
-                if member.connection.unsent_len() > 0 {
+                if member.connection.has_unsent() {
                     self.dirty.push(place);
                 }
                 self.ready += usize::from(!was_ready && member.is_ready());

@@ -48,7 +48,7 @@ impl Flood {
             let wants_more = self.fill(publisher, connection, desk, shared);
             turn.is_done &= publisher.is_done();
             match connection.flush(desk.now_ns) {
-                Ok(()) => turn.has_more |= wants_more && connection.unsent_len() == 0,
+                Ok(()) => turn.has_more |= wants_more && !connection.has_unsent(),
                 Err(_) => {
                     member.lose();
                     *lost += 1;

@@ -7,6 +7,7 @@ use std::{
 
 use super::{Pace, Plan, Stop, coordinator};
 use crate::{
+    client::Dialer,
     crowd::{Arrivals, Crowd},
     plan::{Load, Topology},
     report::{Environment, Report},
@@ -19,7 +20,8 @@ pub(crate) fn run(load: &Load, pace: Pace, stop: Stop) -> io::Result<Report> {
     let run = run_id();
     let payloads = Payloads::new(run, load.payload());
     let environment = Environment::observe(load.target.pid);
-    let plan = Plan { load: load.clone(), topology, payloads, pace, stop };
+    let dialer = Dialer::new(&load.target)?;
+    let plan = Plan { load: load.clone(), topology, dialer, payloads, pace, stop };
     let mut ballast = ballast(load)?;
     let mut report = coordinator::run(plan)?;
     ballast.leave();
@@ -51,12 +53,11 @@ fn ballast(load: &Load) -> io::Result<Crowd<'_>> {
         at_once: 1,
         leaves: false,
     };
-    match crowd.open(0..connections, &arrivals)?.failed {
-        0 => Ok(crowd),
-        _ => {
-            Err(io::Error::other("the broker refuses a connection or subscription of the ballast"))
-        }
-    }
+    crowd
+        .open(0..connections, &arrivals)?
+        .check()
+        .map_err(|error| io::Error::other(format!("the ballast: {error}")))?;
+    Ok(crowd)
 }
 
 /// Subscriptions of one connection of the ballast.

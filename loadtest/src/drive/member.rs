@@ -12,9 +12,7 @@ use skein_protocol::{Frame, Packet, PacketType, QoS, TopicName, Will, WillProper
 
 use super::{desk::Desk, plan::Plan};
 use crate::{
-    client::{
-        Accepted, Connection, Hello, Link, Publisher, Subscriber, check_suback, encode_subscribe,
-    },
+    client::{Accepted, Connection, Hello, Publisher, Subscriber, check_suback, encode_subscribe},
     report::latency::Clock,
 };
 
@@ -62,8 +60,7 @@ impl Member {
         token: Token,
     ) -> io::Result<Self> {
         let Plan { load, topology, .. } = &*desk.plan;
-        let mut connection =
-            Connection::new(Link::open(load.target.address, load.target.source(role))?);
+        let mut connection = Connection::new(desk.plan.dialer.open(role)?);
         connection.register(registry, token)?;
         let hello = Hello {
             version: load.target.version,
@@ -108,7 +105,7 @@ impl Member {
             connection.cut(&buffer[..filled], |frame, out| duties.on_frame(desk, frame, out))?;
             // A read that could have taken more has emptied the socket, unless its end, for which
             // there is no other event, came with the bytes.
-            if filled < buffer.len() && !*is_ending {
+            if filled < buffer.len() && !*is_ending && connection.is_bare() {
                 return Ok(false);
             }
         }

@@ -246,7 +246,7 @@ fn scenario(plan: &Plan) -> Scenario {
         publish_qos: load.publish_qos() as u8,
         subscribe_qos: load.subscribe_qos() as u8,
         version: load.target.version.to_string(),
-        transport: "tcp".to_owned(),
+        transport: load.target.transport_name(),
         payload_bytes: load.payload() as u64,
         messages,
         window,

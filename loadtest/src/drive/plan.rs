@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    client::Dialer,
     plan::{Arrivals, Load, Topology},
     report::latency::Clock,
     verify::Payloads,
@@ -15,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) load: Load,
     /// Who publishes what to whom.
     pub(crate) topology: Topology,
+    /// What opens connections.
+    pub(crate) dialer: Dialer,
     /// What the messages hold.
     pub(crate) payloads: Payloads,
     /// What decides when a message is sent.

@@ -3,15 +3,18 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use skein_client::transport::Scheme;
 use skein_protocol::Version;
+
+use super::{Address, Transport};
 
 /// The broker that is tested, and how connections introduce themselves to it.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Broker and connections")]
 pub(crate) struct Target {
-    /// The broker's address.
+    /// Where the broker is: HOST:PORT, or the path of a Unix socket.
     #[arg(long, default_value = "127.0.0.1:1883")]
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     /// The broker's process, to measure its CPU time and memory.
     #[arg(long)]
     pub(crate) pid: Option<u32>,
@@ -40,12 +43,24 @@ pub(crate) struct Target {
     /// Whether every connection has a will; for presets.
     #[arg(skip)]
     pub(crate) has_will: bool,
+    #[command(flatten)]
+    pub(crate) transport: Transport,
 }
 
 impl Target {
+    /// What a report calls its transport.
+    pub(crate) fn transport_name(&self) -> String {
+        self.transport.name(&self.address).to_owned()
+    }
+
     /// Keep alive of every connection, seconds; 0 is off.
     pub(crate) fn keep_alive(&self) -> u16 {
         self.keep_alive.unwrap_or(0)
+    }
+
+    /// Whether nothing lies between MQTT and TCP.
+    pub(crate) fn is_bare_tcp(&self) -> bool {
+        matches!(self.transport.scheme(&self.address), Ok(Scheme::Tcp))
     }
 
     /// Where a connection comes from, if the system is not to choose.

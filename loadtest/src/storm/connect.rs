@@ -5,22 +5,22 @@ use std::{io, time::Duration};
 use clap::Args;
 use skein_protocol::QoS;
 
-use super::{BrokerCpu, add_times, report, show};
+use super::{
+    BrokerCpu, add_times,
+    options::{Common, Many},
+    report, show,
+};
 use crate::{
     crowd::{Arrivals, Crowd, Opened},
-    plan::{Target, at_least_one, qos},
-    report::{Figure, Outputs, Report, Storm},
+    plan::qos,
+    report::{Figure, Report, Storm},
 };
 
-/// Options of all storms of connections.
+/// Connections that come and go.
 #[derive(Args, Clone, Debug)]
-struct Many {
-    /// Connections.
-    #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
-    connections: usize,
-    /// Connections that may be on their way to being ready at once.
-    #[arg(long, default_value_t = 100, value_parser = at_least_one)]
-    at_once: usize,
+pub(super) struct Connections {
+    #[command(flatten)]
+    many: Many,
     /// Subscriptions of each connection, to topics of its own.
     #[arg(long, default_value_t = 1)]
     subscriptions: usize,
@@ -30,79 +30,38 @@ struct Many {
     /// Whether each session outlives its connection and is resumed by the next one.
     #[arg(long)]
     persistent: bool,
-    /// Exit with 1 if a connection fails.
-    #[arg(long)]
-    expect: bool,
     #[command(flatten)]
-    target: Target,
-    #[command(flatten)]
-    outputs: Outputs,
+    pub(super) common: Common,
 }
 
-/// Clients connect, subscribe and disconnect.
-#[derive(Args, Clone, Debug)]
-pub(super) struct Connect {
-    #[command(flatten)]
-    many: Many,
-}
-
-/// All clients lose their connections at once and come back.
-#[derive(Args, Clone, Debug)]
-pub(super) struct Reconnect {
-    #[command(flatten)]
-    many: Many,
-}
-
-/// Each client connects a second time.
-#[derive(Args, Clone, Debug)]
-pub(super) struct Takeover {
-    #[command(flatten)]
-    many: Many,
-}
-
-impl Connect {
-    pub(super) fn run(self) -> io::Result<bool> {
-        let Many { target, connections, .. } = &self.many;
-        let mut crowd = Crowd::new(target)?;
-        let cpu = BrokerCpu::watch(target);
-        let opened = self.many.open(&mut crowd, 0, true)?;
-        let cost = cpu.microseconds_each(opened.ready);
-        let mut report = report(target, "connect storm", *connections);
-        report.storms.push(storm("connect", &opened, cost));
-        self.many.finish(report, &opened)
+impl Connections {
+    /// Clients connect, subscribe and disconnect.
+    pub(super) fn connect(&self) -> io::Result<bool> {
+        let mut crowd = Crowd::new(&self.common.target)?;
+        let mut report = self.report("connect storm");
+        let opened = self.open_timed("connect", &mut crowd, (0, true), &mut report)?;
+        self.finish(report, &opened)
     }
-}
 
-impl Reconnect {
-    pub(super) fn run(self) -> io::Result<bool> {
-        let Many { target, connections, .. } = &self.many;
-        let mut crowd = Crowd::new(target)?;
-        let mut report = report(target, "reconnect storm", *connections);
-        let cpu = BrokerCpu::watch(target);
-        let opened = self.many.open(&mut crowd, 0, false)?;
-        let cost = cpu.microseconds_each(opened.ready);
-        report.storms.push(storm("first connect", &opened, cost));
+    /// All clients lose their connections at once and come back.
+    pub(super) fn reconnect(&self) -> io::Result<bool> {
+        let mut crowd = Crowd::new(&self.common.target)?;
+        let mut report = self.report("reconnect storm");
+        self.open_timed("first connect", &mut crowd, (0, false), &mut report)?;
         crowd.vanish();
-        let cpu = BrokerCpu::watch(target);
-        let opened = self.many.open(&mut crowd, 0, false)?;
-        let cost = cpu.microseconds_each(opened.ready);
-        report.storms.push(storm("reconnect", &opened, cost));
+        let opened = self.open_timed("reconnect", &mut crowd, (0, false), &mut report)?;
         crowd.leave();
-        self.many.finish(report, &opened)
+        self.finish(report, &opened)
     }
-}
 
-impl Takeover {
-    pub(super) fn run(self) -> io::Result<bool> {
-        let Many { target, connections, .. } = &self.many;
-        let mut crowd = Crowd::new(target)?;
-        let mut report = report(target, "takeover storm", *connections);
-        let first = self.many.open(&mut crowd, 0, false)?;
-        let cpu = BrokerCpu::watch(target);
-        let opened = self.many.open(&mut crowd, *connections, false)?;
+    /// Each client connects a second time.
+    pub(super) fn take_over(&self) -> io::Result<bool> {
+        let mut crowd = Crowd::new(&self.common.target)?;
+        let mut report = self.report("takeover storm");
+        let first = self.open(&mut crowd, 0, false)?;
+        let seats = (self.many.connections, false);
+        let opened = self.open_timed("takeover", &mut crowd, seats, &mut report)?;
         let closed = opened.closed + crowd.idle(LAST_WORDS)?;
-        let cost = cpu.microseconds_each(opened.ready);
-        report.storms.push(storm("takeover", &opened, cost));
         report.figures.push(Figure {
             name: "old connections closed by the broker".to_owned(),
             value: closed as f64,
@@ -110,14 +69,30 @@ impl Takeover {
         });
         crowd.leave();
         let all_closed = closed == first.ready;
-        Ok(self.many.finish(report, &opened)? && (all_closed || !self.many.expect))
+        Ok(self.finish(report, &opened)? && (all_closed || !self.common.expect))
     }
-}
 
-impl Many {
-    /// Opens all connections, as the seats from `first` on.
+    fn report(&self, name: &str) -> Report {
+        report(&self.common.target, name, self.many.connections)
+    }
+
+    /// Opens all connections, as the seats from `first` on, and reports how that went.
+    fn open_timed(
+        &self,
+        kind: &str,
+        crowd: &mut Crowd<'_>,
+        (first, leaves): (usize, bool),
+        report: &mut Report,
+    ) -> io::Result<Opened> {
+        let cpu = BrokerCpu::watch(&self.common.target);
+        let opened = self.open(crowd, first, leaves)?;
+        let cost = cpu.microseconds_each(opened.ready);
+        report.storms.push(storm(kind, &opened, cost));
+        Ok(opened)
+    }
+
     fn open(&self, crowd: &mut Crowd<'_>, first: usize, leaves: bool) -> io::Result<Opened> {
-        let client_id = |seat: usize| self.target.client_id(seat - first);
+        let client_id = |seat: usize| self.common.target.client_id(seat - first);
         let filters = |seat: usize| {
             let topic = |number| format!("skein/loadtest/{}/{number}", seat - first);
             (0..self.subscriptions).map(topic).collect()
@@ -128,16 +103,16 @@ impl Many {
             qos: self.qos,
             clean_start: !self.persistent,
             session_expiry_s: if self.persistent { SESSION_EXPIRY_S } else { 0 },
-            at_once: self.at_once,
+            at_once: self.many.at_once,
             leaves,
         };
-        crowd.open(first..first + self.connections, &arrivals)
+        crowd.open(first..first + self.many.connections, &arrivals)
     }
 
     fn finish(&self, mut report: Report, opened: &Opened) -> io::Result<bool> {
         add_times(&mut report, opened);
-        show(report, &self.outputs)?;
-        Ok(!self.expect || opened.failed == 0)
+        show(report, &self.common.outputs)?;
+        Ok(!self.common.expect || opened.failed == 0)
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn publish_all(
             return Err(io::Error::other("the broker does not acknowledge all messages"));
         }
     }
-    while crowd.connection(seat).is_some_and(|connection| connection.unsent_len() > 0) {
+    while crowd.connection(seat).is_some_and(|connection| connection.has_unsent()) {
         crowd.serve(&mut |_, _, _| Ok(()), &mut |_| {})?;
     }
     Ok(begin.elapsed())

@@ -5,12 +5,15 @@ use std::{io, time::Duration};
 use clap::Args;
 use skein_protocol::QoS;
 
-use super::{add_times, report, show};
+use super::{
+    add_times,
+    options::{Common, Many},
+    show,
+};
 use crate::{
     crowd::{Arrivals, Crowd},
     measure::Process,
-    plan::{Target, at_least_one},
-    report::{self, Outputs},
+    report,
 };
 
 /// Connections that do nothing.
@@ -20,27 +23,18 @@ use crate::{
 /// anew for it: memory that it has used and freed before is used first, and is not seen to grow.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Idle {
-    /// Connections.
-    #[arg(long, default_value_t = 8000, value_parser = at_least_one)]
-    connections: usize,
-    /// Connections that may be on their way to being ready at once.
-    #[arg(long, default_value_t = 100, value_parser = at_least_one)]
-    at_once: usize,
+    #[command(flatten)]
+    many: Many,
     /// How long the broker has peace before its memory is read, seconds.
     #[arg(long, default_value_t = 2.0)]
     settle: f64,
-    /// Exit with 1 if a connection fails.
-    #[arg(long)]
-    expect: bool,
     #[command(flatten)]
-    target: Target,
-    #[command(flatten)]
-    outputs: Outputs,
+    pub(super) common: Common,
 }
 
 impl Idle {
     pub(super) fn run(self) -> io::Result<bool> {
-        let Self { target, connections, .. } = &self;
+        let Self { many: Many { connections, .. }, common: Common { target, .. }, .. } = &self;
         let Some(broker) = target.pid.map(Process::new) else {
             return Err(io::Error::other("memory is read from outside: --pid is needed"));
         };
@@ -60,7 +54,7 @@ impl Idle {
         let subscribed = crowd.subscribe(0..*connections, &self.arrivals(&client_id, &filters))?;
         closed += crowd.idle(settle)?;
         let after = rss()?;
-        let mut report = report(target, "idle connections", *connections);
+        let mut report = super::report(target, "idle connections", *connections);
         let mut add = |subscriptions, rss_bytes: u64| {
             let added = rss_bytes as f64 - before as f64;
             report.idle.push(report::Idle {
@@ -80,8 +74,8 @@ impl Idle {
         add_times(&mut report, &subscribed);
         crowd.leave();
         let lost = report.traffic.connections_lost;
-        show(report, &self.outputs)?;
-        Ok(!self.expect || lost == 0)
+        show(report, &self.common.outputs)?;
+        Ok(!self.common.expect || lost == 0)
     }
 
     fn arrivals<'a>(
@@ -95,7 +89,7 @@ impl Idle {
             qos: QoS::AtMostOnce,
             clean_start: true,
             session_expiry_s: 0,
-            at_once: self.at_once,
+            at_once: self.many.at_once,
             leaves: false,
         }
     }

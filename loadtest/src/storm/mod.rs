@@ -4,6 +4,7 @@
 mod connect;
 mod exchange;
 mod idle;
+mod options;
 mod queue;
 mod retained;
 mod slow;
@@ -13,6 +14,7 @@ use std::io;
 use clap::{Args, Subcommand};
 use hdrhistogram::Histogram;
 
+use self::connect::Connections;
 use crate::{
     crowd::Opened,
     measure::Process,
@@ -33,11 +35,11 @@ pub(crate) struct Storm {
 #[derive(Subcommand, Clone, Debug)]
 enum Kind {
     /// Clients connect, subscribe and disconnect: how many a second, and what each costs.
-    Connect(connect::Connect),
+    Connect(Connections),
     /// All clients lose their connections at once and come back.
-    Reconnect(connect::Reconnect),
+    Reconnect(Connections),
     /// Each client connects a second time and takes its session over.
-    Takeover(connect::Takeover),
+    Takeover(Connections),
     /// Connections that do nothing: memory of each, without and with a subscription.
     Idle(idle::Idle),
     /// Some subscribers stop reading: what the others notice.
@@ -52,13 +54,26 @@ impl Storm {
     /// Runs it and shows what came of it; whether all is as it is expected to be.
     pub(crate) fn run(self) -> io::Result<bool> {
         match self.kind {
-            Kind::Connect(connect) => connect.run(),
-            Kind::Reconnect(reconnect) => reconnect.run(),
-            Kind::Takeover(takeover) => takeover.run(),
+            Kind::Connect(connections) => connections.connect(),
+            Kind::Reconnect(connections) => connections.reconnect(),
+            Kind::Takeover(connections) => connections.take_over(),
             Kind::Idle(idle) => idle.run(),
             Kind::Slow(slow) => slow.run(),
             Kind::Queue(queue) => queue.run(),
             Kind::Retained(retained) => retained.run(),
+        }
+    }
+
+    /// The broker.
+    pub(crate) fn target(&self) -> &Target {
+        match &self.kind {
+            Kind::Connect(connections)
+            | Kind::Reconnect(connections)
+            | Kind::Takeover(connections) => &connections.common.target,
+            Kind::Idle(idle) => &idle.common.target,
+            Kind::Slow(slow) => &slow.load.target,
+            Kind::Queue(queue) => &queue.common.target,
+            Kind::Retained(retained) => &retained.common.target,
         }
     }
 }
@@ -73,7 +88,7 @@ fn report(target: &Target, name: &str, connections: usize) -> Report {
             mode: Mode::Storm,
             shape: format!("{connections} connections"),
             version: target.version.to_string(),
-            transport: "tcp".to_owned(),
+            transport: target.transport_name(),
             connect_per_s: target.connect_rate.map(f64::from),
             ..Scenario::default()
         },

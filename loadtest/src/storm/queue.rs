@@ -8,14 +8,15 @@ use skein_protocol::QoS;
 use super::{
     BrokerCpu,
     exchange::{Inboxes, publish_all},
+    options::{Common, Messages},
     report, show,
 };
 use crate::{
     client::Publisher,
     crowd::{Arrivals, Crowd},
     drive::run_id,
-    plan::{Audience, Target, Topology, at_least_one, qos},
-    report::{Figure, Outputs},
+    plan::{Audience, Topology, qos},
+    report::Figure,
     verify::Payloads,
 };
 
@@ -26,25 +27,16 @@ use crate::{
 /// and in order.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Queue {
-    /// Messages. Brokers bound what they keep for a session.
-    #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
-    messages: usize,
-    /// Payload, bytes, at least 32.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(32..))]
-    payload: u32,
+    #[command(flatten)]
+    messages: Messages,
     /// QoS, 1 or 2.
     #[arg(long, default_value = "1", value_parser = qos)]
     qos: QoS,
     /// Messages that may be unacknowledged while they are published.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=32_767))]
     inflight: u16,
-    /// Exit with 1 if a message is missing, comes twice where it must not, or out of order.
-    #[arg(long)]
-    expect: bool,
     #[command(flatten)]
-    target: Target,
-    #[command(flatten)]
-    outputs: Outputs,
+    pub(super) common: Common,
 }
 
 const SUBSCRIBER: usize = 0;
@@ -53,10 +45,11 @@ const SESSION_EXPIRY_S: u32 = 3600;
 
 impl Queue {
     pub(super) fn run(self) -> io::Result<bool> {
-        let Self { target, messages, .. } = &self;
+        let Self { common: Common { target, .. }, messages, .. } = &self;
+        let count = messages.count as u64;
         let shape = "1:1".parse().map_err(io::Error::other)?;
         let topology = Topology::new(shape, Audience::Named, "skein/loadtest/queue");
-        let payloads = Payloads::new(run_id(), self.payload as usize);
+        let payloads = Payloads::new(run_id(), messages.payload_bytes as usize);
         let mut crowd = Crowd::new(target)?;
         let mut report = report(target, "offline queue", 1);
         // Whatever an earlier run has left is forgotten first.
@@ -66,7 +59,7 @@ impl Queue {
         crowd.leave();
         self.open(&mut crowd, PUBLISHER, true)?;
         let version = target.version;
-        let mut publisher = Publisher::new(&topology, &[0], *messages as u64, version, self.qos);
+        let mut publisher = Publisher::new(&topology, &[0], count, version, self.qos);
         publisher.begin(self.inflight);
         let cpu = BrokerCpu::watch(target);
         let took =
@@ -75,9 +68,8 @@ impl Queue {
             let (name, unit) = (name.to_owned(), unit.to_owned());
             report.figures.push(Figure { name, value, unit });
         };
-        let count = *messages as f64;
-        add("taken for a client that is away", count / took.as_secs_f64(), "published/s");
-        if let Some(cost) = cpu.microseconds_each(*messages as u64) {
+        add("taken for a client that is away", count as f64 / took.as_secs_f64(), "published/s");
+        if let Some(cost) = cpu.microseconds_each(count) {
             add("CPU of the broker to take one", cost, "µs");
         }
         let cpu = BrokerCpu::watch(target);
@@ -88,7 +80,7 @@ impl Queue {
             &self.arrivals(false),
             &mut inboxes.see(),
         )?;
-        inboxes.wait(&mut crowd, *messages as u64)?;
+        inboxes.wait(&mut crowd, count)?;
         let took = inboxes.last().duration_since(begin).as_secs_f64();
         add("handed out when it came back", inboxes.delivered as f64 / took, "delivered/s");
         if let Some(cost) = cpu.microseconds_each(inboxes.delivered) {
@@ -97,20 +89,16 @@ impl Queue {
         crowd.leave();
         self.open(&mut crowd, SUBSCRIBER, true)?;
         crowd.leave();
-        let published = [*messages as u64];
+        let published = [count];
         let tallies = inboxes.units().map(|unit| unit.finish(&published));
         report.verification = tallies.map(|tally| tally.judge(self.qos as u8, false)).collect();
         let is_clean = report.is_clean();
-        show(report, &self.outputs)?;
-        Ok(!self.expect || is_clean)
+        show(report, &self.common.outputs)?;
+        Ok(!self.common.expect || is_clean)
     }
 
     fn open(&self, crowd: &mut Crowd<'_>, seat: usize, clean_start: bool) -> io::Result<()> {
-        let opened = crowd.open(seat..seat + 1, &self.arrivals(clean_start))?;
-        if opened.failed > 0 {
-            return Err(io::Error::other("the broker refuses the connection or subscription"));
-        }
-        Ok(())
+        crowd.open(seat..seat + 1, &self.arrivals(clean_start))?.check()
     }
 
     fn arrivals(&self, clean_start: bool) -> Arrivals<'_> {

@@ -8,6 +8,7 @@ use skein_protocol::{Publish, PublishProperties, QoS, TopicName};
 use super::{
     BrokerCpu,
     exchange::{Inboxes, publish_all},
+    options::{Common, Messages},
     report, show,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     crowd::{Arrivals, Crowd, See},
     drive::run_id,
     plan::{Audience, Shape, Target, Topology, at_least_one},
-    report::{Figure, Outputs},
+    report::Figure,
     verify::{Payloads, Tally},
 };
 
@@ -25,22 +26,13 @@ use crate::{
 /// with one wildcard. At the end the messages are taken away again.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Retained {
-    /// Retained messages, each on a topic of its own.
-    #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
-    messages: usize,
     /// Subscribers that ask for all of them.
     #[arg(long, default_value_t = 10, value_parser = at_least_one)]
     subscribers: usize,
-    /// Payload, bytes, at least 32.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(32..))]
-    payload: u32,
-    /// Exit with 1 if a message is missing or comes twice.
-    #[arg(long)]
-    expect: bool,
     #[command(flatten)]
-    target: Target,
+    messages: Messages,
     #[command(flatten)]
-    outputs: Outputs,
+    pub(super) common: Common,
 }
 
 const TOPIC: &str = "skein/loadtest/retained";
@@ -52,15 +44,15 @@ const IN_FLIGHT: u16 = 100;
 
 impl Retained {
     pub(super) fn run(self) -> io::Result<bool> {
-        let Self { target, messages, subscribers, .. } = &self;
-        let shape = Shape { publishers: 1, subscribers: 1, topics: *messages, mesh: false };
+        let Self { common: Common { target, .. }, messages, subscribers } = &self;
+        let shape = Shape { publishers: 1, subscribers: 1, topics: messages.count, mesh: false };
         let topology = Topology::new(shape, Audience::Named, TOPIC);
-        let payloads = Payloads::new(run_id(), self.payload as usize);
+        let payloads = Payloads::new(run_id(), messages.payload_bytes as usize);
         let version = target.version;
         let mut crowd = Crowd::new(target)?;
         let mut report = report(target, "retained storm", *subscribers);
         self.open(&mut crowd, PUBLISHER, 1, &mut |_, _, _| Ok(()))?;
-        let count = *messages as u64;
+        let count = messages.count as u64;
         let mut publisher = Publisher::new(&topology, &[0], count, version, QOS).retained();
         publisher.begin(IN_FLIGHT);
         let took =
@@ -89,8 +81,8 @@ impl Retained {
         total.reordered = 0;
         report.verification.push(total.judge(QOS as u8, false));
         let is_clean = report.is_clean();
-        show(report, &self.outputs)?;
-        Ok(!self.expect || is_clean)
+        show(report, &self.common.outputs)?;
+        Ok(!self.common.expect || is_clean)
     }
 
     fn open(
@@ -101,7 +93,7 @@ impl Retained {
         see: &mut dyn See,
     ) -> io::Result<()> {
         let arrivals = Arrivals {
-            client_id: &|seat| self.target.client_id(seat),
+            client_id: &|seat| self.common.target.client_id(seat),
             filters: &|seat| {
                 if seat == PUBLISHER { Vec::new() } else { vec![format!("{TOPIC}/#")] }
             },
@@ -111,11 +103,7 @@ impl Retained {
             at_once: count,
             leaves: false,
         };
-        let opened = crowd.open_and_see(first..first + count, &arrivals, see)?;
-        if opened.failed > 0 {
-            return Err(io::Error::other("the broker refuses a connection or subscription"));
-        }
-        Ok(())
+        crowd.open_and_see(first..first + count, &arrivals, see)?.check()
     }
 }
 
@@ -136,7 +124,7 @@ fn clear(crowd: &mut Crowd<'_>, topology: &Topology, target: &Target) -> io::Res
             publish.encode(target.version, connection.outgoing());
         }
         crowd.flush(PUBLISHER)?;
-        while crowd.connection(PUBLISHER).is_some_and(|connection| connection.unsent_len() > 0) {
+        while crowd.connection(PUBLISHER).is_some_and(|connection| connection.has_unsent()) {
             crowd.serve(&mut |_, _, _| Ok(()), &mut |_| {})?;
         }
     }

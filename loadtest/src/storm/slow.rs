@@ -39,7 +39,7 @@ pub(super) struct Slow {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     #[command(flatten)]
-    load: Load,
+    pub(super) load: Load,
     #[command(flatten)]
     outputs: Outputs,
 }
@@ -81,10 +81,7 @@ impl Slow {
             at_once: self.slow,
             leaves: false,
         };
-        match crowd.open(0..self.slow, &arrivals)?.failed {
-            0 => Ok(()),
-            _ => Err(io::Error::other("the broker refuses a connection or subscription")),
-        }
+        crowd.open(0..self.slow, &arrivals)?.check()
     }
 
     /// Reads slowly until the run is over; how many connections the broker closed.

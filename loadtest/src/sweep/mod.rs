@@ -77,7 +77,9 @@ impl Options {
         let limit = Duration::from_secs(self.timeout);
         let stop = Stop::on_signals()?;
         let load_test = LoadTest::new(self.load_test.clone(), self.pin_load.clone(), limit, stop)?;
-        let start = |command| Broker::start(command, self.pin_broker.as_ref(), load_test.stop());
+        let arguments = self.arguments_at(self.from);
+        let pins = self.pin_broker.as_ref();
+        let start = |command| Broker::start(command, &arguments, pins, load_test.stop());
         let broker = self.broker.as_ref().map(start).transpose()?;
         let mut sweep = self.begin(broker.as_ref());
         let mut search = Search::new(self.from, self.to, self.precision / 100.0);
@@ -90,6 +92,12 @@ impl Options {
         sweep.ended_by = ended_by(&search, &sweep);
         self.show(&sweep)?;
         Ok(sweep.highest_per_s.is_some())
+    }
+
+    /// The scenario with its rate.
+    fn arguments_at(&self, rate: f64) -> Vec<String> {
+        let rate = ["--rate".to_owned(), rate.to_string()];
+        self.arguments.iter().cloned().chain(rate).collect()
     }
 
     fn check(&self) -> io::Result<()> {
@@ -134,8 +142,7 @@ impl Options {
         broker: Option<&Broker>,
     ) -> io::Result<Step> {
         let mut line = LiveLine::new(Instant::now());
-        let mut arguments = self.arguments.clone();
-        arguments.extend(["--rate".into(), rate.to_string()]);
+        let arguments = self.arguments_at(rate);
         let mut step = Step { offered_per_s: rate, holds: false, reports: Vec::new() };
         let mut votes = [0, 0];
         while votes.iter().all(|count| *count < AGREE) {

@@ -2,26 +2,33 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use skein_protocol::{
-    Frame, Packet, Version,
-    packet::{Connect, ConnectProperties},
-};
+use clap::Parser;
+use skein_protocol::QoS;
 use tempfile::TempDir;
 
-use super::{BrokerCommand, Processors, Stop, command::Origin, stop::end};
+use super::{
+    BrokerCommand, Processors, Stop, certificate,
+    command::{Origin, fill},
+    stop::end,
+};
+use crate::{
+    cli,
+    crowd::{Arrivals, Crowd},
+    plan::{Address, Target},
+};
 
 /// A running broker that answers CONNECT.
 #[derive(Debug)]
 pub(crate) struct Broker {
-    address: SocketAddr,
+    address: Address,
     pid: Option<u32>,
     /// What was started and is to be ended.
     started: Option<Started>,
@@ -34,24 +41,30 @@ struct Started {
 }
 
 impl Broker {
-    /// Starts a broker on a port of its own, unless it is up already, and waits until it answers
-    /// CONNECT.
+    /// Starts a broker on a port of its own, unless it is up already, and waits until it answers the
+    /// CONNECT of a load test with these arguments.
     ///
     /// # Errors
     ///
-    /// It cannot be started, ends, or does not answer in time; with the end of what it printed.
+    /// It cannot be started, ends, or does not answer in time; with the end of what it printed. Or
+    /// the load test does not understand its arguments.
     pub(crate) fn start(
         command: &BrokerCommand,
+        arguments: &[String],
         pins: Option<&Processors>,
         stop: &Stop,
     ) -> io::Result<Self> {
         let mut broker = match &command.origin {
             Origin::Running { address, pid } => {
-                Self { address: *address, pid: *pid, started: None }
+                Self { address: address.clone(), pid: *pid, started: None }
             }
             Origin::Started(words) => Self::spawn(command, words, pins)?,
         };
-        broker.wait_until_it_answers(stop).map_err(|error| {
+        let target = target(&broker.arguments(arguments))?;
+        if command.is_floor() && !target.is_bare_tcp() {
+            return Err(io::Error::other("the null broker speaks MQTT over TCP and nothing else"));
+        }
+        broker.wait_until_it_answers(&target, stop).map_err(|error| {
             let printed = broker.printed();
             io::Error::new(error.kind(), format!("{}: {error}{printed}", command.name))
         })?;
@@ -64,19 +77,32 @@ impl Broker {
         pins: Option<&Processors>,
     ) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
+        certificate::write(folder.path())?;
         let port = free_port()?;
         let mut process = command.fill(words, port, folder.path())?;
         let log = File::create(folder.path().join(LOG))?;
         process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let named = |error| io::Error::other(format!("{}: {error}", command.name));
         let child = Processors::pinned(pins, || process.spawn()).map_err(named)?;
-        let address = (Ipv4Addr::LOCALHOST, port).into();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into();
         Ok(Self { address, pid: Some(child.id()), started: Some(Started { child, folder }) })
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// The arguments of a load test for this broker: with its placeholders filled, its address
+    /// unless they name another one, and its process.
+    pub(crate) fn arguments(&self, templates: &[String]) -> Vec<String> {
+        let mut words = match &self.started {
+            Some(own) => templates.iter().map(|word| fill(word, own.folder.path())).collect(),
+            None => templates.to_vec(),
+        };
+        let names_address = |word: &String| word == ADDRESS || word.starts_with("--address=");
+        if !words.iter().any(names_address) {
+            words.extend([ADDRESS.into(), self.address.to_string()]);
+        }
+        if let Some(pid) = self.pid {
+            words.extend(["--pid".into(), pid.to_string()]);
+        }
+        words
     }
 
     /// Its process id, if it is known.
@@ -84,7 +110,7 @@ impl Broker {
         self.pid
     }
 
-    fn wait_until_it_answers(&mut self, stop: &Stop) -> io::Result<()> {
+    fn wait_until_it_answers(&mut self, target: &Target, stop: &Stop) -> io::Result<()> {
         let start = Instant::now();
         loop {
             stop.check()?;
@@ -93,7 +119,7 @@ impl Broker {
             {
                 return Err(io::Error::other(format!("ended at once, {status}")));
             }
-            match connect(self.address) {
+            match connect(target) {
                 Ok(()) => return Ok(()),
                 Err(error) if start.elapsed() > ANSWER_WITHIN => {
                     return Err(io::Error::other(format!("does not answer CONNECT: {error}")));
@@ -126,55 +152,48 @@ pub(super) fn tail(path: &Path) -> String {
     lines[first..].iter().map(|line| format!("\n  {line}")).collect()
 }
 
+/// The broker that a load test with these arguments connects to, and how.
+fn target(arguments: &[String]) -> io::Result<Target> {
+    let words = [env!("CARGO_PKG_NAME")].into_iter().chain(arguments.iter().map(String::as_str));
+    cli::Arguments::try_parse_from(words).map_err(io::Error::other)?.mode.target()
+}
+
 /// A port that nobody listens on right now.
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Connects as a client and leaves again; an error unless it was accepted.
-fn connect(address: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    let connect = Connect {
-        version: Version::V3_1_1,
+fn connect(target: &Target) -> io::Result<()> {
+    let mut crowd = Crowd::new(target)?;
+    let arrivals = Arrivals {
+        client_id: &|_| "skein-loadtest-probe".to_owned(),
+        filters: &|_| Vec::new(),
+        qos: QoS::AtMostOnce,
         clean_start: true,
-        keep_alive_s: 0,
-        client_id: "skein-loadtest-probe",
-        will: None,
-        user_name: None,
-        password: None,
-        properties: ConnectProperties::default(),
+        session_expiry_s: 0,
+        at_once: 1,
+        leaves: true,
     };
-    let mut bytes = Vec::new();
-    Packet::Connect(connect).encode(Version::V3_1_1, &mut bytes);
-    stream.write_all(&bytes)?;
-    let mut answer = [0; CONNACK_BYTES];
-    stream.read_exact(&mut answer)?;
-    let frame = Frame::decode(&answer, CONNACK_BYTES).map_err(io::Error::other)?;
-    let (frame, _) = frame.ok_or_else(|| io::Error::other("its answer is no CONNACK"))?;
-    match Packet::decode(frame, Version::V3_1_1).map_err(io::Error::other)? {
-        Packet::ConnAck(connack) if !connack.reason.is_error() => Ok(()),
-        Packet::ConnAck(connack) => {
-            Err(io::Error::other(format!("it refuses: {:?}", connack.reason)))
-        }
-        packet => Err(io::Error::other(format!("it answers with {}", packet.packet_type()))),
-    }
+    crowd.open(0..1, &arrivals)?.check()
 }
 
 /// A broker may have something to load.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_millis(20);
-/// A CONNACK of MQTT 3.1.1.
-const CONNACK_BYTES: usize = 4;
+const ADDRESS: &str = "--address";
 const LINES_SHOWN: usize = 10;
 const LOG: &str = "log";
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     fn start(command: &str) -> io::Result<Broker> {
-        Broker::start(&command.parse().unwrap(), None, &Stop::on_signals()?)
+        let arguments = ["flood".to_owned()];
+        Broker::start(&command.parse().unwrap(), &arguments, None, &Stop::on_signals()?)
     }
 
     #[test]
@@ -196,7 +215,13 @@ mod tests {
         });
         let own = std::process::id();
         let broker = start(&format!("up=@{address}#{own}")).unwrap();
-        assert_eq!((broker.address(), broker.pid()), (address, Some(own)));
+        let expected = format!("flood --address {address} --pid {own}");
+        assert_eq!(broker.arguments(&["flood".to_owned()]).join(" "), expected);
+        let elsewhere = ["flood", "--address=/x"].map(String::from);
+        assert_eq!(
+            broker.arguments(&elsewhere).join(" "),
+            format!("flood --address=/x --pid {own}")
+        );
         drop(broker);
         peer.join().unwrap();
     }

@@ -1,7 +1,10 @@
 //! How a broker is started: its name, and a command line with placeholders; or where it is, if it
 //! runs already.
 
-use std::{ffi::OsString, fs, io, net::SocketAddr, path::Path, process::Command, str::FromStr};
+use std::{ffi::OsString, fs, io, path::Path, process::Command, str::FromStr};
+
+use super::certificate::{CERTIFICATE, KEY};
+use crate::plan::Address;
 
 /// `NAME=COMMAND`. The command is split into words as a shell does it, and run without one: its
 /// process must be the broker itself, since its CPU time is measured. A broker that is up already,
@@ -17,12 +20,13 @@ pub(crate) struct BrokerCommand {
 /// How a broker comes to be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It is started: the words, with placeholders `{port}`, `{dir}`, `{file:PATH}`.
+    /// It is started: the words, with placeholders `{port}`, `{dir}`, `{cert}`, `{key}`,
+    /// `{file:PATH}`.
     Started(Vec<String>),
     /// It is up already, and nobody here ends it.
     Running {
         /// Where it listens.
-        address: SocketAddr,
+        address: Address,
         /// Its process, if it is on this machine.
         pid: Option<u32>,
     },
@@ -41,8 +45,8 @@ impl BrokerCommand {
         self.name == FLOOR
     }
 
-    /// The words of a command with their placeholders filled: `{port}`, and `{dir}`, an empty folder that is
-    /// removed afterwards. `{file:PATH}` is a copy of that file, with its own placeholders filled,
+    /// The words of a command with their placeholders filled: `{port}`; `{dir}`, an empty folder
+    /// that is removed afterwards; `{cert}` and `{key}`, files in it. `{file:PATH}` is a copy of that file, with its own placeholders filled,
     /// for brokers whose port stands in a file.
     ///
     /// # Errors
@@ -54,9 +58,7 @@ impl BrokerCommand {
         port: u16,
         folder: &Path,
     ) -> io::Result<Command> {
-        let fill = |text: &str| {
-            text.replace("{port}", &port.to_string()).replace("{dir}", &folder.to_string_lossy())
-        };
+        let fill = |text: &str| fill(&text.replace("{port}", &port.to_string()), folder);
         let mut words = Vec::new();
         for (number, word) in templates.iter().enumerate() {
             words.push(match file(word) {
@@ -108,9 +110,17 @@ impl FromStr for BrokerCommand {
     }
 }
 
+/// A text with the placeholders filled that stand for a folder and the files in it.
+pub(super) fn fill(text: &str, folder: &Path) -> String {
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    text.replace("{cert}", &path(CERTIFICATE))
+        .replace("{key}", &path(KEY))
+        .replace("{dir}", &folder.to_string_lossy())
+}
+
 fn parse_running(text: &str) -> Result<Origin, String> {
     let (address, pid) = text.split_once('#').map_or((text, None), |(a, pid)| (a, Some(pid)));
-    let address = address.parse().map_err(|_| format!("\"{address}\" is no IP:PORT"))?;
+    let address = address.parse()?;
     let pid = pid.map(|pid| pid.parse().map_err(|_| format!("\"{pid}\" is no process id")));
     Ok(Origin::Running { address, pid: pid.transpose()? })
 }
@@ -152,14 +162,16 @@ mod tests {
     fn placeholders_are_filled_in_words_and_in_files() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("template");
-        fs::write(&file, "listener {port}\npersistence_location {dir}/data\n").unwrap();
+        fs::write(&file, "listener {port}\npersistence_location {dir}/data\ncertfile {cert}\n")
+            .unwrap();
         let text = format!("a=broker '-c {{file:{}}}' --port={{port}}", file.display());
         let filled = filled(&text, folder.path()).unwrap();
         let copy = folder.path().join("1.conf");
         let expected = ["broker", &format!("-c {}", copy.display()), "--port=1884"];
         assert_eq!(filled, expected);
         let data = folder.path().display();
-        let expected = format!("listener 1884\npersistence_location {data}/data\n");
+        let expected =
+            format!("listener 1884\npersistence_location {data}/data\ncertfile {data}/cert.pem\n");
         assert_eq!(fs::read_to_string(copy).unwrap(), expected);
     }
 
@@ -175,7 +187,7 @@ mod tests {
         let address = "10.0.0.1:1883".parse().unwrap();
         let pid = Some(4711);
         assert_eq!(running("a=@10.0.0.1:1883#4711").origin, Origin::Running { address, pid });
-        for text in ["@10.0.0.1:1883", "@[::1]:1884#12"] {
+        for text in ["@10.0.0.1:1883", "@[::1]:1884#12", "@localhost:1883", "@/run/mqtt.sock#7"] {
             assert_eq!(running(&format!("a={text}")).text(), text);
         }
     }

@@ -60,11 +60,7 @@ impl LoadTest {
         name: &str,
         arguments: &[String],
     ) -> io::Result<Report> {
-        let mut all = arguments.to_vec();
-        all.extend(["--address".into(), broker.address().to_string()]);
-        if let Some(pid) = broker.pid() {
-            all.extend(["--pid".into(), pid.to_string()]);
-        }
+        let mut all = broker.arguments(arguments);
         all.extend(["--broker-name".into(), name.into()]);
         self.run(&all)
     }

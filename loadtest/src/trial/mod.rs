@@ -3,6 +3,7 @@
 //! one before.
 
 mod broker;
+mod certificate;
 mod command;
 mod load_test;
 mod pin;
