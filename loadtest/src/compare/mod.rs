@@ -32,9 +32,10 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Compare {
     /// A broker: NAME=COMMAND. {port} is the port it shall listen on at 127.0.0.1, {dir} an empty
-    /// folder, {file:PATH} a copy of that file with both filled in. No shell is used, and the
-    /// process must be the broker itself. One that is up already, in a container or on another
-    /// machine, is NAME=@IP:PORT or NAME=@IP:PORT#PID. Repeat for more; the first is the reference.
+    /// folder, {cert} and {key} files with a certificate for it, {file:PATH} a copy of that file with
+    /// all of these filled in. No shell is used, and the process must be the broker itself. One that
+    /// is up already, in a container or on another machine, is NAME=@HOST:PORT or
+    /// NAME=@HOST:PORT#PID. Repeat for more; the first is the reference.
     #[arg(long = "broker", value_name = "NAME=COMMAND", required = true)]
     brokers: Vec<BrokerCommand>,
     /// Run the null broker, too: every figure is also given as a multiple of its.
@@ -74,7 +75,8 @@ pub(crate) struct Compare {
     /// The program that is run as load test [default: this one].
     #[arg(long, value_name = "FILE", hide = true)]
     load_test: Option<PathBuf>,
-    /// The scenario, as the load test is given it: flood --publishers 20.
+    /// The scenario, as the load test is given it: flood --publishers 20. {dir}, {cert} and {key} are
+    /// those of the broker: --cafile {cert}.
     #[arg(last = true, value_name = "MODE AND OPTIONS")]
     arguments: Vec<String>,
 }

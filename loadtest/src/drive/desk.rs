@@ -9,7 +9,7 @@ use crate::{
     client::{Publisher, Subscriber, topic_number},
     measure::{Recorder, RunClock},
     report::latency::Clock,
-    verify::{Stamp, Unit},
+    verify::{Stamp, Unit, is_same},
 };
 
 /// What all connections of a worker share while they are served.
@@ -81,7 +81,8 @@ impl Desk {
         let topology = &self.plan.topology;
         let group = topology.streams[stamp.stream as usize].group;
         let topics = &topology.groups[group].topics;
-        if topics[topic_number(stamp.sequence, topics.len())].as_bytes() != delivery.topic {
+        let topic = &topics[topic_number(stamp.sequence, topics.len())];
+        if !is_same(topic.as_bytes(), delivery.topic) {
             unit.note_wrong_topic();
         }
         let is_timed = self.timed_one_of == 1 || stamp.sequence % self.timed_one_of == 0;

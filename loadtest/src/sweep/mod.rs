@@ -27,7 +27,7 @@ use crate::{
 /// `skein-loadtest sweep`
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// A broker: NAME=COMMAND or NAME=@IP:PORT#PID, as for compare. Without it, the one at the
+    /// A broker: NAME=COMMAND or NAME=@HOST:PORT#PID, as for compare. Without it, the one at the
     /// address that stands after --.
     #[arg(long, value_name = "NAME=COMMAND")]
     broker: Option<BrokerCommand>,

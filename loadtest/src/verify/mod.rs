@@ -2,8 +2,10 @@
 //! comes in the sequence of its publisher.
 
 mod payload;
+mod same;
 mod seen;
 mod unit;
 
 pub(crate) use payload::{HEADER_BYTES, PAYLOAD_BYTES_MIN, Payloads, Stamp, Wrong};
+pub(crate) use same::is_same;
 pub(crate) use unit::{Tally, Unit};

@@ -11,6 +11,8 @@
 //! it too. Payloads of 8 to 31 bytes have room for stream and sequence only, four bytes each: they
 //! show loss, duplicates and order, but neither latency nor messages of another run.
 
+use super::is_same;
+
 /// Bytes of the whole header.
 pub(crate) const HEADER_BYTES: usize = 32;
 /// Bytes of the smallest payload: stream and sequence.
@@ -95,7 +97,7 @@ impl Payloads {
     }
 
     /// What a received payload says, if it is one of this run and whole.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(&self, payload: &[u8]) -> Result<Stamp, Wrong> {
         if self.length < HEADER_BYTES {
             return self.read_short(payload);
@@ -118,7 +120,7 @@ impl Payloads {
             return Err(Wrong::Unexpected);
         }
         let body = self.body(stamp.sequence);
-        if words[3] != self.words(&stamp, body)[3] || rest != body.bytes {
+        if words[3] != self.words(&stamp, body)[3] || !is_same(rest, &body.bytes) {
             return Err(Wrong::Corrupt);
         }
         Ok(stamp)

@@ -1,6 +1,7 @@
 //! Each mode, briefly, against the null broker and the real one.
 
 mod support;
+mod transports;
 
 use serde_json::Value;
 use support::{Broker, load, report, run, text};

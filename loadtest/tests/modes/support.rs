@@ -13,8 +13,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_skein-loadtest");
 /// A broker that is ended with the test.
 pub(crate) struct Broker {
     child: Child,
-    /// Where it listens.
+    /// Where it listens first of all.
     pub(crate) address: String,
+    /// Every place where it listens, in the order of its configuration.
+    pub(crate) addresses: Vec<String>,
     /// Its log must not fill the pipe.
     _log: std::thread::JoinHandle<()>,
 }
@@ -34,6 +36,13 @@ impl Broker {
         Self::start(command)
     }
 
+    /// The real one, with this configuration.
+    pub(crate) fn skein_with(config: &Path) -> Self {
+        let mut command = Command::new(skein());
+        command.args(["serve", "--shards", "2", "--config"]).arg(config);
+        Self::start(command)
+    }
+
     /// Its process, as the load test is told.
     pub(crate) fn pid(&self) -> String {
         self.child.id().to_string()
@@ -45,8 +54,11 @@ impl Broker {
         let listening = lines
             .find_map(|line| Some(line.ok()?.split_once("listening on ")?.1.to_owned()))
             .expect("the broker ended before it listened");
-        let address = listening.split(',').next().unwrap_or_default().to_owned();
-        Self { child, address, _log: std::thread::spawn(move || lines.for_each(drop)) }
+        let is_address = |word: &&str| word.starts_with("127.") || word.starts_with("unix:");
+        let addresses = listening.split(", ").filter(is_address).map(str::to_owned);
+        let addresses: Vec<String> = addresses.collect();
+        let address = addresses.first().expect("it listens somewhere").clone();
+        Self { child, address, addresses, _log: std::thread::spawn(move || lines.for_each(drop)) }
     }
 }
 
@@ -69,9 +81,15 @@ pub(crate) fn load(broker: &Broker, arguments: &[&str]) -> Output {
     command.output().expect("the program runs")
 }
 
-/// Runs the load test, which must succeed; its report.
+/// Runs the load test against a broker, which must keep every promise; its report.
 pub(crate) fn report(broker: &Broker, arguments: &[&str]) -> Value {
-    let output = load(broker, &[arguments, &["--json", "-", "--expect"]].concat());
+    let pid = broker.pid();
+    report_of(&[arguments, &["--address", &broker.address, "--pid", &pid, "--expect"]].concat())
+}
+
+/// Runs the load test, which must succeed; its report.
+pub(crate) fn report_of(arguments: &[&str]) -> Value {
+    let output = run(&[arguments, &["--json", "-"]].concat());
     assert!(output.status.success(), "{arguments:?}: {}", text(&output));
     serde_json::from_slice(&output.stdout).expect("it is JSON")
 }
@@ -83,7 +101,7 @@ pub(crate) fn text(output: &Output) -> String {
 }
 
 /// The broker's binary of the same build, which other tests than its own have to ask for.
-fn skein() -> PathBuf {
+pub(crate) fn skein() -> PathBuf {
     let folder = Path::new(PROGRAM).parent().expect("a file lies in a folder");
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--package", "skein", "--bin", "skein"]);
