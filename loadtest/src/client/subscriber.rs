@@ -40,7 +40,7 @@ impl Subscriber {
 
     /// Reads a PUBLISH and appends its acknowledgement. `None` if it is a QoS 2 message that was
     /// received before and not released: that is no delivery [MQTT-4.3.3-10].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn on_publish<'a>(
         &mut self,
         frame: Frame<'a>,

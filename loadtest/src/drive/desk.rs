@@ -69,8 +69,7 @@ impl Desk {
         out: &mut Vec<u8>,
     ) -> Result<(), skein_protocol::Error> {
         let Some(delivery) = subscriber.on_publish(frame, out)? else { return Ok(()) };
-        self.recorder.on_delivery(self.now_ns);
-        subscriber.note_time(self.now_ns);
+        self.recorder.delivered += 1;
         let unit = &mut self.units[subscriber.unit];
         let payloads = &self.plan.payloads;
         let Some(checked) = unit.check(payloads, delivery.payload, delivery.dup) else {
@@ -78,9 +77,7 @@ impl Desk {
         };
         self.paid += u64::from(checked.is_first);
         let stamp = checked.stamp;
-        let topology = &self.plan.topology;
-        let group = topology.streams[stamp.stream as usize].group;
-        let topics = &topology.groups[group].topics;
+        let topics = &self.plan.topology.groups[unit.group()].topics;
         let topic = &topics[topic_number(stamp.sequence, topics.len())];
         if !is_same(topic.as_bytes(), delivery.topic) {
             unit.note_wrong_topic();
@@ -90,6 +87,18 @@ impl Desk {
             self.time(&stamp);
         }
         Ok(())
+    }
+
+    /// Notes when something was received, if anything was since there were `before` deliveries. Once
+    /// for each read: all that a read brought came at the same time.
+    #[inline]
+    pub(crate) fn end_read(&mut self, before: u64, subscriber: Option<&mut Subscriber>) {
+        if self.recorder.delivered > before {
+            self.recorder.last_delivery_ns = self.now_ns;
+            if let Some(subscriber) = subscriber {
+                subscriber.note_time(self.now_ns);
+            }
+        }
     }
 
     /// A publish was acknowledged in full.

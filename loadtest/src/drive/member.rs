@@ -102,7 +102,11 @@ impl Member {
         for _ in 0..READS_PER_TURN {
             let Some(filled) = connection.fill(buffer)? else { return Ok(false) };
             desk.look_at_clock();
-            connection.cut(&buffer[..filled], |frame, out| duties.on_frame(desk, frame, out))?;
+            let before = desk.recorder.delivered;
+            let cut =
+                connection.cut(&buffer[..filled], |frame, out| duties.on_frame(desk, frame, out));
+            desk.end_read(before, duties.subscriber.as_mut());
+            cut?;
             // A read that could have taken more has emptied the socket, unless its end, for which
             // there is no other event, came with the bytes.
             if filled < buffer.len() && !*is_ending && connection.is_bare() {

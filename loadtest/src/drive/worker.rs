@@ -69,8 +69,11 @@ impl Worker {
     ) -> io::Result<Self> {
         let (topology, threads) = (&plan.topology, plan.load.threads);
         let units = (number..topology.units.len()).step_by(threads);
-        let streams = |unit: usize| topology.groups[topology.units[unit]].streams.clone();
-        let units = units.map(|unit| Unit::new(streams(unit))).collect();
+        let new_unit = |unit: usize| {
+            let group = topology.units[unit];
+            Unit::new(group, topology.groups[group].streams.clone())
+        };
+        let units = units.map(new_unit).collect();
         let desk = Desk::new(Arc::clone(plan), units, shared.clock);
         let mine = |role: &usize| topology.thread(*role, threads) == number;
         let roles = (0..topology.roles.len()).filter(mine).collect();

@@ -28,6 +28,8 @@ pub(crate) struct Recorder {
     window_from_ns: u64,
     clocks: Vec<(Clock, Histogram<u64>)>,
     interval: Interval,
+    /// What was sent and received before the interval.
+    before: (u64, u64),
 }
 
 /// One second of the run, as one thread saw it.
@@ -59,6 +61,7 @@ impl Recorder {
             window_from_ns: 0,
             clocks: Vec::new(),
             interval: Interval::new(0),
+            before: (0, 0),
         }
     }
 
@@ -76,16 +79,7 @@ impl Recorder {
     #[inline]
     pub(crate) fn on_publish(&mut self, now_ns: u64) {
         self.published += 1;
-        self.interval.published += 1;
         self.first_publish_ns.get_or_insert(now_ns);
-    }
-
-    /// A message was received.
-    #[inline]
-    pub(crate) fn on_delivery(&mut self, now_ns: u64) {
-        self.delivered += 1;
-        self.interval.delivered += 1;
-        self.last_delivery_ns = now_ns;
     }
 
     /// The latency of a delivery, from when its message was to be sent.
@@ -122,17 +116,23 @@ impl Recorder {
         if second == self.interval.second {
             return None;
         }
-        let is_empty = self.interval.published + self.interval.delivered == 0;
-        if is_empty {
-            self.interval.second = second;
-            return None;
-        }
-        Some(std::mem::replace(&mut self.interval, Interval::new(second)))
+        let interval = self.end_interval();
+        self.interval.second = second;
+        if interval.published + interval.delivered == 0 { None } else { Some(interval) }
+    }
+
+    /// The interval with its counts, and a new one.
+    fn end_interval(&mut self) -> Interval {
+        let now = (self.published, self.delivered);
+        let before = std::mem::replace(&mut self.before, now);
+        let ended = std::mem::replace(&mut self.interval, Interval::new(0));
+        Interval { published: now.0 - before.0, delivered: now.1 - before.1, ..ended }
     }
 
     /// All that was timed besides deliveries, and the second that is not over.
-    pub(crate) fn finish(self) -> (Vec<(Clock, Histogram<u64>)>, Interval) {
-        (self.clocks, self.interval)
+    pub(crate) fn finish(mut self) -> (Vec<(Clock, Histogram<u64>)>, Interval) {
+        let interval = self.end_interval();
+        (self.clocks, interval)
     }
 }
 

@@ -96,7 +96,7 @@ impl<'a> Inboxes<'a> {
         count: usize,
     ) -> Self {
         let streams = topology.groups[0].streams.clone();
-        let inbox = |number| (Subscriber::new(version, number), Unit::new(streams.clone()));
+        let inbox = |number| (Subscriber::new(version, number), Unit::new(0, streams.clone()));
         let inboxes = (0..count).map(inbox).collect();
         Self { payloads, version, first, inboxes, delivered: 0, last: Instant::now() }
     }

@@ -21,6 +21,8 @@ pub(crate) const PAYLOAD_BYTES_MIN: usize = 8;
 const MAGIC: u64 = 0x534B;
 const SEQUENCE_BITS: u32 = 48;
 const SEQUENCE_MASK: u64 = (1 << SEQUENCE_BITS) - 1;
+/// The part of the last word in front of the checksum.
+const LATE_MASK: u64 = !0 << 32;
 /// Few enough to stay in the cache, and coprime with usual numbers of publishers.
 const BODIES: usize = 7;
 
@@ -105,25 +107,18 @@ impl Payloads {
         let Some((header, rest)) = payload.split_first_chunk::<HEADER_BYTES>() else {
             return Err(Wrong::Unexpected);
         };
-        let words = words_of(header);
-        if words[0] >> SEQUENCE_BITS != MAGIC {
+        let [first, second, intended_ns, last] = words_of(header);
+        if first >> SEQUENCE_BITS != MAGIC || second >> 32 != u64::from(self.run) {
             return Err(Wrong::Unexpected);
         }
-        let stamp = Stamp {
-            stream: words[1] as u32,
-            sequence: words[0] & SEQUENCE_MASK,
-            intended_ns: words[2],
-            late_us: (words[3] >> 32) as u32,
-        };
-        let run = (words[1] >> 32) as u32;
-        if run != self.run {
-            return Err(Wrong::Unexpected);
-        }
-        let body = self.body(stamp.sequence);
-        if words[3] != self.words(&stamp, body)[3] || !is_same(rest, &body.bytes) {
+        let sequence = first & SEQUENCE_MASK;
+        let body = self.body(sequence);
+        let late = last & LATE_MASK;
+        let sum = checksum(body.sum, [first, second, intended_ns, late]);
+        if last != late | sum || !is_same(rest, &body.bytes) {
             return Err(Wrong::Corrupt);
         }
-        Ok(stamp)
+        Ok(Stamp { stream: second as u32, sequence, intended_ns, late_us: (late >> 32) as u32 })
     }
 
     fn read_short(&self, payload: &[u8]) -> Result<Stamp, Wrong> {
@@ -144,8 +139,8 @@ impl Payloads {
         let first = MAGIC << SEQUENCE_BITS | stamp.sequence & SEQUENCE_MASK;
         let second = u64::from(self.run) << 32 | u64::from(stamp.stream);
         let late = u64::from(stamp.late_us) << 32;
-        let sum = fold(first ^ body.sum ^ second.rotate_left(24), stamp.intended_ns ^ late);
-        [first, second, stamp.intended_ns, late | u64::from(sum as u32 ^ (sum >> 32) as u32)]
+        let sum = checksum(body.sum, [first, second, stamp.intended_ns, late]);
+        [first, second, stamp.intended_ns, late | sum]
     }
 }
 
@@ -171,6 +166,13 @@ fn words_of(header: &[u8; HEADER_BYTES]) -> [u64; 4] {
         *word = bytes.try_into().map_or(0, u64::from_be_bytes);
     }
     words
+}
+
+/// The checksum of a header and of the body whose sum is known, in 32 bits.
+#[inline]
+fn checksum(body_sum: u64, [first, second, intended_ns, late]: [u64; 4]) -> u64 {
+    let sum = fold(first ^ body_sum ^ second.rotate_left(24), intended_ns ^ late);
+    u64::from(sum as u32 ^ (sum >> 32) as u32)
 }
 
 /// Both halves of a product mixed: every bit of either number reaches the outcome.

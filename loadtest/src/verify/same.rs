@@ -2,27 +2,27 @@
 
 /// Longer ones are compared by the system's library, which is faster once its call is paid for.
 const BYTES_MAX: usize = 128;
+/// What one or two instructions compare.
+const LARGE: usize = 32;
+const SMALL: usize = 8;
 
 /// Whether both are the same, as `==` says. A topic and a small body are compared for every
 /// delivery, and the call of `memcmp` costs more than that.
 #[inline]
 pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
+    match a.len() {
+        length if length != b.len() => false,
+        LARGE..=BYTES_MAX => in_pieces::<LARGE>(a, b),
+        SMALL..LARGE => in_pieces::<SMALL>(a, b),
+        _ => a == b,
     }
-    let (Some(last_a), Some(last_b)) = (a.last_chunk(), b.last_chunk()) else { return a == b };
-    if a.len() > BYTES_MAX {
-        return a == b;
-    }
-    // The last word overlaps the one before where the length is no multiple of its size.
-    let last = difference(last_a, last_b);
-    let words = a.as_chunks().0.iter().zip(b.as_chunks().0);
-    words.fold(last, |differing, (a, b)| differing | difference(a, b)) == 0
 }
 
+/// The last piece overlaps the one before where the length is no multiple of its size.
 #[inline]
-fn difference(a: &[u8; 8], b: &[u8; 8]) -> u64 {
-    u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b)
+fn in_pieces<const SIZE: usize>(a: &[u8], b: &[u8]) -> bool {
+    let last = a.last_chunk::<SIZE>() == b.last_chunk();
+    last && a.as_chunks::<SIZE>().0.iter().zip(b.as_chunks().0).all(|(a, b)| a == b)
 }
 
 #[cfg(test)]

@@ -65,6 +65,8 @@ pub(crate) struct Checked {
 /// Whoever is owed each message of a group once.
 #[derive(Clone, Debug)]
 pub(crate) struct Unit {
+    /// Its group, as a number of the topology's.
+    group: usize,
     /// The first stream of its group; the others follow.
     first_stream: u32,
     streams: Vec<Seen>,
@@ -74,11 +76,17 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// One that is owed these streams.
-    pub(crate) fn new(streams: std::ops::Range<u32>) -> Self {
+    /// One that is owed these streams, which are all of a group.
+    pub(crate) fn new(group: usize, streams: std::ops::Range<u32>) -> Self {
         let first_stream = streams.start;
         let streams = vec![Seen::default(); streams.len()];
-        Self { first_stream, streams, progress: 0, tally: Tally::default() }
+        Self { group, first_stream, streams, progress: 0, tally: Tally::default() }
+    }
+
+    /// Its group, as a number of the topology's.
+    #[inline]
+    pub(crate) fn group(&self) -> usize {
+        self.group
     }
 
     /// Messages that came or that a later one has overtaken.
@@ -154,7 +162,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_fault_has_its_count() {
-        let mut unit = Unit::new(4..6);
+        let mut unit = Unit::new(0, 4..6);
         for (stream, sequence, dup) in
             [(4, 0, false), (5, 0, false), (4, 2, false), (4, 1, false), (4, 1, false)]
         {
@@ -179,7 +187,7 @@ mod tests {
     /// What a broker lost must not count as on its way for ever.
     #[test]
     fn progress_passes_what_was_lost() {
-        let mut unit = Unit::new(0..1);
+        let mut unit = Unit::new(0, 0..1);
         deliver(&mut unit, 0, 0, false);
         deliver(&mut unit, 0, 100, false);
         assert_eq!((unit.progress(), unit.finish(&[101]).missing), (101, 99));
