@@ -1,18 +1,18 @@
 //! TLS, WebSocket and proxies.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use skein_client::transport::Tls;
+use skein_client::transport::{Address, Dial, Tls};
 use skein_client::{Builder, Error, QoS};
 
 use super::server::{KINDS, Kind, Server, free_port};
-use super::{PATIENCE, builder};
+use super::{PATIENCE, builder, eventually};
 
 /// A certificate authority, a server and a client, as files.
 struct Certificates(PathBuf);
@@ -116,6 +116,7 @@ fn assert_tls_is_careful(kind: Kind) {
     );
     let renamed = Tls::roots(files.path("ca.pem")).server_name("other.example");
     assert!(builder(&address).tls(renamed).connect().is_err(), "a certificate of somebody else");
+    assert_works(builder(&address).tls(Tls::unverified().server_name("other.example")));
     let missing = builder(&address).tls(Tls::roots("/nonexistent.pem")).connect();
     assert!(matches!(missing, Err(Error::Tls(_))));
 }
@@ -150,6 +151,31 @@ fn websocket_carries_mqtt_with_and_without_tls() {
         assert_works(builder(&format!("ws://127.0.0.1:{plain}")));
         let tls = Tls::roots(files.path("ca.pem"));
         assert_works(builder(&format!("wss://localhost:{secure}")).tls(tls));
+    }
+}
+
+/// A link over a socket of one's own waits for nothing: it opens while it is written and read.
+#[test]
+fn a_link_over_a_socket_opens_while_it_is_used() {
+    for kind in KINDS {
+        let (files, port) = (Certificates::new(), free_port());
+        let more = More { websocket: true, ..More::default() };
+        let _server = Server::start_with(kind, &files.listener(kind, port, &more));
+        let connect = || TcpStream::connect(("127.0.0.1", port));
+        assert!(eventually(|| connect().is_ok()), "it listens");
+        let socket = connect().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = Address::parse(&format!("wss://localhost:{port}")).unwrap();
+        let dial = Dial::default().tls(&Tls::unverified().without_resumption()).unwrap();
+        let mut link = dial.over(&address, socket.into()).unwrap();
+        let early = link.read(&mut [0; 4]).unwrap_err();
+        assert_eq!(early.kind(), ErrorKind::WouldBlock);
+        // CONNECT of MQTT 3.1.1 without a client identifier, and its CONNACK.
+        let connect = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00";
+        assert!(eventually(|| link.write(connect).is_ok()), "the hands are shaken");
+        let mut answer = [0; 4];
+        assert!(eventually(|| link.flush().is_ok() && link.read(&mut answer).is_ok()));
+        assert_eq!(answer, [0x20, 2, 0, 0]);
     }
 }
 
