@@ -35,9 +35,19 @@ pub(super) struct Many {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Messages {
     /// Messages that the broker is to keep. Brokers bound how many they do.
-    #[arg(long = "messages", default_value_t = 10_000, value_parser = at_least_one)]
+    #[arg(
+        long = "messages",
+        value_name = "MESSAGES",
+        default_value_t = 10_000,
+        value_parser = at_least_one
+    )]
     pub(super) count: usize,
     /// Payload, bytes, at least 32.
-    #[arg(long = "payload", default_value_t = 64, value_parser = clap::value_parser!(u32).range(32..))]
+    #[arg(
+        long = "payload",
+        value_name = "BYTES",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(32..)
+    )]
     pub(super) payload_bytes: u32,
 }
