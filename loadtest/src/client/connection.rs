@@ -144,3 +144,81 @@ fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        sync::{Arc, Mutex},
+    };
+
+    use mio::event::Source;
+    use skein_client::transport::Transport;
+
+    use super::*;
+
+    /// Takes what it is given, up to a limit, and keeps it until it is allowed to let it go.
+    #[derive(Clone, Default)]
+    struct Layer(Arc<Mutex<State>>);
+
+    #[derive(Default)]
+    struct State {
+        held: Vec<u8>,
+        gone: Vec<u8>,
+        is_blocked: bool,
+    }
+
+    const HELD_MAX: usize = 4;
+
+    impl Read for Layer {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl Write for Layer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let held = &mut self.0.lock().unwrap().held;
+            assert!(held.is_empty(), "no layer holds more than one write");
+            held.extend_from_slice(&bytes[..bytes.len().min(HELD_MAX)]);
+            Ok(held.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            let mut state = self.0.lock().unwrap();
+            if state.is_blocked {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let held = std::mem::take(&mut state.held);
+            state.gone.extend(held);
+            Ok(())
+        }
+    }
+
+    impl Transport for Layer {
+        fn source(&mut self) -> &mut dyn Source {
+            unreachable!("nobody waits for it")
+        }
+
+        fn shutdown(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_layer_holds_counts_as_unsent_and_goes_first() {
+        let layer = Layer::default();
+        let mut connection = Connection::new(Link::layered(Box::new(layer.clone())));
+        layer.0.lock().unwrap().is_blocked = true;
+        connection.outgoing().extend_from_slice(b"abcd");
+        connection.flush(10).unwrap();
+        assert_eq!((connection.unsent_len(), connection.has_unsent()), (0, true));
+        connection.outgoing().extend_from_slice(b"efghi");
+        connection.flush(20).unwrap();
+        assert_eq!(layer.0.lock().unwrap().held, b"abcd");
+        layer.0.lock().unwrap().is_blocked = false;
+        connection.flush(30).unwrap();
+        assert_eq!(layer.0.lock().unwrap().gone, b"abcdefghi");
+        assert_eq!((connection.has_unsent(), connection.blocked_ns()), (false, 20));
+    }
+}

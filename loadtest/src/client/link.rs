@@ -75,6 +75,12 @@ impl Dialer {
 }
 
 impl Link {
+    /// One that something lies upon.
+    #[cfg(test)]
+    pub(super) fn layered(transport: Box<dyn Transport>) -> Self {
+        Self { transport, is_bare: false }
+    }
+
     /// Asks for events of both kinds, at every change.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
