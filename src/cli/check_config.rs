@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::machine::this_machine;
 use crate::config::{self, Imported};
 use crate::server::check_files;
 
@@ -28,7 +29,7 @@ pub(super) struct CheckConfig {
 impl CheckConfig {
     pub(super) fn run(&self) -> ExitCode {
         let imported = if self.mosquitto {
-            config::load_mosquitto(&self.file)
+            config::load_mosquitto(&self.file, this_machine())
         } else {
             config::load(&self.file).map(Imported::from)
         };

@@ -3,6 +3,7 @@
 
 mod check_config;
 mod credential_file;
+mod machine;
 mod passwd;
 mod scram;
 mod serve;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::machine::this_machine;
 use crate::config::{
     self, Address, Authentication, ConfigError, Imported, Listener, LogFormat, LogLevel,
     SHARDS_MAX, Settings,
@@ -103,7 +104,7 @@ impl Serve {
     fn settings(&self) -> Result<Imported, ConfigError> {
         let Imported { mut settings, warnings } = match (&self.config, &self.mosquitto_conf) {
             (Some(file), _) => config::load(file)?.into(),
-            (None, Some(file)) => config::load_mosquitto(file)?,
+            (None, Some(file)) => config::load_mosquitto(file, this_machine())?,
             (None, None) => Settings::default().into(),
         };
         if !self.listen.is_empty() {

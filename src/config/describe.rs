@@ -119,25 +119,21 @@ fn comment(text: &str) -> String {
     lines + &line + "\n"
 }
 
+/// Compares a file of the repository with what the table makes of it now.
+#[cfg(test)]
+pub(super) fn assert_up_to_date(name: &str, wanted: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, wanted).expect("the file of the repository can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "{name} is out of date; run: UPDATE_DOCS=1 cargo test --lib config");
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::super::{Settings, parse};
     use super::*;
-
-    /// Compares a file of the repository with what the table makes of it now.
-    fn assert_up_to_date(name: &str, wanted: &str) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(&path, wanted).expect("the file of the repository can be written");
-        }
-        let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            found == wanted,
-            "{name} is out of date; run: UPDATE_DOCS=1 cargo test --lib config"
-        );
-    }
 
     #[test]
     fn the_reference_page_is_up_to_date() {

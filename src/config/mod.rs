@@ -34,7 +34,7 @@ pub use address::{Address, Network};
 pub use describe::{documentation, example};
 pub use error::{ConfigError, Problem};
 pub use identity::check_identities;
-pub use mosquitto::{Imported, load_mosquitto};
+pub use mosquitto::{Imported, Machine, load_mosquitto};
 pub use parse::{load, parse};
 pub use table::{Limits, Listener, Log, SHARDS_MAX, Settings, Tls, WebSocket};
 pub use transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};

@@ -1,4 +1,5 @@
-//! A Mosquitto with files of its own, and as much of a client as asks it who may do what.
+//! A Mosquitto with files of its own, or skein with the same files, and as much of a client as asks
+//! who may do what.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -43,38 +44,48 @@ pub(crate) fn succeed(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {said}");
 }
 
-/// A running Mosquitto.
-pub(crate) struct Mosquitto {
+/// A running broker.
+pub(crate) struct Broker {
     child: Child,
     port: u16,
 }
 
-impl Mosquitto {
-    /// Starts it in the folder with its `mosquitto.conf`, and waits until it listens.
-    pub(crate) fn start(folder: &Folder) -> Self {
+impl Broker {
+    /// Starts Mosquitto in the folder with its `mosquitto.conf`, and waits until it listens.
+    pub(crate) fn mosquitto(folder: &Folder) -> Self {
+        Self::start(folder, Command::new("mosquitto").arg("-c"))
+    }
+
+    /// Starts skein instead.
+    pub(crate) fn skein(folder: &Folder) -> Self {
+        Self::start(folder, Command::new(crate::skein()).args(["serve", "--mosquitto-conf"]))
+    }
+
+    /// The file's name is the last argument.
+    fn start(folder: &Folder, command: &mut Command) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("a port is free").port();
         let conf = folder.path("mosquitto.conf");
+        let options = fs::read_to_string(&conf).expect("the test wrote it");
+        let conf = folder.path("with-listener.conf");
         let user = Command::new("id").arg("-un").output().expect("id is everywhere").stdout;
         let user = String::from_utf8(user).expect("names of users are ASCII");
-        let options = fs::read_to_string(&conf).expect("the test wrote it");
         // As root it would become another user, who cannot read the files here.
         let text = format!("listener {port} 127.0.0.1\nuser {}\n{options}", user.trim());
         fs::write(&conf, text).expect("room for some lines");
-        let mut command = Command::new("mosquitto");
-        command.arg("-c").arg(&conf).current_dir(&folder.0);
+        command.arg(&conf).current_dir(&folder.0);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut mosquitto = Self { child: child.expect("the program is there"), port };
-        mosquitto.wait();
-        mosquitto
+        let mut broker = Self { child: child.expect("the program is there"), port };
+        broker.wait();
+        broker
     }
 
     fn wait(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let ended = self.child.try_wait().expect("it is our child");
-            assert!(ended.is_none(), "Mosquitto ended: {ended:?}");
-            assert!(Instant::now() < deadline, "Mosquitto does not listen");
+            assert!(ended.is_none(), "the broker ended: {ended:?}");
+            assert!(Instant::now() < deadline, "the broker does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -136,7 +147,7 @@ impl Mosquitto {
     }
 }
 
-impl Drop for Mosquitto {
+impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

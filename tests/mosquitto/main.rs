@@ -12,7 +12,7 @@ use skein::access::acl::Acl;
 use skein::access::password::PasswordFile;
 use skein_protocol::TopicName;
 
-use crate::broker::{Folder, Mosquitto};
+use crate::broker::{Broker, Folder};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         trial("mosquitto_lets_in_whom_skein_passwd_wrote_down", lets_in_whom_skein_wrote_down),
         trial("skein_lets_in_whom_mosquitto_passwd_wrote_down", reads_what_mosquitto_writes),
         trial("an_access_list_means_what_it_means_to_mosquitto", lists_mean_the_same),
+        trial("skein_runs_a_configuration_of_mosquitto", runs_configurations),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -57,7 +58,7 @@ fn lets_in_whom_skein_wrote_down() {
         broker::succeed(command.args([user, "sëcret"]));
     }
     folder.write("mosquitto.conf", "allow_anonymous false\npassword_file passwords\n");
-    let mosquitto = Mosquitto::start(&folder);
+    let mosquitto = Broker::mosquitto(&folder);
     for user in users {
         assert_eq!(mosquitto.connect("c", Some((user, "sëcret"))).err(), None, "{user}");
         assert_eq!(mosquitto.connect("c", Some((user, "secret"))).err(), Some(5), "{user}");
@@ -159,7 +160,7 @@ fn lists_mean_the_same() {
     folder.write("list", LIST);
     let conf = "allow_anonymous true\npassword_file passwords\nacl_file list\n";
     folder.write("mosquitto.conf", conf);
-    let mosquitto = Mosquitto::start(&folder);
+    let mosquitto = Broker::mosquitto(&folder);
     let list = Acl::parse(LIST.as_bytes(), "list").expect("Mosquitto reads it");
     let clients = [
         (Some("u"), "cu"),
@@ -183,6 +184,56 @@ fn lists_mean_the_same() {
         }
     }
     assert_eq!(decisions.len(), 4, "every answer was given at least once: {decisions:?}");
+}
+
+/// Debian's own file, but for the folders, and what people put into `conf.d`.
+const DEBIAN: &str = "\
+# Place your local configuration in /etc/mosquitto/conf.d/
+
+pid_file mosquitto.pid
+
+persistence true
+persistence_location ./
+
+log_dest file mosquitto.log
+
+include_dir conf.d
+";
+
+fn runs_configurations() {
+    let passwords = "password_file passwords\nacl_file list\n";
+    for (name, main, local) in [
+        ("closed", "", format!("allow_anonymous false\n{passwords}")),
+        ("open", "", format!("allow_anonymous true\n{passwords}")),
+        ("anybody", "per_listener_settings true\nallow_anonymous true\n", String::new()),
+        ("apart", "per_listener_settings true\npassword_file passwords\n", passwords.to_owned()),
+    ] {
+        let folder = Folder::new(&format!("mosquitto-runs-{name}"));
+        folder.write("passwords", "admin:secret\nu:secret\n");
+        broker::succeed(Command::new("mosquitto_passwd").arg("-U").arg(folder.path("passwords")));
+        folder.write("list", LIST);
+        std::fs::create_dir(folder.path("conf.d")).expect("a folder for the test");
+        folder.write("conf.d/local.conf", &local);
+        folder.write("mosquitto.conf", &format!("{main}{DEBIAN}"));
+        let brokers = [Broker::mosquitto(&folder), Broker::skein(&folder)];
+        for credentials in
+            [None, Some(("u", "secret")), Some(("u", "wrong")), Some(("nobody", "secret"))]
+        {
+            let [theirs, ours] =
+                brokers.each_ref().map(|broker| broker.connect("c", credentials).is_ok());
+            assert_eq!(ours, theirs, "{name}: {credentials:?}");
+        }
+        // A failed login holds up the next one of this user and address for a moment.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        for topic in ["a/b", "a/secret", "log", "own/u/x", "all/x", "open"] {
+            let (u, admin) = ((Some("u"), "cu"), (Some("admin"), "admin"));
+            for (from, to) in [(u, admin), (admin, u)] {
+                let [theirs, ours] =
+                    brokers.each_ref().map(|broker| broker.delivers(from, topic, to));
+                assert_eq!(ours, theirs, "{name}: {topic} from {from:?}");
+            }
+        }
+    }
 }
 
 /// The binary under test; `SKEIN_BIN` names another one.

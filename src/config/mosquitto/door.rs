@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::Machine;
 use super::lines::{Line, Place};
 use crate::config::access::{Authentication, CertificateName};
 use crate::config::address::Address;
@@ -84,7 +85,11 @@ impl Door {
     }
 
     /// As skein's listeners: one, or one for each address that the name of its host stands for.
-    pub(super) fn listeners(&self, guard: &Guard) -> Result<Vec<Listener>, String> {
+    pub(super) fn listeners(
+        &self,
+        guard: &Guard,
+        machine: Machine,
+    ) -> Result<Vec<Listener>, String> {
         let auth = self.authentication(guard);
         let mut tls = self.tls.clone();
         tls.client_certificates = match self.requires_certificate && !tls.certificate.is_empty() {
@@ -105,7 +110,7 @@ impl Door {
             written: self.written(guard),
             ..Listener::at(address)
         };
-        Ok(self.addresses()?.into_iter().map(listener).collect())
+        Ok(self.addresses(machine)?.into_iter().map(listener).collect())
     }
 
     /// How clients prove who they are; empty = nobody could.
@@ -127,19 +132,19 @@ impl Door {
         Written::at(&self.place.file, lines.chain(address).collect())
     }
 
-    fn addresses(&self) -> Result<Vec<Address>, String> {
+    fn addresses(&self, machine: Machine) -> Result<Vec<Address>, String> {
         if let Some(path) = &self.unix {
             return Ok(vec![Address::Unix(path.clone())]);
         }
-        let Some(host) = &self.host else { return Ok(vec![self.everywhere().into()]) };
-        let found = (host.as_str(), self.port).to_socket_addrs();
-        let found = found.map_err(|error| format!("listener: {host:?} has no address: {error}"))?;
+        let Some(host) = &self.host else { return Ok(vec![self.everywhere(machine).into()]) };
+        let found = (machine.resolve)(host, self.port)
+            .map_err(|error| format!("listener: {host:?} has no address: {error}"))?;
         let is_wanted = |address: &SocketAddr| match self.family {
             None => true,
             Some(Family::V4) => address.is_ipv4(),
             Some(Family::V6) => address.is_ipv6(),
         };
-        let mut addresses: Vec<SocketAddr> = found.filter(is_wanted).collect();
+        let mut addresses: Vec<SocketAddr> = found.into_iter().filter(is_wanted).collect();
         addresses.dedup();
         if addresses.is_empty() {
             return Err(format!("listener: {host:?} has no address of the socket_domain"));
@@ -148,11 +153,10 @@ impl Door {
     }
 
     /// Every address of this machine: one IPv6 socket serves both kinds, where there is IPv6.
-    fn everywhere(&self) -> SocketAddr {
-        let has_v6 = || TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+    fn everywhere(&self, machine: Machine) -> SocketAddr {
         match self.family {
             Some(Family::V6) => (Ipv6Addr::UNSPECIFIED, self.port).into(),
-            None if has_v6() => (Ipv6Addr::UNSPECIFIED, self.port).into(),
+            None if machine.has_v6 => (Ipv6Addr::UNSPECIFIED, self.port).into(),
             None | Some(Family::V4) => (Ipv4Addr::UNSPECIFIED, self.port).into(),
         }
     }

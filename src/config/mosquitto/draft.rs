@@ -1,10 +1,10 @@
 //! Everything that was read so far, and what it comes to.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::Imported;
 use super::door::{Door, Guard};
 use super::lines::{Line, Lines, Place};
+use super::{Imported, Machine};
 use crate::config::address::Address;
 use crate::config::table::{Listener, Settings};
 use crate::config::value::LogLevel;
@@ -20,6 +20,11 @@ pub(super) struct Draft {
     /// The first is the one without a `listener` line, which is there if nothing else is, or if
     /// `port` or `bind_address` ask for it.
     doors: Vec<Door>,
+    /// The one that lines are about, and the file that they stand in.
+    current: (usize, String),
+    /// The one that the main file was at.
+    in_main: usize,
+    main: String,
     pub(super) has_default_door: bool,
     log_level: Option<LogLevel>,
     /// A block about a bridge, which nothing is done with.
@@ -30,6 +35,7 @@ impl Draft {
     pub(super) fn new(lines: &Lines) -> Self {
         let mut settings = Settings::default();
         settings.access.anonymous = true;
+        let main = lines.beginning().file;
         Self {
             settings,
             warnings: Vec::new(),
@@ -39,6 +45,9 @@ impl Draft {
                 .iter()
                 .any(|line| line.key == "per_listener_settings" && line.is_on() == Ok(true)),
             doors: vec![Door::new(lines.beginning())],
+            current: (0, main.clone()),
+            in_main: 0,
+            main,
             has_default_door: !lines.has("listener"),
             log_level: None,
             in_bridge: false,
@@ -52,7 +61,7 @@ impl Draft {
 
     /// The listener that lines are about now.
     pub(super) fn door(&mut self) -> &mut Door {
-        self.doors.last_mut().expect("the first is there from the beginning")
+        &mut self.doors[self.current.0]
     }
 
     /// Whether a listener was named.
@@ -60,8 +69,23 @@ impl Draft {
         self.doors.len() > 1
     }
 
+    /// The next line stands in this file. An included one begins without a listener, and the main
+    /// one goes on where it was.
+    pub(super) fn enter(&mut self, file: &str) {
+        if self.current.1 == file {
+            return;
+        }
+        if self.current.1 == self.main {
+            self.in_main = self.current.0;
+        }
+        let door = if file == self.main { self.in_main } else { 0 };
+        self.current = (door, file.to_owned());
+        self.in_bridge = false;
+    }
+
     pub(super) fn add(&mut self, door: Door) {
         self.in_bridge = false;
+        self.current.0 = self.doors.len();
         self.doors.push(door);
     }
 
@@ -87,7 +111,7 @@ impl Draft {
         self.log_level = self.log_level.max(Some(level));
     }
 
-    pub(super) fn finish(mut self) -> Result<Imported, String> {
+    pub(super) fn finish(mut self, machine: Machine) -> Result<Imported, String> {
         let named = self.doors.split_off(1);
         // Without any listener, only this machine is served, and whoever is on it may come in.
         let is_local_only = named.is_empty() && self.doors[0].host.is_none() && !self.has_port();
@@ -109,9 +133,9 @@ impl Draft {
                 self.warnings.push(format!("{place}: {why}; {name} is not opened"));
                 continue;
             }
-            let mut opened = door.listeners(&guard)?;
+            let mut opened = door.listeners(&guard, machine)?;
             if is_local_only {
-                opened = opened.iter().flat_map(local).collect();
+                opened = opened.iter().flat_map(|listener| local(listener, machine)).collect();
             }
             if opened.iter().all(|listener| listener.auth.is_empty()) {
                 let place = &door.place;
@@ -137,12 +161,11 @@ impl Draft {
 }
 
 /// A listener on the loopback addresses of this machine instead of all.
-fn local(listener: &Listener) -> Vec<Listener> {
+fn local(listener: &Listener, machine: Machine) -> Vec<Listener> {
     let port = listener.address.internet().map_or(1883, |address| address.port());
     let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-    let has_v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-    let addresses = [Some(v4), has_v6.then_some(v6)];
+    let addresses = [Some(v4), machine.has_v6.then_some(v6)];
     let at = |address: SocketAddr| {
         let address = Address::from(address);
         Listener { name: address.to_string(), address, ..listener.clone() }

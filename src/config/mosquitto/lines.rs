@@ -106,12 +106,12 @@ impl Lines {
 fn include(line: &Line, lines: &mut Vec<Line>) -> Result<(), Fault> {
     let fault = |text| (line.place.clone(), text);
     let folder = line.path().map_err(fault)?;
-    let cannot = |error: std::io::Error| {
+    let cannot = |error: &dyn fmt::Display| {
         fault(format!("include_dir: cannot read {}: {error}", folder.display()))
     };
     let mut files = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
+    for entry in fs::read_dir(&folder).map_err(|error| cannot(&error))? {
+        let path = entry.map_err(|error| cannot(&error))?.path();
         if path.extension().is_some_and(|extension| extension == "conf") {
             files.push(path);
         }

@@ -7,21 +7,32 @@
 //! | step | file |
 //! |---|---|
 //! | files to lines | `lines` |
-//! | what each option does | `options` |
+//! | what becomes of each option | `options`, `obey` |
 //! | listeners as they are written | `door` |
 //! | everything together | `draft` |
 
 mod door;
 mod draft;
 mod lines;
+mod obey;
 mod options;
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use self::draft::Draft;
 use self::lines::Lines;
 use super::error::{ConfigError, Problem};
 use super::table::Settings;
+
+/// What a configuration leaves to the machine that it runs on.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Whether it speaks IPv6: then one socket for every address serves both kinds.
+    pub has_v6: bool,
+    /// The addresses that a name and a port stand for, or why there are none.
+    pub resolve: fn(&str, u16) -> Result<Vec<SocketAddr>, String>,
+}
 
 /// What a configuration of Mosquitto says.
 #[derive(Clone, Debug)]
@@ -43,9 +54,9 @@ impl From<Settings> for Imported {
 /// # Errors
 /// What Mosquitto would not start with either: files that cannot be read, options that nobody knows,
 /// values that are none. And when no listener is left that may be opened.
-pub fn load_mosquitto(path: &Path) -> Result<Imported, ConfigError> {
+pub fn load_mosquitto(path: &Path, machine: Machine) -> Result<Imported, ConfigError> {
     let file = path.display().to_string();
-    Lines::read(path).and_then(|lines| read(&lines)).map_err(|(place, text)| {
+    Lines::read(path).and_then(|lines| read(&lines, machine)).map_err(|(place, text)| {
         let text = if place.file == file { text } else { format!("{place}: {text}") };
         let line = (place.file == file && place.line > 0).then_some(place.line);
         ConfigError { file, problems: vec![Problem { line, text }] }
@@ -55,12 +66,13 @@ pub fn load_mosquitto(path: &Path) -> Result<Imported, ConfigError> {
 /// What is wrong, and where.
 type Fault = (lines::Place, String);
 
-fn read(lines: &Lines) -> Result<Imported, Fault> {
+fn read(lines: &Lines, machine: Machine) -> Result<Imported, Fault> {
     let mut draft = Draft::new(lines);
     for line in lines.iter() {
+        draft.enter(&line.place.file);
         options::apply(line, &mut draft).map_err(|text| (line.place.clone(), text))?;
     }
-    draft.finish().map_err(|text| (lines.beginning(), text))
+    draft.finish(machine).map_err(|text| (lines.beginning(), text))
 }
 
 #[cfg(test)]

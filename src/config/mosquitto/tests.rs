@@ -9,14 +9,22 @@ use crate::config::{
     check_identities,
 };
 
+const MACHINE: Machine = Machine {
+    has_v6: true,
+    resolve: |host, port| {
+        let address = host.parse::<std::net::IpAddr>().map_err(|error| error.to_string())?;
+        Ok(vec![(address, port).into()])
+    },
+};
+
 fn import(text: &str) -> Imported {
-    let imported = read(&Lines::of_text(text)).expect("a configuration of Mosquitto");
+    let imported = read(&Lines::of_text(text), MACHINE).expect("a configuration of Mosquitto");
     assert_eq!(check_identities(&imported.settings), Ok(()), "{text}");
     imported
 }
 
 fn refusal(text: &str) -> String {
-    let (place, text) = read(&Lines::of_text(text)).expect_err("it is wrong");
+    let (place, text) = read(&Lines::of_text(text), MACHINE).expect_err("it is wrong");
     format!("{place}: {text}")
 }
 
@@ -191,12 +199,24 @@ fn the_files_of_a_folder_are_included_in_order() {
     let main = folder.join("main");
     let text = format!("persistence true\ninclude_dir {}\n", folder.display());
     fs::write(&main, text).expect("it is written");
-    let imported = load_mosquitto(&main).expect("a configuration of Mosquitto");
+    let imported = load_mosquitto(&main, MACHINE).expect("a configuration of Mosquitto");
     assert_eq!(imported.settings.limits.keep_alive_s_max, 2);
+    // What an included file says is not about the listener of the main one.
+    let text = format!(
+        "per_listener_settings true\nlistener 1 127.0.0.1\ninclude_dir {}\nallow_anonymous true\n",
+        folder.display()
+    );
+    fs::write(&main, text).expect("it is written");
+    write("b.conf", "password_file /p\nlistener 2 127.0.0.1\nallow_anonymous true\n");
+    let listeners = load_mosquitto(&main, MACHINE).expect("a configuration").settings.listeners;
+    assert_eq!(listeners.len(), 2);
+    assert!(listeners.iter().all(|listener| listener.auth == [Authentication::Anonymous]));
     write("b.conf", "include_dir /\n");
-    let error = load_mosquitto(&main).expect_err("only the main file includes").to_string();
+    let error =
+        load_mosquitto(&main, MACHINE).expect_err("only the main file includes").to_string();
     assert!(error.contains("b.conf:1: include_dir may stand in the main file only"), "{error}");
-    let missing = load_mosquitto(Path::new("/nowhere/mosquitto.conf")).expect_err("not there");
+    let missing =
+        load_mosquitto(Path::new("/nowhere/mosquitto.conf"), MACHINE).expect_err("not there");
     assert!(missing.to_string().starts_with("/nowhere/mosquitto.conf: cannot read it"));
     fs::remove_dir_all(&folder).expect("it is removed");
 }
