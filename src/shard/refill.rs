@@ -156,7 +156,7 @@ impl Shard {
         let Some(delivery) = session.queue.pop() else { return false };
         self.memory.release(delivery.bytes());
         if self.rights.deny(key, delivery.message.topic()) {
-            self.metrics.count_drop(DropReason::Denied, delivery.message.topic());
+            self.withdraw(&delivery, turn);
         } else if delivery.message.borrow().is_expired(turn.now) {
             let message = Rc::clone(&delivery.message);
             self.drop_message(key, message.topic(), DropReason::Expired, turn);

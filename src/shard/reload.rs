@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     access::{Access, Identity},
-    session::SessionKey,
+    session::{Delivery, SessionKey},
 };
 
 impl Shard {
@@ -44,14 +44,20 @@ impl Shard {
         let denied = queue.take(|delivery| rights.deny(key, delivery.message.topic()));
         for delivery in denied {
             self.memory.release(delivery.bytes());
-            if delivery.share.is_some() {
-                self.pass_on(&delivery, turn);
-            } else {
-                self.metrics.count_drop(DropReason::Denied, delivery.message.topic());
-            }
+            self.withdraw(&delivery, turn);
         }
         self.update_fullness(key);
         self.refill(key, turn);
+    }
+
+    /// A message that waited for a session which may not have it any more. One of a shared
+    /// subscription goes to another member.
+    pub(super) fn withdraw(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
+        if delivery.share.is_some() {
+            self.pass_on(delivery, turn);
+        } else {
+            self.metrics.count_drop(DropReason::Denied, delivery.message.topic());
+        }
     }
 
     /// Retained messages of those who may no longer publish them go (CVE-2018-12546).

@@ -110,7 +110,7 @@ fn at_shut_down_no_login_is_finished() {
 /// H10, 5.4.2: nobody else gets the session of a user, nor ends it, wherever it lives.
 #[test]
 fn h10_a_session_belongs_to_the_user_who_made_it() {
-    for (version, code) in [(Version::V5, "CONNACK 0x87"), (Version::V3_1_1, "CONNACK 0x87")] {
+    for version in [Version::V5, Version::V3_1_1] {
         for (home, other) in [(0, 0), (0, 1), (1, 2)] {
             let mut broker = broker(3);
             let owner = broker.connect(home, as_user(lasting("client", 60), "ann"));
@@ -119,7 +119,7 @@ fn h10_a_session_belongs_to_the_user_who_made_it() {
                 let mut connect = as_user(v5("client"), "bob");
                 (connect.version, connect.clean_start) = (version, clean_start);
                 let thief = broker.dial(other, connect);
-                broker.expect(thief, [code]);
+                broker.expect(thief, ["CONNACK 0x87"]);
                 broker.expect_nothing(owner);
             }
             broker.cut(owner);

@@ -213,3 +213,22 @@ fn the_listener_of_the_newest_connection_decides() {
     broker.expect(bob, ["PUBLISH bob/a y q1 #1"]);
     broker.send(bob, puback(1));
 }
+
+/// What waits for a member of a share that may not have it any more goes to another member.
+#[test]
+fn a_message_of_a_share_that_its_member_may_not_have_goes_to_another() {
+    let other = users(&["ann", "bob"], "user ann\ntopic #\n");
+    let mut broker = Broker::with_rules(1, vec![rules(), other]);
+    let ann = broker.connect(0, as_user(v5("ann"), "ann"));
+    let bob = broker.connect(0, as_user(lasting("bob", 60), "bob"));
+    broker.ask(bob, subscribe(1, "$share/g/#", 1), ["SUBACK #1 0x01"]);
+    broker.cut(bob);
+    broker.ask(ann, publish(1, "bob/a", "x"), ["PUBACK #1"]);
+    broker.ask(ann, subscribe(1, "$share/g/#", 1), ["SUBACK #1 0x01"]);
+    broker.listener = 1;
+    let bob = broker.dial(0, as_user(lasting("bob", 60), "bob"));
+    broker.expect(bob, ["CONNACK present 0x00"]);
+    broker.expect(ann, ["PUBLISH bob/a x q1 #1"]);
+    let audit = broker.audit(0);
+    assert_eq!(audit.memory_bytes, audit.memory_bytes_counted);
+}
