@@ -11,6 +11,7 @@ use skein_protocol::{
 
 use crate::{
     link::{End, LinkId, Owner},
+    rules::listener_of,
     scene::Scene,
 };
 
@@ -69,6 +70,9 @@ impl Hostile {
         self.version = scene.draw.pick(&[Version::V5, Version::V5, Version::V3_1_1]);
         let link = scene.dial(Owner::Hostile);
         self.link = Some(link);
+        if scene.rules.is_some() {
+            scene.link_mut(link).listener = listener_of(None);
+        }
         if scene.draw.chance(1, 10) {
             return;
         }

@@ -43,6 +43,8 @@ pub(crate) struct ConnectFacts {
     pub(crate) packet_bytes_max: usize,
     pub(crate) alias_max: u16,
     pub(crate) will: Option<WillFacts>,
+    /// As whom it logs in, by number; `None` for nobody.
+    pub(crate) user: Option<usize>,
 }
 
 /// What the oracle is to know of a will.
@@ -100,6 +102,14 @@ pub(crate) struct Link {
     pub(crate) is_abandoned: bool,
     /// The broker's last words did not all get through.
     pub(crate) is_cut_short: bool,
+    /// The listener it comes through.
+    pub(crate) listener: u16,
+    /// By which book the broker writes to it, each from so many bytes on.
+    pub(crate) books: Vec<(u64, usize)>,
+    /// Bytes written to the client so far.
+    pub(crate) down_total: u64,
+    /// When the identity ends with which its client came in.
+    pub(crate) expires_at: Option<Time>,
     /// Bytes written by the client so far.
     written: u64,
     /// Bytes that the core has taken as packets.
@@ -140,6 +150,10 @@ impl Link {
             down_end: End::Open,
             is_abandoned: false,
             is_cut_short: false,
+            listener: 0,
+            books: Vec::new(),
+            down_total: 0,
+            expires_at: None,
             written: 0,
             taken: 0,
             said: VecDeque::new(),
@@ -154,6 +168,12 @@ impl Link {
             session: None,
             heard_at: Time::from_millis(0),
         }
+    }
+
+    /// The book by which the byte at this place was written.
+    pub(crate) fn book_at(&self, place: u64) -> usize {
+        let before = self.books.iter().take_while(|(from, _)| *from <= place);
+        before.last().map_or(0, |(_, book)| *book)
     }
 
     /// The client writes one packet.

@@ -18,6 +18,7 @@ mod lane;
 mod link;
 mod oracle;
 mod plan;
+mod rules;
 mod scene;
 mod settle;
 mod shell;

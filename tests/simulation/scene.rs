@@ -9,6 +9,7 @@ use crate::{
     link::{Link, LinkId, Owner, Said},
     oracle::{At, Oracle},
     plan::Plan,
+    rules::{Rules, listener_of},
 };
 
 /// Lines that are kept for a failing seed.
@@ -48,6 +49,8 @@ pub(crate) struct Scene {
     /// Numbers everything that happens.
     pub(crate) step: u64,
     pub(crate) plan: Plan,
+    /// None where everybody may do everything.
+    pub(crate) rules: Option<Rules>,
     pub(crate) draw: Draw,
     pub(crate) links: Vec<Link>,
     pub(crate) oracle: Oracle,
@@ -77,6 +80,39 @@ impl Scene {
         self.links.push(Link::new(owner));
         self.dialled.push(id);
         id
+    }
+
+    /// The same, through the listener of this user.
+    pub(crate) fn dial_as(&mut self, owner: Owner, user: Option<usize>) -> LinkId {
+        let id = self.dial(owner);
+        if self.rules.is_some() {
+            self.links[id.0].listener = listener_of(user);
+        }
+        id
+    }
+
+    /// Whether the rules may have kept this client out, with this reason.
+    pub(crate) fn may_be_refused(&self, id: LinkId, reason: u8) -> bool {
+        let (Some(rules), Some(facts)) = (&self.rules, &self.links[id.0].facts) else {
+            return false;
+        };
+        let is_known = rules.law.always_knows(facts.user);
+        let is_late = id.0 >= rules.last_links;
+        match reason {
+            0x86 => !is_known,
+            0x87 => {
+                let topic = facts.will.and_then(|will| self.oracle.facts(will.message).topic);
+                let is_stolen = rules.thefts.contains(&facts.name);
+                let may_expire = rules.has_expiry && !is_late;
+                let may_leave_will =
+                    topic.is_none_or(|topic| rules.law.always_writes(facts.user, topic));
+                !is_known || is_stolen || may_expire || !may_leave_will
+            }
+            // Too many logins; before 5.0 there is one code for all such cases.
+            0x89 => facts.is_v5 && !is_late,
+            0x88 => !facts.is_v5 && !is_late,
+            _ => false,
+        }
     }
 
     /// The acceptor takes one of the links that wait for it, mostly the first.

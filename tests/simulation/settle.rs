@@ -27,7 +27,9 @@ impl World {
         for client in &self.clients {
             client.check_rest();
         }
-        self.scene.oracle.on_rest(&audits, at, is_last);
+        let books: Vec<usize> = self.nodes.iter().map(|node| node.book).collect();
+        self.scene.oracle.on_rest(&audits, &books, at, is_last);
+        self.scene.oracle.check_identities(&self.scene.links, &books);
         check_replicas(&audits);
         self.check_drops(at);
         self.scene.log.note(|| format!("at rest at {}", at.now));
@@ -112,6 +114,7 @@ impl World {
 
     /// The end: everybody comes back for what it is owed, leaves, and nothing remains.
     pub(super) fn end(&mut self) {
+        self.end_rules();
         self.rest(false);
         let names = self.scene.oracle.names();
         for client in &mut self.clients {
@@ -134,6 +137,19 @@ impl World {
         self.scene.now = self.scene.now.plus(1_000);
         self.settle();
         self.check_nothing_remains();
+    }
+
+    /// In the end everybody may do everything, and every token has ended or never will.
+    fn end_rules(&mut self) {
+        let Some(rules) = &mut self.scene.rules else { return };
+        rules.is_ending = true;
+        rules.last_links = self.scene.links.len();
+        if rules.has_expiry {
+            self.scene.now = self.scene.now.plus(61_000);
+        }
+        for node in &mut self.nodes {
+            node.change_book(0, &mut self.scene);
+        }
     }
 
     /// The broker stops while everybody is connected.

@@ -2,6 +2,7 @@
 //! amount and every order within it drawn.
 
 mod inbound;
+mod login;
 mod outbound;
 mod tell;
 
@@ -9,7 +10,7 @@ use std::collections::VecDeque;
 
 use skein::{
     session::{ConnectionId, ListenerId, PeerAddress, ShardId},
-    shard::{Effects, Event, Message, Shard},
+    shard::{Effects, Event, Login, Message, Shard},
 };
 
 use crate::{
@@ -51,10 +52,14 @@ pub(crate) struct Node {
     turns: u64,
     /// Dealt by the acceptor, not opened yet.
     dealt: VecDeque<LinkId>,
+    /// Logins that nobody has looked at.
+    logins: Vec<Login>,
+    /// The book it goes by, where there are rules.
+    pub(crate) book: usize,
 }
 
 impl Node {
-    pub(crate) fn new(index: usize, shard: Shard) -> Self {
+    pub(crate) fn new(index: usize, shard: Shard, book: usize) -> Self {
         Self {
             index,
             shard,
@@ -64,6 +69,8 @@ impl Node {
             serial: 0,
             turns: 0,
             dealt: VecDeque::new(),
+            logins: Vec::new(),
+            book,
         }
     }
 
@@ -83,6 +90,7 @@ impl Node {
         if full || scene.draw.chance(3, 4) {
             happened |= self.read_ready(scene, full);
         }
+        happened |= self.answer_logins(scene, full);
         if full || scene.draw.chance(7, 8) {
             happened |= self.tick(scene);
         }
@@ -107,6 +115,7 @@ impl Node {
         scene.step += 1;
         let resumed = self.shard.metrics().sessions_resumed;
         self.shard.handle(event, scene.now, &mut self.effects);
+        self.logins.append(&mut self.effects.logins);
         let is_resumed = self.shard.metrics().sessions_resumed > resumed;
         self.tell(is_resumed, scene);
     }
@@ -117,7 +126,8 @@ impl Node {
             let connection = self.admit(link, Vec::new(), scene);
             let peer = PeerAddress::new("sim");
             scene.log.note(|| format!("shard {} opens {link:?}", self.index));
-            let (listener, accepted) = (ListenerId(0), scene.link(link).accepted);
+            let (listener, accepted) = (scene.link(link).listener, scene.link(link).accepted);
+            let listener = ListenerId(listener);
             let order = accepted.map(|(order, _)| order).unwrap_or_default();
             self.handle(Event::Opened { connection, peer, listener, order }, scene);
             happened = true;
@@ -146,6 +156,7 @@ impl Node {
             waiting: None,
         });
         scene.links[link.0].socket = Some((self.index, id));
+        scene.links[link.0].books = vec![(0, self.book)];
         id
     }
 
@@ -242,6 +253,6 @@ impl Node {
             let link = &scene.links[socket.link.0];
             !socket.is_dirty && socket.unread.is_empty() && link.up.is_empty()
         });
-        is_silent && is_written && self.dealt.is_empty()
+        is_silent && is_written && self.dealt.is_empty() && self.logins.is_empty()
     }
 }

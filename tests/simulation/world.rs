@@ -15,6 +15,7 @@ use crate::{
     lane::Rings,
     oracle::Oracle,
     plan::{Feature, Plan},
+    rules::Rules,
     scene::{Log, Scene},
     shell::Node,
 };
@@ -31,19 +32,28 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut draw = Draw::new(seed);
-        let plan = Plan::draw(&mut draw);
-        let access = Arc::new(Access::new(Vec::new(), &plan.settings.access));
+        let mut plan = Plan::draw(&mut draw);
+        let mut rules = Rules::draw(seed, &plan.settings.access);
+        let book = rules.as_mut().map_or(0, |rules| rules.luck.below(rules.access.len()));
+        let access = match &rules {
+            Some(rules) => Arc::clone(&rules.access[book]),
+            None => Arc::new(Access::new(Vec::new(), &plan.settings.access)),
+        };
+        // One listener for users, and one for anybody.
+        plan.settings.listeners.push(plan.settings.listeners[0].clone());
         let nodes = (0..plan.shards)
             .map(|index| {
                 let settings = plan.settings.clone();
                 let (id, rules) = (ShardId::new(index), Arc::clone(&access));
-                Node::new(index, Shard::new(id, plan.shards, settings, rules, plan.placement_seed))
+                let seed = plan.placement_seed;
+                Node::new(index, Shard::new(id, plan.shards, settings, rules, seed), book)
             })
             .collect();
         let mut scene = Scene {
             now: Time::from_millis(1_000),
             step: 1,
-            oracle: Oracle::new(&plan),
+            oracle: Oracle::new(&plan, rules.as_ref()),
+            rules,
             draw,
             links: Vec::new(),
             log: Log::default(),
@@ -84,8 +94,24 @@ impl World {
             }
             _ => self.deal(),
         }
+        self.change_rules();
         if self.scene.draw.chance(1, self.scene.plan.rest_every) {
             self.rest(false);
+        }
+    }
+
+    /// Now and then a shard hears of other rules, and somebody tries to take another's session.
+    fn change_rules(&mut self) {
+        let scene = &mut self.scene;
+        let Some(rules) = &mut scene.rules else { return };
+        if rules.luck.chance(1, rules.change_every) {
+            let node = rules.luck.below(self.nodes.len());
+            let book = rules.luck.below(rules.access.len());
+            self.nodes[node].change_book(book, scene);
+        } else if rules.luck.chance(1, 60) {
+            let client = rules.luck.below(self.clients.len());
+            let thief = rules.draw_user();
+            self.clients[client].be_robbed(thief, scene);
         }
     }
 

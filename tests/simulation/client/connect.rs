@@ -13,6 +13,7 @@ use crate::{
     link::{ConnectFacts, LinkId, Owner, Said, WillFacts},
     oracle::Facts,
     plan::Feature,
+    rules::USERS,
     scene::Scene,
 };
 
@@ -60,6 +61,7 @@ impl Client {
             packet_bytes_max: if is_v5 && small { draw.pick(&sizes) } else { usize::MAX },
             alias_max,
             will: None,
+            user: self.user,
         };
         let message = has_will.then(|| draw_will(is_v5, scene));
         facts.will = message.map(|message| WillFacts {
@@ -76,7 +78,7 @@ impl Client {
             self.sent.clear();
             self.received.clear();
         }
-        let id = scene.dial(Owner::Client(self.number));
+        let id = scene.dial_as(Owner::Client(self.number), self.user);
         scene.log.note(|| format!("{} connects on {id:?}: {facts:?}", self.name));
         let link = scene.link_mut(id);
         link.facts = Some(facts);
@@ -120,8 +122,8 @@ impl Client {
             keep_alive_s: facts.keep_alive_s,
             client_id: &facts.name,
             will,
-            user_name: None,
-            password: None,
+            user_name: facts.user.map(|user| USERS[user]),
+            password: facts.user.map(|user| USERS[user].as_bytes()),
             properties: ConnectProperties {
                 session_expiry_s: Some(facts.expiry_s),
                 receive_maximum: NonZeroU16::new(facts.receive_maximum as u16),
@@ -136,8 +138,25 @@ impl Client {
         bytes
     }
 
-    /// Ends the session of this client id: a clean start that asks for no session.
+    /// Somebody who is perhaps not its user comes for its session.
+    pub(crate) fn be_robbed(&self, thief: Option<usize>, scene: &mut Scene) {
+        if let Some(rules) = &mut scene.rules
+            && !self.name.is_empty()
+            && thief != self.user
+        {
+            rules.thefts.insert(self.name.clone());
+            Self::visit(&self.name, thief, scene);
+        }
+    }
+
+    /// Ends the session of this client id, as its owner.
     pub(crate) fn end_session(name: &str, scene: &mut Scene) {
+        let user = scene.oracle.owner(name);
+        Self::visit(name, user, scene);
+    }
+
+    /// A connection with this client id that asks for a clean start and no session, and goes.
+    fn visit(name: &str, user: Option<usize>, scene: &mut Scene) {
         let facts = ConnectFacts {
             name: name.to_owned(),
             is_v5: true,
@@ -148,6 +167,7 @@ impl Client {
             packet_bytes_max: usize::MAX,
             alias_max: 0,
             will: None,
+            user,
         };
         let connect = Connect {
             version: Version::V5,
@@ -155,13 +175,13 @@ impl Client {
             keep_alive_s: 0,
             client_id: name,
             will: None,
-            user_name: None,
-            password: None,
+            user_name: user.map(|user| USERS[user]),
+            password: user.map(|user| USERS[user].as_bytes()),
             properties: ConnectProperties::default(),
         };
         let mut bytes = Vec::new();
         Packet::Connect(connect).encode(Version::V5, &mut bytes);
-        let id = scene.dial(Owner::Hostile);
+        let id = scene.dial_as(Owner::Hostile, user);
         let link = scene.link_mut(id);
         link.facts = Some(facts);
         link.say(&bytes, Said::Connect);
@@ -224,7 +244,8 @@ impl Client {
         if reason != 0 {
             // Before 5.0 there is one code for all such cases.
             let is_overtaken = scene.link(id).is_overtaken && matches!(reason, 0x83 | 0x88);
-            if scene.plan.scarcity != Scarcity::TightQueues && !is_overtaken {
+            let may_be_refused = scene.may_be_refused(id, reason);
+            if scene.plan.scarcity != Scarcity::TightQueues && !is_overtaken && !may_be_refused {
                 violated!("a model client may connect", "{} was told {reason:02x}", self.name);
             }
             return;

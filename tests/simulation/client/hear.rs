@@ -17,6 +17,8 @@ impl Client {
         let mut start = 0;
         while let Some((frame, size)) = cut(&bytes[start..]) {
             start += size;
+            let place = self.conversation.heard_bytes;
+            self.conversation.heard_bytes += size as u64;
             let packet = match Packet::decode(frame, self.version) {
                 Ok(packet) => packet,
                 Err(error) => violated!("the broker writes what can be read", "{error}: {frame:?}"),
@@ -27,7 +29,7 @@ impl Client {
             if size > most {
                 violated!("the maximum packet size is kept", "{} of {most}: {packet}", self.name);
             }
-            self.on_packet(id, &packet, scene);
+            self.on_packet(id, place, &packet, scene);
             if self.link != Some(id) {
                 return;
             }
@@ -36,7 +38,7 @@ impl Client {
         self.conversation.unread.drain(..start);
     }
 
-    fn on_packet(&mut self, id: LinkId, packet: &Packet<'_>, scene: &mut Scene) {
+    fn on_packet(&mut self, id: LinkId, place: u64, packet: &Packet<'_>, scene: &mut Scene) {
         if self.conversation.farewell.is_some() {
             violated!("nothing follows DISCONNECT", "{}: {packet}", self.name);
         }
@@ -49,7 +51,7 @@ impl Client {
         }
         let session = scene.link(id).session;
         match packet {
-            Packet::Publish(publish) => self.on_publish(id, publish, scene),
+            Packet::Publish(publish) => self.on_publish(id, place, publish, scene),
             Packet::PubAck(ack) => self.on_puback(ack, scene),
             Packet::PubRec(ack) => self.on_pubrec(id, ack, scene),
             Packet::PubComp(ack) => self.on_pubcomp(ack),
@@ -92,10 +94,11 @@ impl Client {
         }
     }
 
-    fn on_publish(&mut self, id: LinkId, publish: &Publish<'_>, scene: &mut Scene) {
+    fn on_publish(&mut self, id: LinkId, place: u64, publish: &Publish<'_>, scene: &mut Scene) {
         let topic = self.resolve(id, publish, scene);
         let delivery = Delivery {
             link: id,
+            book: scene.link(id).book_at(place),
             topic: &topic,
             qos: publish.qos as u8,
             retain: publish.retain,

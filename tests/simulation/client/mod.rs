@@ -13,6 +13,7 @@ use crate::{
     link::{End, LinkId, Said},
     oracle::violated,
     plan::{Feature, Scarcity},
+    rules::Rules,
     scene::Scene,
 };
 
@@ -53,6 +54,8 @@ struct Conversation {
     /// Acknowledgements that are sent later, in order.
     late: VecDeque<(Vec<u8>, Said)>,
     pings: usize,
+    /// Bytes that were understood.
+    heard_bytes: u64,
     /// The reason of a DISCONNECT that came.
     farewell: Option<u8>,
 }
@@ -71,6 +74,8 @@ struct Leftover {
 pub(crate) struct Client {
     number: usize,
     pub(crate) name: String,
+    /// Who it is, where that counts.
+    user: Option<usize>,
     version: Version,
     /// How it likes to connect.
     likes_clean: bool,
@@ -102,6 +107,7 @@ impl Client {
         Self {
             number,
             name: if is_nameless { String::new() } else { format!("c{number}") },
+            user: scene.rules.as_mut().and_then(Rules::draw_user),
             version,
             likes_clean: scene.draw.chance(1, 3),
             stage: Stage::Idle,
@@ -261,6 +267,8 @@ fn check_end(name: &str, id: LinkId, is_told: bool, farewell: Option<u8>, scene:
     let was_taken_over = scene.links.iter().find(is_successor).is_some();
     let reasons: &[u8] = match (was_taken_over, scene.plan.scarcity) {
         (true, _) => &[0x8E],
+        // A token has ended, or its user is not known any more.
+        (false, _) if scene.rules.is_some() && farewell == Some(0x87) => &[0x87],
         (false, Scarcity::TightQueues) => &[0x8D, 0x97, 0x8B],
         (false, _) => &[0x8D, 0x8B],
     };

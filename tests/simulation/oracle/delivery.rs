@@ -57,6 +57,8 @@ struct Case<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery<'a> {
     pub(crate) link: LinkId,
+    /// The book by which it was written.
+    pub(crate) book: usize,
     pub(crate) topic: &'a str,
     pub(crate) qos: u8,
     pub(crate) retain: bool,
@@ -90,6 +92,7 @@ impl Oracle {
             }
         };
         self.check_filters(number, delivery.topic);
+        self.check_right_to_receive(&self.sessions[number], delivery);
         let Some(message) = message else { return };
         self.check_content(number, message, delivery, at);
         self.sessions[number].received.insert(message, at.step);

@@ -42,6 +42,8 @@ pub(crate) struct Message {
     pub(super) attempts: Vec<usize>,
     /// How often the core took it and refused it.
     pub(super) refusals: usize,
+    /// How often it was refused because its publisher may not.
+    pub(super) denials: usize,
 }
 
 /// The core took a message once.
@@ -120,7 +122,7 @@ impl Oracle {
             facts.payload = Facts::payload(number, bytes);
         }
         facts.properties = has_properties.then(|| Properties::new(number));
-        self.messages.push(Message { facts, attempts: Vec::new(), refusals: 0 });
+        self.messages.push(Message { facts, attempts: Vec::new(), refusals: 0, denials: 0 });
         number
     }
 

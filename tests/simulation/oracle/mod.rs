@@ -14,6 +14,7 @@ mod order;
 mod publish;
 mod replay;
 mod rest;
+mod right;
 mod session;
 mod share;
 mod subscription;
@@ -38,6 +39,7 @@ use crate::{
     alphabet::{Alphabet, FILTERS, TOPICS},
     link::{Link, LinkId, Said},
     plan::{Plan, Scarcity},
+    rules::{Law, Rules},
 };
 
 /// A promise that was not kept.
@@ -114,10 +116,12 @@ pub(crate) struct Oracle {
     /// When each shard last looked at its timers.
     ticked: Vec<Time>,
     epoch: u64,
+    /// Who may do what.
+    law: Law,
 }
 
 impl Oracle {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan, rules: Option<&Rules>) -> Self {
         let limits = &plan.settings.limits;
         Self {
             alphabet: Alphabet::new(),
@@ -144,6 +148,7 @@ impl Oracle {
                 .collect(),
             ticked: vec![Time::from_millis(0); plan.shards],
             epoch: 0,
+            law: rules.map(|rules| rules.law.clone()).unwrap_or_default(),
         }
     }
 

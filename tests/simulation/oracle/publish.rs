@@ -67,7 +67,8 @@ impl Oracle {
             let is_reachable = survives || session.link.is_some();
             // The will of a session that is ending reaches that session or not.
             let is_own_will = facts.is_will && of == publisher;
-            if fits && is_reachable && !is_empty && !is_own_will {
+            let is_allowed = self.law.always_reads(session.user, topic);
+            if fits && is_reachable && !is_empty && !is_own_will && is_allowed {
                 session.owed.insert(number, survives);
             }
         }
@@ -127,6 +128,10 @@ impl Oracle {
             if reason != 0 && reason != 0x87 {
                 violated!("a denied topic is refused", "with {reason:#04x}");
             }
+            return;
+        }
+        if message.denials > 0 && matches!(reason, 0 | 0x87) {
+            // Before 5.0 it is acknowledged all the same.
             return;
         }
         let is_known = match reason {

@@ -119,6 +119,11 @@ impl Oracle {
         self.writes[topic].iter().filter(|write| write.replaced_at.is_none())
     }
 
+    /// Whether a home may have refused a retained message of this topic, and kept an older one.
+    fn may_be_refused(&self, topic: usize) -> bool {
+        self.scarcity == Scarcity::TightQueues || !self.law.is_open_to_write(topic)
+    }
+
     /// A message with RETAIN arrived that is not live: is it what the session asked for? Takes the
     /// right to it if so.
     pub(super) fn take_replay(
@@ -145,7 +150,7 @@ impl Oracle {
             }
             let was_retained = writes.iter().any(|write| {
                 // A later write may have been refused there.
-                let is_current = self.scarcity == Scarcity::TightQueues
+                let is_current = self.may_be_refused(topic)
                     || write.replaced_at.is_none_or(|at| at > right.since.step);
                 let is_fresh = write.expires_at.is_none_or(|at| at > right.since.now);
                 write.message == message && is_current && is_fresh
@@ -158,7 +163,7 @@ impl Oracle {
                 "it was not retained any more when that SUBSCRIBE came"
             } else if qos > granted {
                 "its QoS is too high"
-            } else if self.scarcity != Scarcity::TightQueues
+            } else if !self.may_be_refused(topic)
                 && session.had_newer(publisher, topic, qos, newest, since)
             {
                 "a newer one was delivered live after that SUBSCRIBE"
@@ -210,6 +215,9 @@ impl Oracle {
 
     fn must_be_seen(&self, session: &Session, right: &Right, write: &Write, at: At) -> bool {
         let facts = &self.messages[write.message].facts;
+        let is_allowed = facts.topic.is_none_or(|topic| {
+            self.law.is_open_to_write(topic) && self.law.always_reads(session.user, topic)
+        });
         let is_deleted = facts.payload.is_empty();
         let has_expired = write.expires_at.is_some_and(|end| end <= at.now);
         let is_local = session.subs_since(right).any(|sub| sub.no_local);
@@ -220,6 +228,6 @@ impl Oracle {
         let may_be_lost = right.is_broken && !(survives && right.is_answered);
         let was_seen =
             session.received.get(&write.message).is_some_and(|step| *step > right.since.step);
-        !is_deleted && !has_expired && !is_own && fits && !may_be_lost && !was_seen
+        is_allowed && !is_deleted && !has_expired && !is_own && fits && !may_be_lost && !was_seen
     }
 }

@@ -9,12 +9,13 @@ use crate::alphabet::TOPICS;
 
 impl Oracle {
     /// Everything is at rest: every promise is kept by now.
-    pub(crate) fn on_rest(&mut self, audits: &[Audit], at: At, is_last: bool) {
+    pub(crate) fn on_rest(&mut self, audits: &[Audit], books: &[usize], at: At, is_last: bool) {
         self.expire_sessions(at);
         self.check_wills();
         self.check_sessions(audits);
         self.check_owed(at);
         self.check_groups(at, is_last);
+        self.check_authors(audits, books);
         if self.scarcity != Scarcity::TightQueues {
             self.check_rights(at);
             self.check_retained(audits, at.now);
@@ -99,6 +100,14 @@ impl Oracle {
         attempts.iter().any(|a| self.attempts[*a].expires_at.is_some_and(|end| end <= now))
     }
 
+    /// Whoever published what is retained may still publish it, as its home knows.
+    fn check_authors(&self, audits: &[Audit], books: &[usize]) {
+        for (audit, book) in audits.iter().zip(books) {
+            let kept = audit.retained.values().filter_map(|payload| self.find_message(payload));
+            kept.for_each(|message| self.check_author(message, *book));
+        }
+    }
+
     /// Each topic has one home, and what is retained there is a last write.
     fn check_retained(&self, audits: &[Audit], now: Time) {
         for (topic, text) in TOPICS.iter().enumerate() {
@@ -124,7 +133,7 @@ impl Oracle {
                         })
                 }
             };
-            if !is_right {
+            if !is_right && self.law.is_open_to_write(topic) {
                 let number = found.and_then(|payload| self.find_message(payload));
                 violated!("what is retained is the last write", "{text} has {number:?}");
             }

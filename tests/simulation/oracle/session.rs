@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct Session {
     pub(super) name: String,
     pub(super) shard: usize,
+    /// Whose it is.
+    pub(super) user: Option<usize>,
     pub(super) is_v5: bool,
     pub(super) link: Option<LinkId>,
     /// How many connections it has had.
@@ -95,10 +97,11 @@ impl Session {
         self.unsubscribing.clear();
     }
 
-    fn new(name: &str, shard: usize) -> Self {
+    fn new(name: &str, shard: usize, user: Option<usize>) -> Self {
         Self {
             name: name.to_owned(),
             shard,
+            user,
             is_v5: false,
             link: None,
             connections: 0,
@@ -147,6 +150,7 @@ impl Oracle {
         let before = self.by_name.get(name).copied().filter(|s| !self.sessions[*s].is_over);
         if let Some(before) = before {
             self.check_resumption(before, &facts, is_resumed, shard, at);
+            self.check_owner(&self.sessions[before], facts.user, at);
             self.check_order(&self.sessions[before], &links[id.0], at);
         } else if is_resumed {
             violated!("a session begins once", "{name} resumed a session that never was");
@@ -158,7 +162,7 @@ impl Oracle {
                 if let Some(before) = before {
                     self.end_session(before, at);
                 }
-                self.sessions.push(Session::new(name, shard));
+                self.sessions.push(Session::new(name, shard, facts.user));
                 self.by_name.insert(name.to_owned(), self.sessions.len() - 1);
                 self.sessions.len() - 1
             }
@@ -170,12 +174,17 @@ impl Oracle {
         links[id.0].session = Some(session);
     }
 
-    /// What is larger than the new connection takes is dropped.
+    /// What is larger than the new connection takes, or may not be received any more, is dropped.
     fn forget_too_large(&mut self, number: usize) {
-        let messages = &self.messages;
+        let (messages, law) = (&self.messages, &self.law);
         let session = &mut self.sessions[number];
-        let most = session.packet_bytes_max;
-        let fits = |message: &usize| messages[*message].facts.packet_bytes() <= most;
+        session.had_limit |= law.is_there();
+        let (most, user) = (session.packet_bytes_max, session.user);
+        let is_allowed = |topic: Option<usize>| topic.is_none_or(|it| law.always_reads(user, it));
+        let fits = |message: &usize| {
+            let facts = &messages[*message].facts;
+            facts.packet_bytes() <= most && is_allowed(facts.topic)
+        };
         session.owed.retain(|message, _| fits(message));
         session.exchanges.values_mut().for_each(|exchange| exchange.reconsider(fits));
         // Also what it holds of groups that it has left.

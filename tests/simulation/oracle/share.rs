@@ -45,7 +45,8 @@ impl Oracle {
             .all(|(of, _)| facts.packet_bytes() <= self.sessions[of].packet_bytes_max);
         let survives = facts.qos > 0 && self.members(filter).all(|(_, sub)| sub.qos > 0);
         let all_connected = self.members(filter).all(|(of, _)| self.sessions[of].link.is_some());
-        if !fits || facts.payload.is_empty() || !(survives || all_connected) {
+        let is_open = facts.topic.is_none_or(|topic| self.law.is_open_to_read(topic));
+        if !is_open || !fits || facts.payload.is_empty() || !(survives || all_connected) {
             return;
         }
         let owed = GroupOwed { since: at.step, survives };

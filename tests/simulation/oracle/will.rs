@@ -52,20 +52,34 @@ impl Oracle {
     }
 
     /// The core says that it publishes the will of this client.
-    pub(crate) fn on_will_published(&mut self, name: &str, now: Time, step: u64) {
+    pub(crate) fn on_will_published(&mut self, name: &str, book: usize, at: At) {
+        let Some(will) = self.find_due_will(name) else { return };
+        self.note_early(name, &will, at.now);
+        self.check_right_of_will(will.message, will.session, book);
+        self.on_publish(will.message, will.session, at);
+    }
+
+    /// The core says that it does not publish the will of this client: its message and session.
+    pub(super) fn take_due_will(&mut self, name: &str, now: Time) -> Option<(usize, usize)> {
+        let will = self.find_due_will(name)?;
+        self.note_early(name, &will, now);
+        Some((will.message, will.session))
+    }
+
+    fn find_due_will(&mut self, name: &str) -> Option<DueWill> {
         let is_theirs = |will: &DueWill| self.sessions[will.session].name == name;
-        let Some(place) = self.due_wills.iter().position(is_theirs) else {
-            if self.by_name.contains_key(name) {
-                violated!("a will is published once", "{name} had none to publish");
-            }
-            return;
-        };
-        let will = self.due_wills.remove(place);
+        let place = self.due_wills.iter().position(is_theirs);
+        if place.is_none() && self.by_name.contains_key(name) {
+            violated!("a will is published once", "{name} had none to publish");
+        }
+        place.map(|place| self.due_wills.remove(place))
+    }
+
+    /// Before its delay only if the session ends, by a clean start.
+    fn note_early(&mut self, name: &str, will: &DueWill, now: Time) {
         if will.due > now {
-            // Before its delay only if the session ends, by a clean start.
             self.early_will = Some(name.to_owned());
         }
-        self.on_publish(will.message, will.session, At { now, step });
     }
 
     /// At rest no will is overdue.

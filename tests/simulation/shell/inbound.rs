@@ -115,7 +115,10 @@ impl Node {
         self.handle(event, scene);
         let Some((link, message)) = message else { return };
         let after = self.shard.metrics();
-        if after.publishes_refused > refused {
+        let is_refused = after.publishes_refused > refused;
+        if after.publishes_waited == waited && scene.oracle.is_denied(message, self.book) {
+            scene.oracle.on_judged(message, self.book, is_refused);
+        } else if is_refused {
             scene.oracle.on_refused(message);
         } else if after.publishes_waited > waited {
             scene.oracle.on_put_off(message);

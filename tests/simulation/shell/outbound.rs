@@ -60,6 +60,7 @@ impl Node {
                 link.down.extend(&slice[..part]);
                 count += part;
             }
+            link.down_total += count as u64;
             outbox.advance(count);
             written += count;
         }
@@ -116,6 +117,7 @@ fn write_rest(link: &mut Link, rest: &mut skein::shard::Outbox, mut count: usize
         rest.slices(&mut slices);
         let part = slices[0].len().min(count);
         link.down.extend(&slices[0][..part]);
+        link.down_total += part as u64;
         rest.advance(part);
         count -= part;
     }

@@ -4,7 +4,7 @@
 use skein::{session::ConnectionId, shard::Notice};
 
 use super::Node;
-use crate::{link::LinkId, scene::Scene};
+use crate::{link::LinkId, oracle::violated, scene::Scene};
 
 impl Node {
     /// Tells the oracle, in the order in which it happened as far as that can be seen.
@@ -46,7 +46,17 @@ impl Node {
             ("will-published", _, Some(name)) => {
                 // The connection whose will it is has gone before.
                 while scene.oracle.is_connected(name) && self.tell_close(scene) {}
-                scene.oracle.on_will_published(name, scene.now, scene.step);
+                scene.oracle.on_will_published(name, self.book, scene.at());
+            }
+            ("will-denied", _, Some(name)) => {
+                while scene.oracle.is_connected(name) && self.tell_close(scene) {}
+                scene.oracle.on_will_denied(name, self.book, scene.at());
+            }
+            ("identity-expired", Some(link), _) => {
+                let ends = scene.links[link.0].expires_at;
+                if ends.is_none_or(|end| end > scene.now) {
+                    violated!("no token ends before its time", "{link:?}: {ends:?}");
+                }
             }
             ("overtaken", Some(link), Some(name)) => {
                 scene.links[link.0].is_overtaken = true;
@@ -71,7 +81,7 @@ impl Node {
         oracle.on_established(id, links, name, self.index, is_resumed, at);
     }
 
-    fn link_of(&self, id: ConnectionId) -> Option<LinkId> {
+    pub(super) fn link_of(&self, id: ConnectionId) -> Option<LinkId> {
         let socket = self.sockets.get(id.slot())?.as_ref()?;
         (socket.id == id).then_some(socket.link)
     }
