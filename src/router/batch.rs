@@ -5,6 +5,7 @@ use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use skein_protocol::qos::QoS;
+use thin_vec::ThinVec;
 
 use crate::{
     access::Author,
@@ -67,7 +68,8 @@ pub struct Batch {
     picks: Vec<u64>,
     shared: Vec<Bytes>,
     shared_len: usize,
-    authors: Vec<Arc<Author>>,
+    /// Of those that have one. Seldom any: a batch is moved often, and has to stay small.
+    authors: ThinVec<Arc<Author>>,
 }
 
 impl Batch {
@@ -104,7 +106,9 @@ impl Batch {
             }
         };
         self.picks.extend_from_slice(routed.picks);
-        self.authors.extend(routed.author.cloned());
+        if let Some(author) = routed.author {
+            self.authors.push(Arc::clone(author));
+        }
         self.items.push(Item {
             publisher: routed.publisher,
             expires_at: message.expires_at,

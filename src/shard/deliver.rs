@@ -25,7 +25,7 @@ pub(super) struct Outgoing<'a> {
     /// Orders the retained messages of one publishing shard; zero for others.
     pub(super) stamp: u64,
     /// Whose it is, if it is to be retained and an access list may take that back.
-    pub(super) author: Option<Arc<Author>>,
+    pub(super) author: Option<&'a Arc<Author>>,
     /// Whether several sessions here get it, so that it is worth being framed apart.
     is_for_many: bool,
     /// The copy that queues and windows share, made when the first needs it.
@@ -88,12 +88,9 @@ impl Shard {
         outgoing: &mut Outgoing<'_>,
         turn: &mut Turn<'_>,
     ) {
-        if outgoing.message.is_expired(turn.now) {
-            self.drop_message(session, outgoing.message.topic, DropReason::Expired, turn);
-            return;
-        }
-        if self.rights.deny(session, outgoing.message.topic) {
-            self.withhold(session, terms, outgoing);
+        let is_denied = self.rights.deny(session, outgoing.message.topic);
+        if is_denied || outgoing.message.is_expired(turn.now) {
+            self.withhold(session, terms, outgoing, is_denied, turn);
             return;
         }
         let is_taken = match lower(outgoing.message.qos, terms.grant.qos) {
@@ -110,10 +107,21 @@ impl Shard {
         }
     }
 
-    /// The session may not receive the topic. It has asked for it all the same, and Mosquitto lets it:
-    /// counted, and no matter for the log.
+    /// The message has expired, or the session may not receive the topic. It may ask for it all the
+    /// same, as with Mosquitto: that is counted, and no matter for the log.
     #[cold]
-    fn withhold(&mut self, session: SessionKey, terms: Terms<'_>, outgoing: &Outgoing<'_>) {
+    fn withhold(
+        &mut self,
+        session: SessionKey,
+        terms: Terms<'_>,
+        outgoing: &Outgoing<'_>,
+        is_denied: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        if !is_denied {
+            self.drop_message(session, outgoing.message.topic, DropReason::Expired, turn);
+            return;
+        }
         self.metrics.count_drop(DropReason::Denied, outgoing.message.topic);
         if outgoing.stamp != 0 && !terms.is_replay {
             self.replays.note_dropped(session);

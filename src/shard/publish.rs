@@ -240,8 +240,9 @@ impl Shard {
             let is_wanted = !route.is_empty();
             self.acknowledge_publish(id, session, publish.qos, packet_id, is_wanted, turn);
         }
+        let author = if publish.retain { self.author(session) } else { None };
         let mut outgoing = Outgoing::new(message, Some(publisher));
-        outgoing.author = self.author_if_retained(session, &outgoing);
+        outgoing.author = author.as_ref();
         self.spread(&mut outgoing, route, Some(session), turn);
         self.pause_for_memory(id, turn);
     }
@@ -326,7 +327,7 @@ impl Shard {
                 stamp: outgoing.stamp,
                 picks: &keys,
                 publisher: outgoing.publisher.map(|publisher| publisher.connection),
-                author: outgoing.author.as_ref().filter(|_| home == Some(shard)),
+                author: outgoing.author.filter(|_| home == Some(shard)),
             };
             self.metrics.publishes_forwarded += 1;
             self.lanes.publish(shard, &routed);
@@ -360,7 +361,7 @@ impl Shard {
                 self.deliver_to_member(*key, &mut outgoing, turn);
             }
             if routed.store {
-                outgoing.author = routed.author.cloned();
+                outgoing.author = routed.author;
                 self.retain(&outgoing);
             }
         });

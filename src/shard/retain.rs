@@ -175,7 +175,7 @@ impl Shard {
     pub(super) fn retain(&mut self, outgoing: &Outgoing<'_>) {
         let topic = outgoing.message.topic;
         // The rules may have changed while it was on its way.
-        if let Some(author) = &outgoing.author
+        if let Some(author) = outgoing.author
             && !may_still_publish(&self.access, author, topic)
         {
             self.metrics.retained_denied += 1;
@@ -333,7 +333,7 @@ impl Outgoing<'_> {
         RetainedMessage {
             message: self.message.to_owned(),
             stamp: self.stamp,
-            author: self.author.clone(),
+            author: self.author.cloned(),
         }
     }
 }

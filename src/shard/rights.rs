@@ -10,7 +10,7 @@ use skein_protocol::{ReasonCode, TopicName};
 
 use super::{
     ConnectionId, NoticeLevel, Shard, Time, Turn, connect::is_reserved_for_broker,
-    deliver::Outgoing, place::Admission, respond::Violation, timers::Timer,
+    place::Admission, respond::Violation, timers::Timer,
 };
 use crate::{
     access::{Access, Author, Identity, PermissionSource, Permissions, Voucher, scram::Exchange},
@@ -96,11 +96,12 @@ impl SessionRights {
     }
 
     /// Whether this session may not be sent a message of this topic.
-    #[inline]
+    #[inline(always)] // In the loop over all receivers, as in `sending`.
     pub(super) fn deny(&self, key: SessionKey, topic: &str) -> bool {
         self.restricted > 0 && self.deny_restricted(key, topic)
     }
 
+    #[cold]
     #[inline(never)]
     fn deny_restricted(&self, key: SessionKey, topic: &str) -> bool {
         let topic = TopicName::assume_valid(topic);
@@ -151,7 +152,7 @@ impl Shard {
 
     /// Whose a retained message of the session is. Known only where an access list may take back
     /// what it allowed.
-    fn author(&mut self, key: SessionKey) -> Option<Arc<Author>> {
+    pub(super) fn author(&mut self, key: SessionKey) -> Option<Arc<Author>> {
         let session = self.sessions.at(key);
         let rights = self.rights.find_mut(key)?;
         let is_given = matches!(rights.identity.source, PermissionSource::Given(_));
@@ -163,14 +164,6 @@ impl Shard {
             Arc::new(Author::new(identity.clone(), &session.client_id, session.listener))
         });
         Some(Arc::clone(author))
-    }
-
-    pub(super) fn author_if_retained(
-        &mut self,
-        key: SessionKey,
-        outgoing: &Outgoing<'_>,
-    ) -> Option<Arc<Author>> {
-        if outgoing.message.retain { self.author(key) } else { None }
     }
 
     /// The session has a new connection, of this client.

@@ -52,8 +52,9 @@ impl Shard {
             text: format!("will published to {:?}", message.topic),
         });
         let route = self.routes.find(message.topic, &self.subscriptions);
+        let author = if message.retain { self.author(key) } else { None };
         let mut outgoing = Outgoing::new(message, None);
-        outgoing.author = self.author_if_retained(key, &outgoing);
+        outgoing.author = author.as_ref();
         self.spread(&mut outgoing, &route, Some(key), turn);
     }
 
