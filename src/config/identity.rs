@@ -1,6 +1,6 @@
 //! What must hold between the ways in which clients prove who they are, and what these need.
 
-use super::access::{Authentication, Jwt};
+use super::access::{Authentication, HttpHook, Jwt};
 use super::error::{ConfigError, Problem};
 use super::table::{Listener, Settings};
 use super::transport::ClientCertificates;
@@ -17,6 +17,17 @@ pub fn check_identities(settings: &Settings) -> Result<(), ConfigError> {
     let file = settings.listeners.iter().map(|listener| listener.written.file()).next();
     let file = file.filter(|file| !file.is_empty()).unwrap_or("listeners").to_owned();
     if problems.is_empty() { Ok(()) } else { Err(ConfigError { file, problems }) }
+}
+
+/// What an operator should hear of a hook that is told passwords in the clear.
+#[must_use]
+pub fn told_in_the_clear(hook: &HttpHook) -> Option<String> {
+    let HttpHook { url, written, .. } = hook;
+    let is_clear = url.starts_with("http://") && !LOCAL.iter().any(|local| url.starts_with(local));
+    let place = written.place("http_hook", "url");
+    is_clear.then(|| {
+        format!("{place}url: passwords are told to {url} in the clear; write https:// if it can")
+    })
 }
 
 pub(super) fn problems(settings: &Settings) -> Vec<Problem> {

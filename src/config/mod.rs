@@ -33,7 +33,7 @@ pub use access::{Access, Authentication, CertificateName, HttpHook, Jwt};
 pub use address::{Address, Network};
 pub use describe::{documentation, example};
 pub use error::{ConfigError, Problem};
-pub use identity::check_identities;
+pub use identity::{check_identities, told_in_the_clear};
 pub use mosquitto::{Imported, Machine, load_mosquitto};
 pub use parse::{load, parse};
 pub use table::{Limits, Listener, Log, SHARDS_MAX, Settings, Tls, WebSocket};

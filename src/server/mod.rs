@@ -19,6 +19,7 @@ mod backoff;
 mod cores;
 mod dealer;
 mod error;
+mod fixed;
 mod key_fetcher;
 mod left_out;
 mod listener;
@@ -45,9 +46,10 @@ use crate::config::{Address, ConfigError, Settings};
 use self::acceptor::{Acceptor, Parts, Request};
 use self::listener::Listener;
 use self::login_workers::{LoginWorkers, random};
-use self::reload::{Reloading, Reread};
+use self::reload::{Reloading, Reread, Started};
 use self::rules::{Given, Place, Rules};
 use self::signals::Signals;
+use self::watch::Watch;
 use self::web::Web;
 
 pub use self::acceptor::Ending;
@@ -68,10 +70,8 @@ pub struct Server {
     settings: Settings,
     poll: Poll,
     listeners: Vec<Listener>,
-    rules: Rules,
-    given: Given,
+    started: Started,
     web: Option<Web>,
-    reread: Option<Reread>,
     signals: Option<Signals>,
     requests: mpsc::Receiver<Request>,
     handle: Handle,
@@ -85,6 +85,8 @@ impl Server {
     /// Names the address that cannot be had and what to do about it.
     pub fn bind(mut settings: Settings) -> Result<Self, StartError> {
         settle(&mut settings);
+        // Before the files are read: what changes from now on is noticed.
+        let watch = Watch::of(&settings, Instant::now());
         let given = Given { decoy_key: random(), fetched_keys: None };
         let rules = load_rules(&settings, &given).map_err(all_but_first_logged)?;
         let web = hook(&settings)?;
@@ -96,8 +98,8 @@ impl Server {
         }
         let (sender, requests) = mpsc::channel();
         let handle = Handle { sender, waker: Arc::new(waker) };
-        let (reread, signals) = (None, None);
-        Ok(Self { settings, poll, listeners, rules, given, web, reread, signals, requests, handle })
+        let started = Started { reread: None, rules, given, watch };
+        Ok(Self { settings, poll, listeners, started, web, signals: None, requests, handle })
     }
 
     /// Lets the process's signals steer this broker: SIGTERM and SIGINT shut it down, a second one
@@ -117,7 +119,7 @@ impl Server {
         &mut self,
         read: impl Fn() -> Result<Settings, ConfigError> + Send + 'static,
     ) {
-        self.reread = Some(Reread(Box::new(read)));
+        self.started.reread = Some(Reread(Box::new(read)));
     }
 
     /// The addresses it listens on, in the order of the settings.
@@ -143,26 +145,15 @@ impl Server {
     /// When the kernel gives no threads or file descriptors for the shards.
     pub fn run(self) -> Result<Ending, StartError> {
         let start = Instant::now();
-        let Self {
-            settings,
-            poll,
-            listeners,
-            rules,
-            given,
-            web,
-            reread,
-            signals,
-            requests,
-            handle,
-        } = self;
-        for warning in &rules.warnings {
+        let Self { settings, poll, listeners, started, web, signals, requests, handle } = self;
+        for warning in &started.rules.warnings {
             tracing::warn!("{warning}");
         }
         let (ask, queue) = mpsc::sync_channel(settings.access.logins_waiting_max);
-        let (doors, desks) = shards::start(&settings, &rules.access, &ask, &handle, start)?;
+        let (doors, desks) = shards::start(&settings, &started.rules.access, &ask, &handle, start)?;
         let workers = LoginWorkers::start(&settings.access, queue, desks, web, start)
             .map_err(StartError::Kernel)?;
-        let mut reloading = Reloading::new(&settings, reread, rules.access, given, workers, handle);
+        let mut reloading = Reloading::new(&settings, started, workers, handle);
         reloading.fetch_keys(&settings)?;
         let parts = Parts { settings, poll, listeners, signals, requests };
         Ok(Acceptor::new(parts, doors, reloading, start).run())

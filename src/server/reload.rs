@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use super::acceptor::Acceptor;
 use super::error::StartError;
+use super::fixed::keep_fixed;
 use super::key_fetcher::{KeyFetcher, KeySource};
 use super::listener::{Listener, layers};
 use super::login_workers::LoginWorkers;
-use super::rules::{Given, Place, Rules};
+use super::rules::{Given, Place, Rules, renew_keys};
 use super::watch::Watch;
 use super::web::Web;
 use super::{Handle, hook, settle};
@@ -19,32 +20,6 @@ use crate::access::jwt::JwtKeys;
 use crate::config::{self, ConfigError, Settings};
 use crate::net::{Command, Layers, listeners_max};
 use crate::session::ListenerId;
-
-/// Limits that hold for whatever happens next. The others were told to clients, or something was
-/// built from them when the broker started.
-const LIVE_LIMITS: [&str; 21] = [
-    "connect_timeout_ms",
-    "packet_bytes_before_connect_max",
-    "topic_levels_max",
-    "client_id_bytes_max",
-    "subscriptions_per_client_max",
-    "user_properties_max",
-    "topic_alias_outgoing_max",
-    "keep_alive_s_max",
-    "in_flight_max",
-    "session_expiry_s_max",
-    "session_expiry_v3_s",
-    "sessions_max",
-    "queue_messages_max",
-    "queue_bytes_max",
-    "outbox_bytes_max",
-    "outbox_high_water_bytes",
-    "outbox_low_water_bytes",
-    "slow_consumer_grace_ms",
-    "retained_step_topics",
-    "connections_max",
-    "shutdown_ms_max",
-];
 
 /// Reads the configuration again.
 pub(super) struct Reread(pub(super) Box<dyn Fn() -> Result<Settings, ConfigError> + Send>);
@@ -55,33 +30,42 @@ impl fmt::Debug for Reread {
     }
 }
 
+/// What a broker has read when it starts.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) reread: Option<Reread>,
+    pub(super) rules: Rules,
+    pub(super) given: Given,
+    pub(super) watch: Watch,
+}
+
 /// What a reload needs, and what it renews besides listeners and settings.
 #[derive(Debug)]
 pub(super) struct Reloading {
-    pub(super) reread: Option<Reread>,
-    pub(super) access: Arc<Access>,
-    pub(super) given: Given,
-    pub(super) workers: LoginWorkers,
-    pub(super) fetcher: Option<KeyFetcher>,
+    reread: Option<Reread>,
+    access: Arc<Access>,
+    given: Given,
+    workers: LoginWorkers,
+    fetcher: Option<KeyFetcher>,
     pub(super) watch: Watch,
-    pub(super) handle: Handle,
+    handle: Handle,
     /// The most listeners there may have been, so that each has its counters.
-    pub(super) listeners_max: usize,
+    listeners_max: usize,
 }
 
 impl Reloading {
-    /// With the rules of these settings.
+    /// With what these settings were started with.
     pub(super) fn new(
         settings: &Settings,
-        reread: Option<Reread>,
-        access: Arc<Access>,
-        given: Given,
+        started: Started,
         workers: LoginWorkers,
         handle: Handle,
     ) -> Self {
-        let watch = Watch::of(settings, Instant::now());
+        let Started { reread, rules, given, watch } = started;
+        let access = rules.access;
         let listeners_max = listeners_max(settings);
-        Self { reread, access, given, workers, fetcher: None, watch, handle, listeners_max }
+        let fetcher = None;
+        Self { reread, access, given, workers, fetcher, watch, handle, listeners_max }
     }
 
     /// Fetches the keys of tokens now and from now on, if the settings say from where.
@@ -101,6 +85,7 @@ impl Reloading {
 /// All that is new, read and bound, before any of it holds.
 struct Renewal {
     settings: Settings,
+    given: Given,
     rules: Rules,
     web: Option<Web>,
     /// For each listener of the settings, in their order.
@@ -143,11 +128,10 @@ impl Acceptor {
             return;
         }
         tracing::info!("the keys of tokens were fetched from {url}");
-        self.reloading.given.fetched_keys = Some(keys);
-        match self.load_rules(&self.settings, &[]) {
-            Ok(rules) => self.tell_rules(rules),
-            Err(errors) => refuse(&errors),
-        }
+        let Reloading { given, access, .. } = &mut self.reloading;
+        given.fetched_keys = Some(keys.clone());
+        let renewed = renew_keys(access, self.listeners.len(), &self.settings, keys);
+        self.tell_access(Arc::new(renewed));
     }
 
     fn renew(&mut self, mut settings: Settings) {
@@ -180,12 +164,15 @@ impl Acceptor {
                 Err(error) => errors.push(error),
             }
         }
+        let mut given = self.reloading.given.clone();
         if self.settings.jwt.keys_url != settings.jwt.keys_url {
-            self.reloading.given.fetched_keys = None;
+            given.fetched_keys = None;
         }
         let web = hook(&settings).map_err(|error| errors.push(error)).ok().flatten();
-        match self.load_rules(&settings, &listeners) {
-            Ok(rules) if errors.is_empty() => Ok(Renewal { settings, rules, web, listeners }),
+        match self.load_rules(&settings, &listeners, &given) {
+            Ok(rules) if errors.is_empty() => {
+                Ok(Renewal { settings, given, rules, web, listeners })
+            }
             Ok(_) => Err(errors),
             Err(more) => {
                 errors.extend(more);
@@ -228,18 +215,19 @@ impl Acceptor {
     }
 
     /// The rules for all places: of what the settings name, and of what is left of other listeners.
+    /// Where a listener could not be renewed, the rules serve only to find out what else is wrong.
     fn load_rules(
         &self,
         settings: &Settings,
         renewed: &[Renewed],
+        given: &Given,
     ) -> Result<Rules, Vec<StartError>> {
         let access = &self.reloading.access;
         let mut places: Vec<Place<'_>> = self
             .listeners
             .iter()
             .map(|listener| {
-                let is_here = renewed.is_empty() && listener.is_open();
-                let removed = (!is_here).then(|| access.of(listener.id));
+                let removed = Some(access.of(listener.id));
                 Place { listener: &listener.settings, removed }
             })
             .collect();
@@ -250,13 +238,13 @@ impl Acceptor {
                 None => places.push(place),
             }
         }
-        Rules::load(settings, &places, &self.reloading.given)
+        Rules::load(settings, &places, given)
             .map_err(|errors| errors.into_iter().map(StartError::Rules).collect())
     }
 
     /// Lets all of it hold.
     fn apply(&mut self, renewal: Renewal) {
-        let Renewal { settings, rules, web, listeners } = renewal;
+        let Renewal { settings, given, rules, web, listeners } = renewal;
         let mut stay = vec![false; self.listeners.len()];
         for (renewed, new) in listeners.into_iter().zip(&settings.listeners) {
             if let Some(stay) = stay.get_mut(renewed.place()) {
@@ -271,6 +259,7 @@ impl Acceptor {
             self.remove(place);
         }
         self.settings = settings;
+        self.reloading.given = given;
         let listeners = self.listeners.iter().map(|listener| listener.settings.clone()).collect();
         let told = Arc::new(Settings { listeners, ..self.settings.clone() });
         self.dealer.tell_all(|| Command::ChangeSettings(Arc::clone(&told)));
@@ -309,8 +298,12 @@ impl Acceptor {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        self.reloading.access = Arc::clone(&access);
+        self.tell_access(access);
+    }
+
+    fn tell_access(&mut self, access: Arc<Access>) {
         self.dealer.tell_all(|| Command::ChangeAccess(Arc::clone(&access)));
+        self.reloading.access = access;
     }
 }
 
@@ -331,60 +324,4 @@ fn refuse(errors: &[impl fmt::Display]) {
         tracing::error!("{error}");
     }
     tracing::error!("nothing of this was taken over: what was read before stays in use");
-}
-
-/// Takes from the old settings what cannot change while the broker runs; the keys that differ.
-fn keep_fixed(settings: &mut Settings, old: &Settings) -> Vec<String> {
-    let top = settings.keep(old, |key| key == "shards").into_iter().map(str::to_owned);
-    let limits = settings.limits.keep(&old.limits, |key| !LIVE_LIMITS.contains(&key));
-    let limits = limits.into_iter().map(|key| format!("limits.{key}"));
-    let is_fixed = |key: &str| key.contains("login") || key == "cached_credentials_max";
-    let access = settings.access.keep(&old.access, is_fixed);
-    let access = access.into_iter().map(|key| format!("access.{key}"));
-    let log = settings.log.keep(&old.log, |key| key != "lines_per_second_max");
-    let log = log.into_iter().map(|key| format!("log.{key}"));
-    top.chain(limits).chain(access).chain(log).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_change_is_kept_and_named() {
-        let old = Settings::default();
-        let mut new = old.clone();
-        new.shards = 7;
-        new.reload_check_s = 9;
-        new.limits.lane_slots = 2;
-        new.limits.topic_alias_maximum = 3;
-        new.limits.connections_max = 5;
-        new.access.login_workers = 9;
-        new.access.acl_strict = true;
-        new.log.lines_per_second_max = 3;
-        new.log.level = config::LogLevel::Trace;
-        let kept = keep_fixed(&mut new, &old);
-        assert_eq!(
-            kept,
-            [
-                "shards",
-                "limits.topic_alias_maximum",
-                "limits.lane_slots",
-                "access.login_workers",
-                "log.level"
-            ]
-        );
-        assert_eq!((new.shards, new.limits.lane_slots), (old.shards, old.limits.lane_slots));
-        assert_eq!((new.limits.connections_max, new.reload_check_s), (5, 9));
-        assert!(new.access.acl_strict);
-        assert_eq!(new.log.lines_per_second_max, 3);
-    }
-
-    #[test]
-    fn every_limit_that_may_change_is_one() {
-        let page = config::documentation();
-        for key in LIVE_LIMITS {
-            assert!(page.contains(&format!("| `{key}` |")), "{key}");
-        }
-    }
 }

@@ -18,6 +18,7 @@ use crate::access::provider::{HttpHook, Provider, Providers};
 use crate::access::scram::ScramFile;
 use crate::access::{Access, ListenerAccess};
 use crate::config::{self, Authentication, ConfigError, Listener, Problem, Settings, Written};
+use crate::session::ListenerId;
 
 /// Why the rules cannot be had: what is wrong, where, and what to do.
 #[derive(Debug)]
@@ -101,6 +102,23 @@ impl Rules {
     }
 }
 
+/// The rules that are in force on so many listeners, with keys that have been fetched since. No file
+/// is read: what is in it may be half of a change.
+pub(super) fn renew_keys(
+    access: &Access,
+    listeners: usize,
+    settings: &Settings,
+    keys: JwtKeys,
+) -> Access {
+    let jwt = Arc::new(Jwt::new(keys, jwt_settings(&settings.jwt)));
+    let ids = (0..listeners).map_while(|index| u16::try_from(index).ok()).map(ListenerId);
+    let renewed = ids.map(|id| {
+        let before = access.of(id);
+        ListenerAccess { providers: before.providers.with_tokens(&jwt), ..before.clone() }
+    });
+    Access::new(renewed.collect(), &settings.access)
+}
+
 /// What the listeners share, read once.
 struct Sources {
     passwords: Option<Arc<PasswordFile>>,
@@ -122,6 +140,7 @@ impl Sources {
         });
         let acl = access.acl_file.as_deref().and_then(|file| reader.acl(file, at("acl_file")));
         let hook = (!settings.http_hook.url.is_empty()).then(|| {
+            reader.warnings.extend(config::told_in_the_clear(&settings.http_hook));
             let config::HttpHook { url, timeout_ms, cache_ms, .. } = &settings.http_hook;
             let (timeout_ms, cache_ms) = (*timeout_ms, *cache_ms);
             Arc::new(HttpHook { url: url.as_str().into(), timeout_ms, cache_ms })

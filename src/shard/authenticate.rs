@@ -232,6 +232,11 @@ impl Shard {
     ) {
         self.metrics.connections_refused += 1;
         self.metrics.logins_refused += 1;
+        match denial {
+            Denial::Throttled(_) => self.metrics.logins_throttled += 1,
+            Denial::Overloaded => self.metrics.logins_overloaded += 1,
+            _ => {}
+        }
         let (text, client) = (denial.to_string(), Some(client_id.into()));
         self.notice(NoticeLevel::Warning, "login-refused", id, client, &text, turn);
         self.say_no(id, &Violation::new(denial.reason_code(), denial.reason()), turn);

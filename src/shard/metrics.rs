@@ -98,6 +98,10 @@ counters! {
     connections_refused,
     /// Logins refused, with CONNACK or, when a client had to prove again who it is, DISCONNECT.
     logins_refused,
+    /// Of these, logins that were not even looked at: banned, or too early after a failure.
+    logins_throttled,
+    /// Of these, logins for which no worker had time: `logins_waiting_max` was reached.
+    logins_overloaded,
     /// Connections closed because nobody vouches for their client any more.
     connections_revoked,
     /// Connections closed because what their client had proved of itself has ended.

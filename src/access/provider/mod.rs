@@ -126,6 +126,16 @@ impl Providers {
         self.chain.iter().any(|provider| provider.still_vouches(identity))
     }
 
+    /// The same, where tokens are verified by this.
+    #[must_use]
+    pub fn with_tokens(&self, jwt: &Arc<Jwt>) -> Self {
+        let renewed = |provider: &Provider| match provider {
+            Provider::Jwt(_) => Provider::Jwt(Arc::clone(jwt)),
+            other => other.clone(),
+        };
+        Self { chain: self.chain.iter().map(renewed).collect(), ..self.clone() }
+    }
+
     /// Whether nobody can ever connect.
     pub fn is_empty(&self) -> bool {
         self.chain.is_empty()

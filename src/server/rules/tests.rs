@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use super::*;
 use crate::access::provider::Decision;
 use crate::access::{Credentials, Identity, Secret};
-use crate::session::ListenerId;
 
 /// A folder of files; removed at the end.
 struct Folder(PathBuf);
