@@ -91,7 +91,7 @@ fn limits_change_while_the_broker_runs_or_are_named() {
 
 #[test]
 fn w16_a_revocation_list_is_read_again() {
-    let authority = Authority::new("reload");
+    let authority = Authority::new("reload-list");
     let list = |name: &str| std::fs::read_to_string(authority.path(name)).expect("it was made");
     let keys = format!(
         "auth = \"certificate\"\n[listener.tls]\ncertificate = {}\nkey = {}\n\

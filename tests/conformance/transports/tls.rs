@@ -207,7 +207,9 @@ fn sighup_reads_certificates_and_lists_again_and_keeps_the_old_ones_if_they_are_
         file("ca.pem"),
         file("now.crl")
     );
-    let case = Case::on(Arc::new(Broker::start_as_configured(2, &settings)));
+    let config = authority.path("skein.toml");
+    std::fs::write(&config, settings).expect("room");
+    let case = Case::on(Arc::new(Broker::start_from(2, &config)));
     let shows = |identity| {
         serves(&case, |socket| authority.encrypt(socket, "localhost", &[&TLS13], identity, &[]))
     };
@@ -230,7 +232,7 @@ fn sighup_reads_certificates_and_lists_again_and_keeps_the_old_ones_if_they_are_
     let tls = shows(Some(authority.client("good"))).expect("it is not on the list");
     assert_eq!(tls.conn.peer_certificates().map(|chain| &chain[0]), Some(&renewed));
     std::fs::write(authority.path("now.crl"), "-----BEGIN X509 CRL-----\n").expect("room");
-    reload("the files read before stay in use: ");
+    reload("what was read before stays in use");
     assert!(shows(Some(authority.revoked_client())).is_err(), "the old list counts");
     shows(Some(authority.client("good"))).expect("and lets others in");
     early.write_all(b"\xC0\0").expect("it is still connected");
