@@ -11,7 +11,7 @@ const SECTIONS: [(&str, &str); 9] = [
     ),
     (
         "listener.tls",
-        "TLS on a listener, below its [[listener]] block. SIGHUP reads the files again.",
+        "TLS on a listener, below its [[listener]] block. The files are read again when they change.",
     ),
     ("listener.websocket", "WebSocket on a listener, below its [[listener]] block."),
     (

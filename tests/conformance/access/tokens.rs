@@ -89,7 +89,10 @@ fn keys_from_an_address_come_when_they_can_and_are_fetched_again() {
         "[access]\nlogin_delay_ms = 0\nlogin_failures_max = 100000\n\
          login_user_failures_max = 100000\n[jwt]\nkeys_url = \"{url}\"\nkeys_refresh_s = 1\n"
     );
-    let scene = Scene::start(&guarded("auth = \"jwt\"\n", &sections), &[]);
+    let keys = "auth = \"jwt\"\nacl_file = \"FOLDER/acl\"\n";
+    let scene = Scene::start(&guarded(keys, &sections), &[("acl", "topic readwrite #\n")]);
+    // Whoever is changing a list right now does not keep new keys away.
+    scene.folder.write("acl", "topik");
     let comes_in = |secret: &str| {
         let mut peer = scene.open(Version::V5);
         peer.send(&with(connect(Version::V5, "thing"), "", &alice(secret, 60)));
