@@ -39,7 +39,10 @@ pub fn documentation() -> String {
          each other are errors that name the line and what to write instead.\n\n\
          The unit stands at the end of a key: `_ms` milliseconds, `_s` seconds, `_bytes` bytes; \
          without one it is a count. [skein.toml](../deploy/examples/skein.toml) holds every key \
-         with its default.\n",
+         with its default.\n\n\
+         SIGHUP reads the file and all that it names again, without closing a connection. A mistake \
+         keeps everything as it was, and the log names its line; so it does the keys that a running \
+         broker cannot change. Files that are named here are read again when they change.\n",
     );
     for (section, purpose) in SECTIONS {
         page.push_str(&format!("\n## {}\n\n{purpose}\n\n", heading(section, "The top")));

@@ -18,6 +18,8 @@ use crate::net::{LoginAnswer, LoginDesk, LoginRequest};
 use crate::session::Time;
 use crate::shard::Login;
 
+/// How much less of a busy core a worker gets than a shard: about a third.
+const NICE: i32 = 5;
 /// How long a worker waits for a shard that has not taken its answers.
 const FULL_DESK_WAIT: Duration = Duration::from_millis(1);
 
@@ -76,6 +78,9 @@ impl LoginWorkers {
 
 impl Shared {
     fn work(&self) {
+        // Messages go before logins: a storm of hashes must not slow down who is connected. Where
+        // the system does not want that, nothing is lost.
+        let _ = rustix::process::nice(NICE);
         // The lock is held while waiting: the others wait for it instead of for the queue.
         while let Ok(request) = { lock(&self.queue).recv() } {
             let LoginRequest { shard, login } = request;

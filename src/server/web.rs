@@ -107,3 +107,6 @@ fn authorities(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Stri
     }
     Ok(certificates)
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,6 +137,22 @@ fn where_identities_come_from_has_to_make_sense() {
 }
 
 #[test]
+fn passwords_told_in_the_clear_are_warned_of() {
+    for (url, is_warned) in [
+        ("https://a.example/", false),
+        ("http://127.0.0.1:80/", false),
+        ("http://localhost/", false),
+        ("http://a.example/", true),
+        ("http://10.0.0.1/", true),
+    ] {
+        let text = format!("{LOCAL}auth = \"http\"\n[http_hook]\nurl = \"{url}\"\n");
+        let warning = told_in_the_clear(&accepted(&text).http_hook);
+        assert_eq!(warning.is_some(), is_warned, "{url}");
+        assert!(warning.is_none_or(|text| text.starts_with("skein.toml:5: url: passwords")));
+    }
+}
+
+#[test]
 fn settings_from_elsewhere_are_checked_as_well() {
     let mut settings = Settings::default();
     assert_eq!(check_identities(&settings), Ok(()));

@@ -108,8 +108,9 @@ fn g18_logins_that_do_not_fit_the_queue_are_refused_at_once() {
     let mut reasons: Vec<u8> =
         peers.iter_mut().map(|peer| peer.receive().any_connack().reason as u8).collect();
     reasons.sort_unstable();
-    // One is with the worker, two wait: nobody answers in time.
-    assert_eq!(reasons[..3], [0x88; 3]);
+    // Two wait, and one more if the worker was quick to take the first: nobody answers in time.
+    assert_eq!(reasons[..2], [0x88; 2]);
+    assert!([0x88, 0x89].contains(&reasons[2]), "{reasons:02X?}");
     assert_eq!(reasons[3..], [0x89; 9]);
 }
 

@@ -3,6 +3,7 @@
 use skein_protocol::{QoS, Version};
 
 use super::scene::{Scene, USERS, guarded, passwords, subscribes, with};
+use super::tokens::{alice, key_set};
 use crate::harness::{Authority, Peer, connect, quoted};
 
 #[test]
@@ -19,6 +20,46 @@ fn a_new_user_and_a_new_right_hold_after_sighup_and_nobody_is_disconnected() {
     subscribes(&mut dave, "d/#", 1);
     alice.expect_nothing();
     onlooker.expect_nothing();
+}
+
+/// What is left of the kinds of files: credentials for SCRAM, keys of tokens, the broker's own
+/// certificate.
+#[test]
+fn every_kind_of_file_is_read_again() {
+    let authority = Authority::new("reload-kinds");
+    let text = |name: &str| std::fs::read_to_string(authority.path(name)).expect("it was made");
+    let keys = "auth = [\"scram\", \"jwt\"]\n[listener.tls]\ncertificate = \"FOLDER/pem\"\n\
+                key = \"FOLDER/key\"\n";
+    let sections = "[access]\nscram_file = \"FOLDER/scram\"\nlogin_delay_ms = 0\n\
+                    [jwt]\nkeys_file = \"FOLDER/keys\"\n";
+    let (secret, other) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    let (pem, key) = (text("broker.pem"), text("broker.key"));
+    let set = key_set(&[secret]);
+    let files = [("pem", pem.as_str()), ("key", &key), ("scram", ""), ("keys", &set)];
+    let scene = Scene::start(&guarded(keys, sections), &files);
+    let login = |packet: &skein_protocol::Connect<'_>, host: &str| {
+        let address = &scene.case.broker.addresses[1];
+        let socket = std::net::TcpStream::connect(address).expect("the broker listens");
+        let stream = socket.try_clone().expect("there are descriptors");
+        let versions = &[&rustls::version::TLS13];
+        let tls = authority.encrypt(stream, host, versions, None, &["mqtt"]);
+        let mut peer = Peer::over(socket, tls, Version::V5);
+        peer.try_send(packet) && peer.hears_connack()
+    };
+    let (old, new) = (alice(secret, 60), alice(other, 60));
+    let shows = |token: &str, host| login(&with(connect(Version::V5, "thing"), "", token), host);
+    assert!(shows(&old, "localhost") && !shows(&new, "localhost"));
+    scene.change("keys", &key_set(&[other]));
+    assert!(!shows(&old, "localhost") && shows(&new, "localhost"));
+    scene.folder.write("pem", &text("other.pem"));
+    scene.reload_in_vain();
+    assert!(shows(&new, "localhost"), "a certificate without its key is not taken");
+    scene.change("key", &text("other.key"));
+    assert!(!shows(&new, "localhost") && shows(&new, "other.example"));
+    scene.folder.write("scram", "alice:nonsense\n");
+    scene.reload_in_vain();
+    let log = scene.case.broker.log();
+    assert!(log.contains("/scram:1: user \"alice\""), "{log}");
 }
 
 #[test]

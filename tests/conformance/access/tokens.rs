@@ -32,7 +32,7 @@ fn in_seconds(seconds: u64) -> u64 {
     now.as_secs() + seconds
 }
 
-fn alice(secret: &str, seconds: u64) -> String {
+pub(super) fn alice(secret: &str, seconds: u64) -> String {
     token(secret, &json!({"sub": "alice", "exp": in_seconds(seconds), "publish": ["a/#"]}))
 }
 
@@ -76,7 +76,7 @@ fn keys_at_an_address() -> (String, Arc<Mutex<String>>) {
     (url, set)
 }
 
-fn key_set(secrets: &[&str]) -> String {
+pub(super) fn key_set(secrets: &[&str]) -> String {
     let key = |secret: &&str| json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(secret)});
     json!({"keys": secrets.iter().map(key).collect::<Vec<_>>()}).to_string()
 }
