@@ -156,6 +156,8 @@ impl Outcome {
         };
         let runs = |is: fn(&Report) -> bool| self.reports.iter().filter(|run| is(run)).count();
         add("promises broken", runs(|report| !report.is_clean()));
+        let failed = |report: &Report| report.storms.iter().any(|storm| storm.failed > 0);
+        add("connections failed", runs(failed));
         add("connections lost", runs(|report| report.traffic.connections_lost > 0));
         add("generator-bound", runs(|report| report.verdict.bound == Bound::Generator));
         let lost = self.reports.iter().flat_map(|report| &report.verification);
@@ -187,3 +189,16 @@ impl Outcome {
 
 /// The first broker is what the others are compared with.
 pub(crate) const REFERENCE: usize = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample::storm;
+
+    #[test]
+    fn connections_that_failed_in_a_storm_are_said() {
+        let mut outcome = Outcome { reports: vec![storm(), storm()], ..Outcome::default() };
+        outcome.reports[1].storms[0].failed = 0;
+        assert_eq!(outcome.remarks(), ["connections failed in 1 of 2 runs"]);
+    }
+}
