@@ -28,16 +28,17 @@ pub(crate) struct Desk {
     pub(crate) owed: u64,
     /// Deliveries that were owed and came.
     pub(crate) paid: u64,
-    /// Of each so many deliveries one is timed.
-    timed_one_of: u64,
+    /// What is timed has none of these bits in its number.
+    untimed_bits: u64,
 }
 
 impl Desk {
     /// At the beginning of a run.
     pub(crate) fn new(plan: Arc<Plan>, units: Vec<Unit>, clock: RunClock) -> Self {
-        let (recorder, timed_one_of) = (Recorder::new(plan.delivery_clock()), plan.timed_one_of());
+        let recorder = Recorder::new(plan.delivery_clock());
+        let untimed_bits = plan.untimed_bits();
         let now_ns = clock.now_ns();
-        Self { plan, units, recorder, clock, now_ns, owed: 0, paid: 0, timed_one_of }
+        Self { plan, units, recorder, clock, now_ns, owed: 0, paid: 0, untimed_bits }
     }
 
     /// It is as late as the clock says.
@@ -82,8 +83,7 @@ impl Desk {
         if !is_same(topic.as_bytes(), delivery.topic) {
             unit.note_wrong_topic();
         }
-        let is_timed = self.timed_one_of == 1 || stamp.sequence % self.timed_one_of == 0;
-        if is_timed && payloads.has_times() {
+        if stamp.sequence & self.untimed_bits == 0 && payloads.has_times() {
             self.time(&stamp);
         }
         Ok(())
@@ -105,7 +105,7 @@ impl Desk {
     #[inline]
     pub(crate) fn on_acknowledged(&mut self, clock: Clock, sent_ns: u64) {
         self.recorder.acknowledged += 1;
-        if self.timed_one_of == 1 || self.recorder.acknowledged.is_multiple_of(self.timed_one_of) {
+        if self.recorder.acknowledged & self.untimed_bits == 0 {
             self.recorder.record(clock, sent_ns, self.now_ns);
         }
     }

@@ -68,12 +68,12 @@ pub(crate) enum Stop {
 }
 
 impl Plan {
-    /// One of each so many deliveries is timed: in a flood the queue is long and the time to look
-    /// at it short.
-    pub(crate) fn timed_one_of(&self) -> u64 {
+    /// A delivery is timed if its number has none of these bits, which needs no division. In a flood
+    /// that is one of many: the queue is long and the time to look at it short.
+    pub(crate) fn untimed_bits(&self) -> u64 {
         match self.pace {
-            Pace::Flood { .. } => 16,
-            Pace::Rate { .. } => 1,
+            Pace::Flood { .. } => TIMED_ONE_OF - 1,
+            Pace::Rate { .. } => 0,
         }
     }
 
@@ -93,3 +93,7 @@ impl Plan {
         }
     }
 }
+
+/// In a flood one of so many deliveries is timed.
+const TIMED_ONE_OF: u64 = 16;
+const _: () = assert!(TIMED_ONE_OF.is_power_of_two());

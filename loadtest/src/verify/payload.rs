@@ -11,6 +11,8 @@
 //! it too. Payloads of 8 to 31 bytes have room for stream and sequence only, four bytes each: they
 //! show loss, duplicates and order, but neither latency nor messages of another run.
 
+use std::array;
+
 use super::is_same;
 
 /// Bytes of the whole header.
@@ -53,7 +55,7 @@ pub(crate) enum Wrong {
 pub(crate) struct Payloads {
     run: u32,
     length: usize,
-    bodies: Vec<Body>,
+    bodies: [Body; BODIES],
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Payloads {
     /// Payloads of `length` bytes, at least [`PAYLOAD_BYTES_MIN`].
     pub(crate) fn new(run: u32, length: usize) -> Self {
         let header = if length < HEADER_BYTES { PAYLOAD_BYTES_MIN } else { HEADER_BYTES };
-        let bodies = (0..BODIES).map(|number| Body::new(run, number, length - header)).collect();
+        let bodies = array::from_fn(|number| Body::new(run, number, length - header));
         Self { run, length, bodies }
     }
 
