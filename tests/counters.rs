@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use skein::server::ACCEPTOR_COUNTERS;
 use skein::shard::{DropReason, Metrics};
 
 #[test]
@@ -25,6 +26,10 @@ fn page() -> String {
     );
     for (name, meaning) in Metrics::descriptions() {
         page.push_str(&format!("| `{name}` | {} |\n", meaning.trim_end_matches('.')));
+    }
+    page.push_str("\n| counter of the acceptor | what it counts |\n|---|---|\n");
+    for (name, meaning) in ACCEPTOR_COUNTERS {
+        page.push_str(&format!("| `{name}` | {meaning} |\n"));
     }
     page.push_str("\n| reason of a drop | what it means |\n|---|---|\n");
     for reason in DropReason::ALL {

@@ -333,7 +333,8 @@ fn a_connection_that_fails_while_it_waits_for_its_place_is_closed_at_once() {
         let stream = mio::net::TcpStream::from_std(stream);
         order = order.next(0);
         let peer = PeerAddress::from(peer);
-        let accepted = Accepted { stream, layers: None, peer, listener: ListenerId(0), order };
+        let accepted =
+            Accepted { stream, layers: None, peer, listener: ListenerId(0), order, seat: None };
         tell(Command::Open(accepted));
         client.send(&bytes(&connect(&number.to_string())));
         client

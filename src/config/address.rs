@@ -1,7 +1,7 @@
 //! Addresses: those to listen on, and those of proxies that are trusted.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -101,6 +101,15 @@ pub struct Network {
 }
 
 impl Network {
+    /// The networks of this machine alone.
+    pub(super) fn loopback() -> Vec<Self> {
+        let whole = |address, bits| Self { address, bits };
+        vec![
+            whole(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+            whole(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+        ]
+    }
+
     /// Whether the address belongs to it. An IPv4 address in IPv6's clothes is what it is.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {

@@ -176,6 +176,14 @@ section! {
          message and else does as drop-newest";
     /// How many connections may be open here at once; 0 = no limit of its own.
     connections_max: usize = 0, 0..=CONNECTIONS_MAX, "a further connection is closed and counted";
+    /// How many messages per second all that connected here may publish together, and as many at
+    /// once; each shard its share; 0 = no limit.
+    publishes_per_s_max: u32 = 0, 0..=1_000_000_000,
+        "who publishes more is not read until it is paid for, and counted (publishers_throttled)";
+    /// How many bytes of PUBLISH packets per second all that connected here may send together, and
+    /// as many at once; each shard its share; 0 = no limit.
+    publish_bytes_per_s_max: usize = 0, 0..=BYTES_MAX,
+        "who publishes more is not read until it is paid for, and counted (publishers_throttled)";
     => {
         /// TLS, if it is spoken here.
         tls: Tls = Tls::default();
@@ -233,6 +241,15 @@ section! {
     /// How long a new connection may take until its CONNECT is whole, the handshakes of TLS and
     /// WebSocket included.
     connect_timeout_ms: u64 = 10_000, 1..=600_000, "the connection is closed";
+    /// How long the handshakes of TLS and WebSocket may take together, and the header of the PROXY
+    /// protocol.
+    tls_handshake_ms_max: u64 = 10_000, 1..=600_000,
+        "the connection is closed and counted (handshake_timeouts)";
+    /// How long a packet that was begun may make no progress: of one that does not become whole, at
+    /// least 4,096 bytes have to come in this time; 0 = as long as it likes.
+    packet_stalled_ms_max: u64 = 30_000, 0..=3_600_000,
+        "the connection is closed within twice the time, for MQTT 5 with 0x83, and counted \
+         (packets_stalled)";
     /// The longest packet a client may send, header included; MQTT 5 clients are told.
     packet_bytes_max: usize = 1_048_576, 1_024..=PACKET_BYTES_MAX,
         "the connection is closed, for MQTT 5 with 0x95";
@@ -247,12 +264,19 @@ section! {
     client_id_bytes_max: usize = 1_024, 23..=65_535, "CONNECT is refused with 0x85";
     /// How many subscriptions one session may have.
     subscriptions_per_client_max: usize = 10_000, 1..=10_000_000,
-        "a further filter is refused with 0x97";
+        "a further filter is refused with 0x97 and counted (subscriptions_refused)";
+    /// How many bytes the filters of all sessions may take together, each counted where it is held;
+    /// each shard its share.
+    subscription_bytes_max: usize = 268_435_456, 1_024..=BYTES_MAX,
+        "a further filter is refused with 0x97 and counted (subscriptions_refused)";
     /// How many user properties one packet may carry.
     user_properties_max: usize = 1_000, 0..=100_000, "the connection is closed with 0x97";
     /// How many topic aliases a client may use towards the broker; it is told this Topic Alias
     /// Maximum, 0 = none.
     topic_alias_maximum: u16 = 16, 0..=65_535, "a higher alias closes the connection with 0x94";
+    /// How many bytes the topics may take together that one client has given aliases.
+    topic_alias_bytes_max: usize = 65_536, 1_024..=BYTES_MAX,
+        "a further one closes the connection with 0x97";
     /// How many topic aliases the broker uses towards a client that allows them, and never more
     /// than the client allows; 0 = none.
     topic_alias_outgoing_max: u16 = 16, 0..=65_535, "further topics are sent in full";
@@ -313,6 +337,13 @@ section! {
     /// overfill one outbox.
     lane_waiting_bytes_max: usize = 4_194_304, 1_024..=BYTES_MAX,
         "the shard stops reading publishers until the lane has moved";
+    /// How many messages per second one client may publish, and as many at once; 0 = no limit.
+    publishes_per_client_per_s_max: u32 = 0, 0..=1_000_000_000,
+        "it is not read until it is paid for, and counted (publishers_throttled)";
+    /// How many bytes of PUBLISH packets per second one client may send, and as many at once;
+    /// 0 = no limit.
+    publish_bytes_per_client_per_s_max: usize = 0, 0..=BYTES_MAX,
+        "it is not read until it is paid for, and counted (publishers_throttled)";
     /// How many bytes are read from one connection before the others have their turn.
     read_budget_bytes: usize = 131_072, 1_024..=16_777_216, "the rest is read in the next turn";
 
@@ -334,6 +365,16 @@ section! {
          queues no longer grow, at 100 % publishers are paused";
     /// How many connections may be open at once in the whole broker; 0 = no limit.
     connections_max: usize = 0, 0..=CONNECTIONS_MAX, "a further connection is closed and counted";
+    /// How many connections one address may have open at once; 0 = no limit. Of IPv6, all addresses
+    /// with the same first 64 bits are one; behind a proxy, the one that the proxy names counts.
+    connections_per_address_max: usize = 16_384, 0..=CONNECTIONS_MAX,
+        "a further connection is closed and counted (connections_crowded)";
+    /// How many connections may come from one address in a second, and as many at once; 0 = no limit.
+    connections_per_address_per_s_max: u32 = 2_000, 0..=1_000_000,
+        "a further connection is closed and counted (connections_crowded)";
+    /// The addresses and networks whose connections are not counted by address.
+    addresses_unlimited: Vec<Network> = Network::loopback(), ..,
+        "the limits for one address do not hold for them";
     /// How long a shutdown may take to write out what waits for the clients; no connection is
     /// waited for longer than a second.
     shutdown_ms_max: u64 = 5_000, 0..=600_000, "the rest is left and the broker ends";

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
+use super::addresses::Addresses;
 use super::close::Lingering;
 use super::connection::Connections;
 use super::core::Core;
@@ -28,6 +29,7 @@ use super::logins::Logins;
 use super::mesh::{Command, Place, Tallies};
 use super::neighbour::Neighbour;
 use super::notice::Notices;
+use super::patience::Patience;
 use crate::access::Access;
 use crate::config::Settings;
 use crate::session::{ConnectionId, ShardId, Time};
@@ -64,6 +66,9 @@ pub struct EventLoop {
     pub(super) logins: Logins,
     pub(super) neighbours: Vec<Neighbour>,
     pub(super) tallies: Arc<Tallies>,
+    /// Of the whole broker.
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) patience: Patience,
     pub(super) notices: Notices,
     doorbell: Arc<Doorbell>,
     /// The clock's zero, the same for all shards.
@@ -100,6 +105,11 @@ impl EventLoop {
             logins: place.logins,
             neighbours: place.neighbours,
             tallies: place.tallies,
+            addresses: place.addresses,
+            patience: Patience::new(
+                settings.limits.tls_handshake_ms_max,
+                settings.limits.packet_stalled_ms_max,
+            ),
             notices: Notices::new(place.id, settings.log.lines_per_second_max),
             doorbell: place.doorbell,
             start: beginning.start,
@@ -129,6 +139,7 @@ impl EventLoop {
         self.take_answers();
         self.take_parcels();
         self.read_ready();
+        self.lose_patience();
         if self.core.shard.next_deadline().is_some_and(|deadline| deadline <= self.core.now) {
             self.core.handle(Event::Tick);
         }
@@ -188,6 +199,7 @@ impl EventLoop {
         let deadlines = [
             self.core.shard.next_deadline(),
             self.lingering.next_deadline(),
+            self.patience.next_deadline(),
             self.notices.next_deadline(),
             self.trim_at,
             self.ends_at,

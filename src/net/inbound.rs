@@ -111,7 +111,7 @@ impl EventLoop {
         while connection.readable && self.core.shard.wants_packets(id) {
             if budget == 0 {
                 self.inbound.enqueue(connection);
-                return;
+                break;
             }
             match receive(&mut self.core, connection, &mut self.inbound, &mut budget) {
                 ReadEnd::Going => {}
@@ -121,6 +121,18 @@ impl EventLoop {
                     return self.core.handle(Event::Closed { connection: id, cause });
                 }
             }
+            if let Some(source) = connection.transport.take_source() {
+                match self.addresses.admit(source, self.core.now) {
+                    Ok(seat) => connection.transport.sit(seat),
+                    Err(crowd) => {
+                        let cause = CloseCause::Crowded(crowd.to_string());
+                        return self.core.handle(Event::Closed { connection: id, cause });
+                    }
+                }
+            }
+        }
+        if !connection.unread.is_empty() {
+            self.patience.await_packet(connection, self.core.now);
         }
         if connection.hung_up
             && self.core.shard.is_being_placed(id)
@@ -235,6 +247,7 @@ fn receive_small(
     }
     let bytes = &inbound.buffer[..held + count];
     let cut = cut_frames(core, connection.id, bytes);
+    connection.unread.has_finished_packet |= cut > 0;
     connection.unread.append(&bytes[cut..], &mut inbound.spares);
     Ok(count)
 }
@@ -253,6 +266,7 @@ fn cut_unread(core: &mut Core, connection: &mut Connection, spares: &mut Spares)
     }
     let cut = cut_frames(core, connection.id, connection.unread.as_slice());
     if cut > 0 {
+        connection.unread.has_finished_packet = true;
         connection.unread.advance(cut, spares);
     }
 }

@@ -144,8 +144,8 @@ impl EventLoop {
 
     /// Serves a connection that the acceptor has accepted.
     fn open(&mut self, accepted: Accepted) {
-        let Accepted { stream, layers, peer, listener, order } = accepted;
-        let admitted = match Transport::new(stream, layers.as_deref()) {
+        let Accepted { stream, layers, peer, listener, order, seat } = accepted;
+        let admitted = match Transport::new(stream, layers.as_deref(), seat) {
             Ok(transport) => self.admit(transport, Unread::default(), listener),
             Err(error) => {
                 tracing::error!(shard = %self.id, "a connection is closed: {error}");
@@ -154,9 +154,18 @@ impl EventLoop {
         };
         match admitted {
             Some(connection) => {
+                self.await_handshake(connection);
                 self.core.handle(Event::Opened { connection, peer, listener, order });
             }
             None => self.count_closed(listener),
+        }
+    }
+
+    fn await_handshake(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.find_mut(id)
+            && !connection.transport.is_open()
+        {
+            self.patience.await_handshake(connection, self.core.now);
         }
     }
 

@@ -14,6 +14,7 @@ use std::sync::mpsc::SyncSender;
 use mio::net::TcpStream;
 use mio::{Poll, Token, Waker};
 
+use super::addresses::{Addresses, Seat};
 use super::lane::{Consumer, Doorbell, Producer, Tally, lane};
 use super::logins::{LoginDesk, LoginRequest, Logins};
 use super::neighbour::Neighbour;
@@ -86,6 +87,8 @@ pub struct Accepted {
     pub listener: ListenerId,
     /// Its place among all connections of the broker.
     pub order: AcceptOrder,
+    /// Its place in the count of its address, if that is known and counted.
+    pub seat: Option<Seat>,
 }
 
 /// What the acceptor tells a shard.
@@ -122,6 +125,8 @@ pub struct Door {
     pub doorbell: Arc<Doorbell>,
     /// What the shard lets the acceptor know.
     pub tallies: Arc<Tallies>,
+    /// The connections of each address, of the whole broker.
+    pub addresses: Arc<Addresses>,
 }
 
 /// One shard's place among the others; its event loop is built from it, in its own thread.
@@ -134,6 +139,7 @@ pub struct Place {
     pub(super) neighbours: Vec<Neighbour>,
     pub(super) tallies: Arc<Tallies>,
     pub(super) logins: Logins,
+    pub(super) addresses: Arc<Addresses>,
 }
 
 /// Joins the shards of a broker with these settings; they ask about logins by `requests`. Returns
@@ -146,6 +152,7 @@ pub fn mesh(
     requests: &SyncSender<LoginRequest>,
 ) -> io::Result<Vec<(Place, Door, LoginDesk)>> {
     let shards = settings.shards;
+    let addresses = Arc::new(Addresses::new(&settings.limits));
     let mut pairs = Vec::with_capacity(shards);
     for index in 0..shards {
         let poll = Poll::new()?;
@@ -164,9 +171,11 @@ pub fn mesh(
             neighbours: Vec::with_capacity(shards),
             tallies: Arc::clone(&tallies),
             logins: Logins { requests: requests.clone(), answers: answered },
+            addresses: Arc::clone(&addresses),
         };
         let desk = LoginDesk { answers, doorbell: Arc::clone(&doorbell) };
-        pairs.push((place, Door { commands: producer, doorbell, tallies }, desk));
+        let addresses = Arc::clone(&addresses);
+        pairs.push((place, Door { commands: producer, doorbell, tallies, addresses }, desk));
     }
     for low in 0..shards {
         for high in low + 1..shards {

@@ -3,6 +3,7 @@
 //! [`mesh()`] joins the threads of a broker; an [`EventLoop`] runs one shard. What the shell knows
 //! of MQTT is where a packet ends.
 
+mod addresses;
 mod close;
 mod connection;
 mod core;
@@ -15,9 +16,11 @@ mod mesh;
 mod neighbour;
 mod notice;
 mod outbound;
+mod patience;
 mod transport;
 mod unread;
 
+pub use addresses::{Addresses, Crowd, Seat};
 pub use event_loop::{Beginning, EventLoop};
 pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
 pub use logins::{LoginAnswer, LoginDesk, LoginRequest};

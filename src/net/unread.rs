@@ -14,28 +14,33 @@ pub(super) struct Unread {
     bytes: Vec<u8>,
     /// Bytes at the front that were handled already. They leave when the rest does or when
     /// something is appended, so that a connection which pauses after each packet does not move
-    /// its whole buffer each time.
-    handled: usize,
+    /// its whole buffer each time. No packet is longer than this can count.
+    handled: u32,
+    /// Whether a part of a packet is looked at in a while.
+    pub(super) is_watched: bool,
+    /// Whether a packet became whole since that was so.
+    pub(super) has_finished_packet: bool,
 }
 
 impl Unread {
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self { bytes, handled: 0 }
+        Self { bytes, ..Self::default() }
     }
 
     /// What waits.
     pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.handled..]
+        &self.bytes[self.handled()..]
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.handled == self.bytes.len()
+        self.handled() == self.bytes.len()
     }
 
     /// Forgets the first `count` bytes that wait; the memory goes to the spares with the last.
     pub(super) fn advance(&mut self, count: usize, spares: &mut Spares) {
-        self.handled += count;
-        assert!(self.handled <= self.bytes.len(), "no more is handled than waits");
+        let handled = self.handled() + count;
+        assert!(handled <= self.bytes.len(), "no more is handled than waits");
+        self.handled = u32::try_from(handled).expect("less waits than two packets of 256 MiB");
         if self.is_empty() {
             spares.give(std::mem::take(&mut self.bytes));
             self.handled = 0;
@@ -75,9 +80,14 @@ impl Unread {
         self.bytes
     }
 
+    fn handled(&self) -> usize {
+        self.handled as usize
+    }
+
     fn compact(&mut self) {
         if self.handled > 0 {
-            self.bytes.drain(..self.handled);
+            let handled = self.handled();
+            self.bytes.drain(..handled);
             self.handled = 0;
         }
     }

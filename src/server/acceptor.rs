@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -10,14 +10,14 @@ use mio::{Events, Poll};
 
 use super::dealer::Dealer;
 use super::listener::Listener;
+use super::refusals::{Refusal, Refusals};
 use super::reload::Reloading;
 use super::signals::{Signal, Signals};
-use super::throttle::Throttle;
 use super::{SIGNALS, WAKER};
 use crate::access::jwt::JwtKeys;
 use crate::config::Settings;
-use crate::net::{Accepted, Command, Door};
-use crate::session::{AcceptOrder, PeerAddress};
+use crate::net::{Accepted, Addresses, Command, Door, Seat};
+use crate::session::{AcceptOrder, PeerAddress, Time};
 
 /// Connections accepted from one listener before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 256;
@@ -79,9 +79,10 @@ pub(super) struct Acceptor {
     /// The place of the connection that was accepted last.
     order: AcceptOrder,
     shards_ended: usize,
-    /// Connections closed because a limit was reached.
-    refused: u64,
-    refusals: Throttle,
+    /// Connections that were closed at once.
+    refusals: Refusals,
+    /// The connections of each address.
+    addresses: Arc<Addresses>,
     /// A lane was full: until when to wait.
     full_until: Option<Instant>,
     /// Set once the broker is shutting down: when to stop waiting for the shards.
@@ -98,6 +99,7 @@ impl Acceptor {
         start: Instant,
     ) -> Self {
         let Parts { settings, poll, listeners, signals, requests } = server;
+        let addresses = Arc::clone(&doors.first().expect("there is a shard").addresses);
         Self {
             settings,
             poll,
@@ -109,8 +111,8 @@ impl Acceptor {
             start,
             order: AcceptOrder::default(),
             shards_ended: 0,
-            refused: 0,
-            refusals: Throttle::default(),
+            refusals: Refusals::default(),
+            addresses,
             full_until: None,
             ends_at: None,
             is_forced: false,
@@ -152,9 +154,7 @@ impl Acceptor {
         for index in 0..self.listeners.len() {
             self.accept_from(index, now);
         }
-        if let Some(more) = self.refusals.take_more(now) {
-            tracing::warn!("{more} more connections closed at once in the last second");
-        }
+        self.refusals.tell_more(now);
         if self.dealer.finish_turn() || (!self.dealer.has_room() && self.ends_at.is_none()) {
             self.full_until = Some(now + FULL_LANE_WAIT);
         }
@@ -188,7 +188,8 @@ impl Acceptor {
 
     fn report_metrics(&mut self) {
         let connections: usize = self.listeners.iter().map(|l| self.open_on(l)).sum();
-        tracing::info!("acceptor: connections={connections} connections_refused={}", self.refused);
+        let counters = self.refusals.rows().map(|(name, count)| format!(" {name}={count}"));
+        tracing::info!("acceptor: connections={connections}{}", counters.collect::<String>());
         self.dealer.tell_all(|| Command::ReportMetrics);
     }
 
@@ -227,12 +228,12 @@ impl Acceptor {
             match listener.accept() {
                 Ok((stream, peer, address)) => {
                     listener.backoff.succeed();
-                    if !listener.trusts(address) {
-                        self.refuse_stranger(index, address, now);
-                    } else if self.has_reached_limit(index) {
-                        self.refuse(index, now);
-                    } else {
-                        self.admit(index, stream, peer, now);
+                    match self.examine(index, address, now) {
+                        Ok(seat) => self.admit(index, stream, peer, seat, now),
+                        Err(refusal) => {
+                            let listener = &self.listeners[index].name;
+                            self.refusals.note(refusal, listener, address, now);
+                        }
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => listener.is_ready = false,
@@ -250,13 +251,43 @@ impl Acceptor {
         }
     }
 
+    /// Whether a connection may come in here, and its place in the count of its address.
+    fn examine(
+        &self,
+        index: usize,
+        address: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Option<Seat>, Refusal> {
+        let listener = &self.listeners[index];
+        if !listener.trusts(address) {
+            return Err(Refusal::Stranger);
+        }
+        if self.has_reached_limit(index) {
+            return Err(Refusal::Full);
+        }
+        // Behind a proxy, the address that counts is not known yet.
+        let Some(address) = address.filter(|_| !listener.is_behind_proxies()) else {
+            return Ok(None);
+        };
+        let now_ms = now.saturating_duration_since(self.start).as_millis();
+        let now = Time::from_millis(u64::try_from(now_ms).unwrap_or(u64::MAX));
+        self.addresses.admit(address, now).map_err(Refusal::Crowded)
+    }
+
     /// Deals a connection out.
-    fn admit(&mut self, index: usize, stream: TcpStream, peer: PeerAddress, now: Instant) {
+    fn admit(
+        &mut self,
+        index: usize,
+        stream: TcpStream,
+        peer: PeerAddress,
+        seat: Option<Seat>,
+        now: Instant,
+    ) {
         let now_us = now.saturating_duration_since(self.start).as_micros();
         self.order = self.order.next(u64::try_from(now_us).unwrap_or(u64::MAX));
         let listener = &mut self.listeners[index];
         let (layers, order) = (listener.layers.clone(), self.order);
-        let accepted = Accepted { stream, layers, peer, listener: listener.id, order };
+        let accepted = Accepted { stream, layers, peer, listener: listener.id, order, seat };
         if self.dealer.deal(accepted).is_ok() {
             listener.dealt += 1;
         }
@@ -274,30 +305,6 @@ impl Acceptor {
         let limit = self.settings.limits.connections_max;
         reached(listener.connections_max, self.open_on(listener))
             || (limit > 0 && reached(limit, self.listeners.iter().map(|l| self.open_on(l)).sum()))
-    }
-
-    fn refuse(&mut self, index: usize, now: Instant) {
-        self.refused += 1;
-        if self.refusals.admit(now) {
-            let name = &self.listeners[index].name;
-            tracing::warn!(
-                listener = name,
-                "connection closed at once: connections_max is reached"
-            );
-        }
-    }
-
-    fn refuse_stranger(&mut self, index: usize, address: Option<IpAddr>, now: Instant) {
-        self.refused += 1;
-        if self.refusals.admit(now) {
-            let name = &self.listeners[index].name;
-            let address = address.map(tracing::field::display);
-            tracing::warn!(
-                listener = name,
-                address,
-                "connection closed at once: proxy_protocol_from does not name its address"
-            );
-        }
     }
 
     /// How long the poll may sleep; `None` is for ever.

@@ -140,6 +140,11 @@ impl Listener {
         self.layers = layers;
     }
 
+    /// Whether its connections come through proxies, which say from where.
+    pub(super) fn is_behind_proxies(&self) -> bool {
+        !self.proxies.is_empty()
+    }
+
     /// Whether a connection may come from there: behind proxies, only from one of them.
     pub(super) fn trusts(&self, address: Option<IpAddr>) -> bool {
         let mut proxies = self.proxies.iter();

@@ -26,6 +26,7 @@ mod listener;
 mod log;
 mod login_workers;
 mod memory;
+mod refusals;
 mod reload;
 mod rules;
 mod shards;
@@ -57,6 +58,7 @@ pub use self::cores::{available_cores, raise_open_files};
 pub use self::error::StartError;
 pub use self::log::{Log, start_log};
 pub use self::memory::available_memory;
+pub use self::refusals::ACCEPTOR_COUNTERS;
 pub use self::rules::RulesError;
 pub use self::tls::TlsError;
 

@@ -9,9 +9,15 @@ use skein_protocol::Error;
 #[derive(Debug, Default)]
 pub struct IncomingAliases {
     topics: Vec<Option<Box<str>>>,
+    bytes: usize,
 }
 
 impl IncomingAliases {
+    /// Bytes of all topics that have an alias.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The whole topic of a PUBLISH that names `alias` and perhaps a topic; a topic sets the
     /// alias anew. `alias_max` is what the CONNACK granted.
     ///
@@ -31,7 +37,9 @@ impl IncomingAliases {
             if self.topics.len() <= index {
                 self.topics.resize(index + 1, None);
             }
-            self.topics[index] = Some(topic.into());
+            let old = self.topics[index].replace(topic.into());
+            self.bytes += topic.len();
+            self.bytes -= old.map_or(0, |old| old.len());
         }
         self.topics.get(index).and_then(Option::as_deref).ok_or(Error::TopicAliasUnknown)
     }
@@ -95,6 +103,9 @@ mod tests {
         assert_eq!(aliases.resolve(alias(2), None, 4).ok(), Some("a"));
         assert_eq!(aliases.resolve(alias(2), Some("b"), 4).ok(), Some("b"));
         assert_eq!(aliases.resolve(alias(2), None, 4).ok(), Some("b"));
+        assert_eq!(aliases.resolve(alias(1), Some("abc"), 4).ok(), Some("abc"));
+        assert_eq!(aliases.resolve(alias(1), Some("abcd"), 4).ok(), Some("abcd"));
+        assert_eq!(aliases.bytes(), 5);
     }
 
     #[test]

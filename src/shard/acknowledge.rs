@@ -23,7 +23,9 @@ impl Shard {
     ) -> Result<(), Violation> {
         match frame.packet_type() {
             PacketType::Publish => {
-                return self.on_publish(id, session, version, frame, None, turn);
+                let bytes = frame.body.len();
+                self.on_publish(id, session, version, frame, None, turn)?;
+                self.pause_for_rate(id, bytes, turn);
             }
             PacketType::PubAck => {
                 self.on_puback(id, session, &Ack::decode(frame, version)?, turn);

@@ -23,6 +23,8 @@ pub struct Audit {
     pub memory_bytes: usize,
     /// Bytes counted anew: outboxes (as of their last flush), queues, windows, retained messages.
     pub memory_bytes_counted: usize,
+    /// About what the subscriptions of the sessions here take.
+    pub subscription_bytes: usize,
     /// Retained topics at home here, with payloads.
     pub retained: BTreeMap<String, Vec<u8>>,
     /// Filters with a local subscriber (not shared).
@@ -52,6 +54,7 @@ impl Shard {
             waiting_subscribes: self.interest.waiting(),
             memory_bytes: self.memory.used(),
             memory_bytes_counted: self.memory_bytes_counted(),
+            subscription_bytes: self.subscription_bytes,
             retained: self.retained.contents(),
             filters: self.subscriptions.len(),
             ..Audit::default()

@@ -69,13 +69,19 @@ pub(super) struct Pauses {
     pub(super) pressures: BTreeSet<(ShardId, u64)>,
     /// The memory budget is used up.
     pub(super) memory: bool,
+    /// It has published too much until then.
+    pub(super) rate_until: Option<Time>,
     /// This PUBLISH of it, whole, waits for the answer of its topic's home.
     pub(super) room: Option<Box<[u8]>>,
 }
 
 impl Pauses {
     fn is_empty(&self) -> bool {
-        self.lanes.is_empty() && self.pressures.is_empty() && !self.memory && self.room.is_none()
+        self.lanes.is_empty()
+            && self.pressures.is_empty()
+            && !self.memory
+            && self.rate_until.is_none()
+            && self.room.is_none()
     }
 }
 
@@ -158,6 +164,11 @@ impl Connection {
 
     pub(super) fn is_paused(&self) -> bool {
         self.pauses.is_some()
+    }
+
+    /// Until when it is not read because it has published too much.
+    pub(super) fn rate_until(&self) -> Option<Time> {
+        self.pauses.as_ref().and_then(|pauses| pauses.rate_until)
     }
 
     pub(super) fn pauses_mut(&mut self) -> &mut Pauses {

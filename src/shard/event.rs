@@ -19,6 +19,12 @@ pub enum CloseCause {
     Failed(String),
     /// The peer broke the rules of what lies below MQTT: of TLS, say. The text is for the log.
     Refused(String),
+    /// The handshakes below MQTT were not over within `tls_handshake_ms_max`.
+    HandshakeTooSlow,
+    /// A packet was begun and not gone on with for `packet_stalled_ms_max`.
+    PacketStalled,
+    /// The address that a proxy names has too many connections; the text says of what.
+    Crowded(String),
 }
 
 /// One thing that happened.

@@ -35,16 +35,30 @@ impl Shard {
     /// The peer closed, or the socket failed.
     pub(super) fn on_closed(&mut self, id: ConnectionId, cause: &CloseCause, turn: &mut Turn<'_>) {
         let Some(session) = self.connections.find(id).map(Connection::session) else { return };
-        let text = match cause {
-            CloseCause::EndOfStream => "closed by the client without DISCONNECT".to_owned(),
-            CloseCause::Failed(why) => format!("connection lost: {why}"),
-            CloseCause::Refused(why) => format!("connection refused: {why}"),
-        };
-        self.metrics.transport_errors += u64::from(matches!(cause, CloseCause::Refused(_)));
-        let (level, kind) = match cause {
-            CloseCause::Refused(_) => (NoticeLevel::Warning, "connection-refused"),
-            _ if session.is_some() => (NoticeLevel::Info, "connection-lost"),
-            _ => (NoticeLevel::Debug, "connection-lost"),
+        let lost_level = if session.is_some() { NoticeLevel::Info } else { NoticeLevel::Debug };
+        let (level, kind, text) = match cause {
+            CloseCause::EndOfStream => (
+                lost_level,
+                "connection-lost",
+                "closed by the client without DISCONNECT".to_owned(),
+            ),
+            CloseCause::Failed(why) => {
+                (lost_level, "connection-lost", format!("connection lost: {why}"))
+            }
+            CloseCause::Refused(why) => {
+                self.metrics.transport_errors += 1;
+                (NoticeLevel::Warning, "connection-refused", format!("connection refused: {why}"))
+            }
+            CloseCause::Crowded(why) => {
+                self.metrics.connections_crowded += 1;
+                (NoticeLevel::Warning, "connection-crowded", format!("connection refused: {why}"))
+            }
+            CloseCause::HandshakeTooSlow => {
+                self.metrics.handshake_timeouts += 1;
+                let text = "no end of the handshakes within tls_handshake_ms_max".to_owned();
+                (NoticeLevel::Info, "handshake-timeout", text)
+            }
+            CloseCause::PacketStalled => return self.on_packet_stalled(id, turn),
         };
         self.notice_of(level, kind, id, &text, turn);
         self.close(id, turn);
@@ -53,9 +67,19 @@ impl Shard {
         }
     }
 
+    /// A client that keeps the half of a packet to itself makes us keep the other half.
+    fn on_packet_stalled(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        self.metrics.packets_stalled += 1;
+        let text = "a packet was begun and not gone on with for packet_stalled_ms_max";
+        self.notice_of(NoticeLevel::Info, "packet-stalled", id, text, turn);
+        let reason = ReasonCode::ImplementationSpecificError;
+        self.disconnect(id, &Violation::new(reason, text), turn);
+    }
+
     /// Forgets a connection; the shell writes what waits and closes the socket.
     pub(super) fn close(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Option<Connection> {
         self.arm_connection(id, super::Time::NEVER);
+        self.forget_rate(id);
         let mut connection = self.connections.remove(id)?;
         self.memory.release(connection.charged);
         let rest = std::mem::take(&mut connection.outbox);

@@ -113,6 +113,15 @@ counters! {
     /// Connections closed because a peer broke the rules of what lies below MQTT: TLS, WebSocket or
     /// the PROXY protocol.
     transport_errors,
+    /// Connections through a proxy refused because their address has too many:
+    /// `connections_per_address_max` or `connections_per_address_per_s_max`.
+    connections_crowded,
+    /// Connections closed because the handshakes of TLS and WebSocket took longer than
+    /// `tls_handshake_ms_max`.
+    handshake_timeouts,
+    /// Connections closed because a packet that was begun was not gone on with for
+    /// `packet_stalled_ms_max`.
+    packets_stalled,
     /// Connections closed because they were silent for too long.
     keep_alive_timeouts,
     /// Connections handed to another shard.
@@ -123,6 +132,8 @@ counters! {
     sessions_resumed,
     /// Sessions that ended.
     sessions_ended,
+    /// Filters refused because of `subscriptions_per_client_max` or `subscription_bytes_max`.
+    subscriptions_refused,
     /// PUBLISH packets received.
     publishes_received,
     /// PUBLISH packets that waited until the full home of their topic had answered.
@@ -145,6 +156,8 @@ counters! {
     retained_denied,
     /// Publishers paused for a slow consumer or a full lane.
     publishers_paused,
+    /// Publishers paused because they, or all of their listener, published faster than they may.
+    publishers_throttled,
     /// Consumers whose grace ended before they kept up.
     consumers_slow,
     /// Replies of other shards that came too late for anybody.

@@ -18,7 +18,7 @@
 //! | PUBACK, PUBREC, PUBREL, PUBCOMP | `acknowledge` |
 //! | SUBSCRIBE, UNSUBSCRIBE | `subscribe`, `unsubscribe`, `interest` |
 //! | retained messages are kept and replayed | `retain`, `room`, `replay` |
-//! | somebody is too slow, or memory runs out | `pressure`, `memory` |
+//! | somebody is too slow or too fast, or memory runs out | `pressure`, `pace`, `memory` |
 
 mod acknowledge;
 mod audit;
@@ -35,6 +35,7 @@ mod leave;
 mod memory;
 mod message;
 mod metrics;
+mod pace;
 mod place;
 mod pressure;
 mod publish;
@@ -114,6 +115,9 @@ pub struct Shard {
     buffers: Buffers,
     kept: KeptMessages,
     memory: memory::Account,
+    rates: pace::PublishRates,
+    /// About what all subscriptions of the sessions here take.
+    subscription_bytes: usize,
     metrics: Metrics,
     client_ids: connect::ClientIds,
     /// Connections that are paused because the memory budget is used up.
@@ -163,9 +167,11 @@ impl Shard {
             replays: replay::Replays::default(),
             lanes: Lanes::new(shards, lane_waiting_bytes_max(&settings, shards)),
             timers: timers::Timers::default(),
+            subscription_bytes: 0,
             buffers: Buffers::default(),
             kept: KeptMessages::default(),
             memory: memory::Account::new(settings.limits.memory_bytes_max / shards),
+            rates: pace::PublishRates::new(&settings.limits, &settings.listeners, shards),
             metrics: Metrics::default(),
             client_ids: connect::ClientIds::new(hasher),
             placement,
@@ -274,6 +280,7 @@ impl Shard {
                 Timer::GraceEnds(session) => self.on_grace_over(session, turn),
                 Timer::QueueExpires(session) => self.on_queue_expired(session, turn),
                 Timer::RetainedExpires => self.on_retained_expired(turn),
+                Timer::RateAllows(connection) => self.on_rate_allows(connection, turn),
                 Timer::MemoryPauseEnds => self.on_memory_pause_over(turn),
             }
         }

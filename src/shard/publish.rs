@@ -60,6 +60,12 @@ impl Shard {
         let mut aliases = connection.incoming_aliases.take().unwrap_or_default();
         let alias_max = self.settings.limits.topic_alias_maximum;
         let topic = incoming.publish.topic.map(TopicName::as_str);
+        let bytes_max = self.settings.limits.topic_alias_bytes_max;
+        let bytes = aliases.bytes() + topic.map_or(0, str::len);
+        if topic.is_some() && bytes > bytes_max {
+            let text = "the topics with an alias are longer than topic_alias_bytes_max";
+            return Err(Violation::new(ReasonCode::QuotaExceeded, text));
+        }
         let topic = TopicName::assume_valid(aliases.resolve(alias, topic, alias_max)?);
         let outcome = self.on_publish_to(id, session, topic, incoming, turn);
         if let Some(connection) = self.connections.find_mut(id) {

@@ -53,7 +53,11 @@ impl Shard {
         pending.live_after[self.id.index()] = self.retained.stamps();
         for (filter, options) in &subscribe.filters {
             let reason = match self.refusal_of_filter(session, *filter) {
-                Some(reason) => reason,
+                Some(reason) => {
+                    let is_full = reason == ReasonCode::QuotaExceeded;
+                    self.metrics.subscriptions_refused += u64::from(is_full);
+                    reason
+                }
                 None => self.grant(&mut pending, *filter, *options, subscribe.identifier),
             };
             pending.reasons.push(reason);
@@ -98,10 +102,11 @@ impl Shard {
         if !self.may_subscribe(session, filter.pattern()) {
             return Some(ReasonCode::NotAuthorized);
         }
-        let held = &self.sessions.at(session).subscriptions;
-        let is_held = self.held(session, filter).is_some();
-        (held.len() >= limits.subscriptions_per_client_max && !is_held)
-            .then_some(ReasonCode::QuotaExceeded)
+        let held = self.sessions.at(session).subscriptions.len();
+        let bytes_max = limits.subscription_bytes_max / self.shards;
+        let is_full = held >= limits.subscriptions_per_client_max
+            || self.subscription_bytes + subscription_bytes(filter.pattern()) > bytes_max;
+        (is_full && self.held(session, filter).is_none()).then_some(ReasonCode::QuotaExceeded)
     }
 
     /// The session's subscription with this very filter text.
@@ -150,6 +155,7 @@ impl Shard {
         if !was_held {
             let held = HeldSubscription { filter: key, group: filter.share().map(Box::from) };
             self.sessions.at_mut(session).hold(held);
+            self.subscription_bytes += subscription_bytes(filter.pattern());
         }
         let sends_retained = match options.retain_handling {
             RetainHandling::SendAtSubscribe => true,
@@ -221,6 +227,12 @@ fn granted_reason(qos: skein_protocol::qos::QoS) -> ReasonCode {
         skein_protocol::qos::QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
         skein_protocol::qos::QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
     }
+}
+
+/// About what a subscription with this filter takes.
+pub(super) fn subscription_bytes(filter: &str) -> usize {
+    const ENTRIES_BYTES: usize = 64;
+    filter.len() + ENTRIES_BYTES
 }
 
 /// A QoS 0 subscription never fills a queue.

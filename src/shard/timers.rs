@@ -22,6 +22,8 @@ pub(super) enum Timer {
     QueueExpires(SessionKey),
     /// A retained message has expired.
     RetainedExpires,
+    /// A connection that published too fast may be read again.
+    RateAllows(ConnectionId),
     /// Publishers that were paused for memory may go on for a while.
     MemoryPauseEnds,
 }

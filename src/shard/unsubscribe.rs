@@ -6,8 +6,11 @@ use skein_protocol::{
 };
 
 use super::{
-    ConnectionId, Shard, Time, Turn, metrics::DropReason, respond::Violation,
-    subscribe::counts_as_full, timers::Timer,
+    ConnectionId, Shard, Time, Turn,
+    metrics::DropReason,
+    respond::Violation,
+    subscribe::{counts_as_full, subscription_bytes},
+    timers::Timer,
 };
 use crate::{
     config::Overflow,
@@ -50,6 +53,7 @@ impl Shard {
 
     /// Takes the session out of a filter; the session's own list is the caller's.
     pub(super) fn drop_subscription(&mut self, session: SessionKey, held: &HeldSubscription) {
+        self.subscription_bytes -= subscription_bytes(&self.subscriptions.text(held.filter));
         if let Some(group) = &held.group {
             self.change_share(held.filter, group, |share| {
                 share.leave(session);

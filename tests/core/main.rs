@@ -13,6 +13,7 @@ mod establish;
 mod interest;
 mod leave;
 mod memory;
+mod pace;
 mod packets;
 mod place;
 mod pressure;

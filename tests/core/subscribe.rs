@@ -19,6 +19,7 @@ fn each_filter_is_granted_or_refused_by_itself() {
         row(|s| s.access.deny_subscribe = vec!["secret/#".to_owned()], "secret/a", "0x87"),
         row(|s| s.access.deny_subscribe = vec!["a/#".to_owned()], "$share/g/a/b", "0x87"),
         row(|s| s.limits.subscriptions_per_client_max = 1, "c", "0x97"),
+        row(|s| s.limits.subscription_bytes_max = 2 * 70, "c", "0x97"),
     ] {
         let mut broker = Broker::with(2, settings);
         let client = broker.connect(0, v5("client"));

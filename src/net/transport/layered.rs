@@ -9,6 +9,7 @@
 //! [`Scratch`] to each call.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::IpAddr;
 
 use super::plain::Plain;
 use super::stack::{Between, Fault, Layers, Stack};
@@ -56,6 +57,8 @@ pub(in crate::net) struct Layered {
     /// Whether the last read found all that there was.
     is_drained: bool,
     is_introduced: bool,
+    /// Whether it is known where it comes from.
+    is_placed: bool,
     is_finished: bool,
 }
 
@@ -98,6 +101,7 @@ impl Layered {
             end: None,
             is_drained: true,
             is_introduced: false,
+            is_placed: false,
             is_finished: false,
         })
     }
@@ -214,6 +218,21 @@ impl Layered {
         let certificates: Vec<Box<[u8]>> = chain.map(|der| der.as_ref().into()).collect();
         let is_known = source.is_some() || !certificates.is_empty();
         is_known.then_some(Introduction { source, certificates })
+    }
+
+    /// Where a proxy says that the connection comes from, once.
+    pub(super) fn take_source(&mut self) -> Option<IpAddr> {
+        if self.is_placed {
+            return None;
+        }
+        let source = self.stack.source();
+        self.is_placed = source.is_some();
+        source.map(|source| source.ip())
+    }
+
+    /// Whether all handshakes are over.
+    pub(super) fn is_open(&self) -> bool {
+        self.stack.is_open()
     }
 
     pub(super) fn socket(&mut self) -> &mut Plain {

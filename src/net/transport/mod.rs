@@ -11,13 +11,14 @@ mod tls;
 mod websocket;
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use self::layered::Layered;
 use self::plain::Plain;
+use super::Seat;
 
 pub(super) use layered::Scratch;
 pub use stack::Layers;
@@ -51,13 +52,21 @@ pub(super) enum Transport {
     Layered(Box<Layered>),
 }
 
+// What a plain connection is counted by finds room beside its descriptor. Where debug assertions
+// are on, mio notes with each socket who watches it.
+const _: () = assert!(size_of::<Transport>() <= if cfg!(debug_assertions) { 24 } else { 16 });
+
 impl Transport {
     /// An accepted stream, under these layers if there are any.
     ///
     /// # Errors
     /// When TLS cannot be begun with this configuration.
-    pub(super) fn new(stream: TcpStream, layers: Option<&Layers>) -> io::Result<Self> {
-        let socket = Plain::new(stream);
+    pub(super) fn new(
+        stream: TcpStream,
+        layers: Option<&Layers>,
+        seat: Option<Seat>,
+    ) -> io::Result<Self> {
+        let socket = Plain::new(stream, seat);
         match layers {
             None => Ok(Self::Plain(socket)),
             Some(layers) => Ok(Self::Layered(Box::new(Layered::new(socket, layers)?))),
@@ -128,6 +137,29 @@ impl Transport {
         match self {
             Self::Plain(_) => None,
             Self::Layered(layered) => layered.take_introduction(),
+        }
+    }
+
+    /// Where a proxy says that the connection comes from, once, as soon as it has said so. It is to
+    /// be counted there, with [`sit`](Self::sit).
+    #[inline]
+    pub(super) fn take_source(&mut self) -> Option<IpAddr> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Layered(layered) => layered.take_source(),
+        }
+    }
+
+    /// Gives the connection its place in the count of its address.
+    pub(super) fn sit(&mut self, seat: Option<Seat>) {
+        self.socket().sit(seat);
+    }
+
+    /// Whether MQTT may be spoken: the handshakes of all layers are over.
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Layered(layered) => layered.is_open(),
         }
     }
 

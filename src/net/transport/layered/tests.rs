@@ -26,7 +26,7 @@ fn pair(layers: &Layers) -> (Layered, TcpStream) {
     let (stream, _) = listener.accept().expect("a connection waits");
     stream.set_nonblocking(true).expect("a socket option");
     peer.set_read_timeout(Some(PATIENCE)).expect("a socket option");
-    let socket = Plain::new(mio::net::TcpStream::from_std(stream));
+    let socket = Plain::new(mio::net::TcpStream::from_std(stream), None);
     (Layered::new(socket, layers).expect("a good configuration"), peer)
 }
 
