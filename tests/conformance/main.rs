@@ -1,5 +1,5 @@
 //! Conformance: the real process, spoken to byte by byte. A test reads like a sequence diagram;
-//! its name begins with the row of the checklist of attacks it stands for (`a01` to `f08`), with
+//! its name begins with the row of the checklist of attacks it stands for (`a01` to `w16`), with
 //! `trap_` and the brokers' issue it is known from, or says a promise of the standard.
 //!
 //! After each test the process lives and serves a clean client; whenever nobody is connected, no
@@ -9,6 +9,7 @@
 
 mod access;
 mod acks;
+mod attacks;
 mod compliance;
 mod connect;
 mod connect_v5;
@@ -18,6 +19,7 @@ mod harness;
 mod process;
 mod publish;
 mod publish_v5;
+mod resources;
 mod retained;
 mod sessions;
 mod sharing;

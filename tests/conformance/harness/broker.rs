@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use skein_protocol::Version;
 
-use super::{Peer, connect, eventually};
+use super::{Peer, Vitals, connect, eventually};
 
 /// How long the process may take until it listens.
 const START_MAX: Duration = Duration::from_secs(10);
@@ -43,13 +43,6 @@ pub(crate) struct Broker {
     pub(super) users: AtomicUsize,
     /// What it held when nobody had connected yet.
     at_start: Vitals,
-}
-
-/// What the kernel says of a process.
-#[derive(Clone, Copy, Debug, Default)]
-struct Vitals {
-    descriptors: usize,
-    memory_bytes: usize,
 }
 
 impl Broker {
@@ -116,7 +109,7 @@ impl Broker {
         keep_log(stderr, Arc::clone(&broker.log));
         broker.addresses = wait_for_addresses(&broker.log);
         broker.address = broker.addresses[0].parse().expect("the first has an IP address");
-        broker.at_start = Vitals::of_all_awake(pid, broker.address);
+        broker.at_start = broker.vitals_of_all_awake();
         broker
     }
 
@@ -134,7 +127,25 @@ impl Broker {
 
     /// What the kernel says it has in memory.
     pub(crate) fn memory_bytes(&self) -> usize {
-        Vitals::of(self.pid).memory_bytes
+        self.vitals().memory_bytes
+    }
+
+    /// What the kernel says of it now.
+    pub(crate) fn vitals(&self) -> Vitals {
+        Vitals::of(self.pid)
+    }
+
+    /// Starts a broker that may have so many open files.
+    pub(crate) fn start_with_files(shards: usize, settings: &str, files: usize) -> Self {
+        let config = write_config(settings);
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script]).arg(binary());
+        command.args(serve_arguments(shards, &config)).args(LISTEN);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let broker = Self::spawn(&mut command, false);
+        let _ = fs::remove_file(config);
+        broker
     }
 
     /// Waits for the end of a broker of [`Broker::start`].
@@ -165,40 +176,26 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Once every shard has answered: dealt out evenly, each has had one of these connections.
+    fn vitals_of_all_awake(&self) -> Vitals {
+        let mut peers: Vec<Peer> =
+            (0..AWAKENING_PEERS).map(|_| Peer::open(self.address, Version::V5)).collect();
+        for (index, peer) in peers.iter_mut().enumerate() {
+            peer.send(&connect(Version::V5, &format!("awake-{index}")));
+            peer.receive().any_connack();
+        }
+        let vitals = self.vitals();
+        Vitals { descriptors: vitals.descriptors - peers.len(), ..vitals }
+    }
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
         // It may have ended by itself, as its test wanted.
         let child = self.child.get_mut().expect("no test panics with it");
         let _ = child.kill();
         let _ = child.wait();
-    }
-}
-
-impl Vitals {
-    /// Once every shard has answered: dealt out evenly, each has had one of these connections.
-    fn of_all_awake(pid: u32, address: SocketAddr) -> Self {
-        let mut peers: Vec<Peer> =
-            (0..AWAKENING_PEERS).map(|_| Peer::open(address, Version::V5)).collect();
-        for (index, peer) in peers.iter_mut().enumerate() {
-            peer.send(&connect(Version::V5, &format!("awake-{index}")));
-            peer.receive().any_connack();
-        }
-        let vitals = Self::of(pid);
-        Self { descriptors: vitals.descriptors - peers.len(), ..vitals }
-    }
-
-    fn of(pid: u32) -> Self {
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
-        Self { descriptors, memory_bytes: kib.unwrap_or(0) * 1024 }
-    }
-}
-
-impl std::fmt::Display for Vitals {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} descriptors, {} KiB resident", self.descriptors, self.memory_bytes / 1024)
     }
 }
 

@@ -6,6 +6,7 @@ mod build;
 mod case;
 mod doors;
 mod peer;
+mod vitals;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -17,6 +18,7 @@ pub(crate) use build::*;
 pub(crate) use case::{Case, each_shard_count, each_shard_count_v5, each_version};
 pub(crate) use doors::{BEYOND_THE_PROXY, Doors, Way};
 pub(crate) use peer::{Heard, PATIENCE, Peer};
+pub(crate) use vitals::Vitals;
 
 /// A number that no other call in this process gets.
 pub(crate) fn serial() -> u64 {

@@ -1,0 +1,91 @@
+//! `docs/attacks.md`: which test stands for which row of the checklist of attacks. A test's name
+//! begins with the row's id; the rows and what they are stand in `attacks.txt` beside this file.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::compliance::{rust_files, tests_of};
+
+const PAGE: &str = "docs/attacks.md";
+const HEAD: &str = "# Attacks
+
+<!-- Made from the tests: UPDATE_DOCS=1 cargo test --test conformance attacks -->
+
+What a hostile peer may try, and the tests against the real process that stand for it: their names
+begin with the row's id. After each of them the process lives, a client that has done nothing wrong
+is served, no descriptor is held that was not held before, and the memory is back. Where a packet is
+known to have leaked in another broker, the attack is made twice, and after the second time no more
+than 1 MiB may be left.
+
+";
+
+/// Rows without a test: those of access come with the configuration of access, those of the disk
+/// with what is kept on it. This list only gets shorter.
+const WITHOUT_TEST: [&str; 18] = [
+    "G16", "H01", "H02", "H03", "H04", "H05", "H06", "H07", "H08", "H09", "H10", "H11", "H12",
+    "H13", "H14", "H15", "H16", "H17",
+];
+
+/// Each row's id and what it is, in order.
+fn rows() -> Vec<(&'static str, &'static str)> {
+    let lines = include_str!("attacks.txt").lines().filter(|line| !line.is_empty());
+    lines.map(|line| line.split_once(' ').expect("an id and words")).collect()
+}
+
+/// The tests of each row.
+fn tests_by_row() -> BTreeMap<String, Vec<String>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    let mut files = Vec::new();
+    rust_files(&folder, &mut files);
+    files.sort();
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in files {
+        let source = std::fs::read_to_string(&file).expect("sources are text");
+        for test in tests_of(&source) {
+            let id = test.name.split('_').next().unwrap_or("").to_uppercase();
+            found.entry(id).or_default().push(test.name);
+        }
+    }
+    found
+}
+
+fn page() -> String {
+    let mut page = HEAD.to_owned();
+    let tests = tests_by_row();
+    page.push_str("| row | attack | tests |\n|---|---|---|\n");
+    for (id, what) in rows() {
+        let shown = tests.get(id).map_or("none yet".to_owned(), |tests| tests.join("<br>"));
+        let _ = writeln!(page, "| {id} | {what} | {shown} |");
+    }
+    page
+}
+
+#[test]
+fn every_row_of_the_checklist_has_a_test() {
+    let tests = tests_by_row();
+    for (id, what) in rows() {
+        let has_test = tests.contains_key(id);
+        let is_excused = WITHOUT_TEST.contains(&id);
+        assert!(has_test || is_excused, "no test begins with {}: {what}", id.to_lowercase());
+        assert!(!(has_test && is_excused), "{id} has a test now: take it out of WITHOUT_TEST");
+    }
+    let sections = [('A', 19), ('B', 33), ('C', 30), ('D', 23), ('E', 10), ('F', 8), ('G', 18)];
+    for (section, count) in sections.into_iter().chain([('W', 16), ('H', 17)]) {
+        let expected = (1..=count).map(|number| format!("{section}{number:02}"));
+        let listed = rows().into_iter().filter(|(id, _)| id.starts_with(section));
+        assert!(expected.eq(listed.map(|(id, _)| id.to_owned())), "a row of {section} is missing");
+    }
+}
+
+#[test]
+fn the_page_of_attacks_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, page).expect("the page can be written");
+        return;
+    }
+    let stands = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(stands == page, "{PAGE}: run UPDATE_DOCS=1 cargo test --test conformance attacks");
+}
