@@ -296,3 +296,51 @@ fn log_lines_that_nobody_reads_are_left_out_and_counted() {
     assert!(text.lines().count() as u64 + counts.iter().sum::<u64>() >= 12_000);
     assert_eq!(broker.wait().code(), Some(0));
 }
+
+/// PUBLISH of QoS 0 with one byte.
+#[cfg(debug_assertions)]
+fn publish(topic: &str) -> Vec<u8> {
+    let length = u8::try_from(topic.len()).expect("a short topic");
+    [&[0x30, length + 3, 0, length][..], topic.as_bytes(), b"x"].concat()
+}
+
+/// Only builds with debug assertions can be asked to panic.
+#[cfg(debug_assertions)]
+#[test]
+fn a_panic_while_a_packet_is_read_costs_its_connection_only() {
+    let mut broker = Skein::start(&["--shards", "1"]);
+    let mut other = broker.connect();
+    other.write_all(CONNECT).expect("it reads");
+    assert_eq!(other.read(&mut [0; 16]).expect("it answers"), 4);
+    for _ in 0..3 {
+        let mut peer = broker.connect();
+        peer.write_all(CONNECT).expect("it reads");
+        assert_eq!(peer.read(&mut [0; 16]).expect("it answers"), 4);
+        peer.write_all(&publish("skein/failpoint/reading")).expect("it reads");
+        assert!(matches!(peer.read(&mut [0; 16]), Ok(0) | Err(_)));
+    }
+    other.write_all(b"\xC0\0").expect("it reads");
+    assert_eq!(other.read(&mut [0; 16]).expect("it answers"), 2);
+    assert!(broker.serves());
+    broker.signal("-USR1");
+    std::thread::sleep(Duration::from_millis(200));
+    broker.signal("-TERM");
+    assert_eq!(broker.wait().code(), Some(0));
+    let rest = broker.rest();
+    assert!(rest.contains("panics_contained=3"), "{rest}");
+    assert_eq!(rest.matches("handling what it sent has panicked").count(), 3, "{rest}");
+}
+
+/// Nobody may go on with what a panic has left half done.
+#[cfg(debug_assertions)]
+#[test]
+fn a_panic_in_the_middle_of_a_change_ends_the_process_and_says_so() {
+    let mut broker = Skein::start(&["--shards", "2"]);
+    let mut peer = broker.connect();
+    peer.write_all(CONNECT).expect("it reads");
+    assert_eq!(peer.read(&mut [0; 16]).expect("it answers"), 4);
+    peer.write_all(&publish("skein/failpoint/changing")).expect("it reads");
+    assert!(!broker.wait().success());
+    let rest = broker.rest();
+    assert!(rest.contains("a bug: this shard has panicked"), "{rest}");
+}

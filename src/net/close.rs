@@ -75,7 +75,7 @@ impl EventLoop {
                 discards_left: DISCARDED_BYTES_MAX,
             };
             self.lingering.closings.insert(close.connection, closing);
-            self.say_goodbye(close.connection);
+            self.contained(close.connection, |this| this.say_goodbye(close.connection));
             if self.lingering.closings.len() > LINGERING_MAX {
                 self.forget(close.connection);
             }

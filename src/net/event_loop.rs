@@ -11,8 +11,9 @@
 //!   lanes out push what fits; wake each neighbour once that was sent something and sleeps
 //! ```
 //!
-//! A panic of the core is a bug of the broker and leaves a shard that nobody may trust any more,
-//! while the others wait for its lanes; whoever runs the loop must end the process.
+//! A panic of the core in the middle of a change leaves a shard that nobody may trust any more,
+//! while the others wait for its lanes; whoever runs the loop must end the process. What else panics
+//! costs one connection; see `contain`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -226,7 +227,7 @@ impl EventLoop {
             let writes_again = connection.note(readiness);
             let id = connection.id;
             if connection.is_closing {
-                self.say_goodbye(id);
+                self.contained(id, |this| this.say_goodbye(id));
             } else {
                 if connection.readable {
                     self.inbound.enqueue(connection);

@@ -93,7 +93,8 @@ impl EventLoop {
     pub(super) fn read_ready(&mut self) {
         std::mem::swap(&mut self.inbound.queue, &mut self.inbound.turn);
         for index in 0..self.inbound.turn.len() {
-            self.read_one(self.inbound.turn[index]);
+            let id = self.inbound.turn[index];
+            self.contained(id, |this| this.read_one(id));
         }
         self.inbound.turn.clear();
     }

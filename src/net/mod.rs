@@ -6,6 +6,7 @@
 mod addresses;
 mod close;
 mod connection;
+mod contain;
 mod core;
 mod event_loop;
 mod inbound;

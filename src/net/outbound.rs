@@ -23,7 +23,8 @@ impl EventLoop {
             }
             std::mem::swap(&mut self.core.effects.dirty, &mut self.flushing);
             for index in 0..self.flushing.len() {
-                self.flush_one(self.flushing[index]);
+                let id = self.flushing[index];
+                self.contained(id, |this| this.flush_one(id));
             }
             self.flushing.clear();
         }

@@ -11,8 +11,10 @@
 //! # Ok::<(), skein::server::StartError>(())
 //! ```
 //!
-//! A shard whose core panics has found a bug of the broker. The other shards wait for its lanes,
-//! so the process is ended with a line that says so, and a supervisor starts it again.
+//! A panic is a bug of the broker. While a connection is read, decoded or written it costs that
+//! connection. In the middle of a change of a shard's state nobody can go on: the other shards wait
+//! for its lanes, so the process is ended with a line that says so, and a supervisor starts it again.
+//! See docs/decisions/0008.
 
 mod acceptor;
 mod backoff;

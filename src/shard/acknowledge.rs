@@ -8,12 +8,29 @@ use skein_protocol::{
 
 use super::{
     ConnectionId, NoticeLevel, Shard, Turn,
+    phase::Phase,
     respond::{AckKind, Violation},
 };
 use crate::session::{Delivery, SessionKey};
 
 impl Shard {
     pub(super) fn on_live_packet(
+        &mut self,
+        id: ConnectionId,
+        session: SessionKey,
+        version: Version,
+        frame: Frame<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        self.phase = Phase::Reading;
+        let outcome = self.take_live_packet(id, session, version, frame, turn);
+        // Whoever is punished for it loses more than the connection.
+        self.phase = Phase::Changing;
+        outcome
+    }
+
+    #[inline]
+    fn take_live_packet(
         &mut self,
         id: ConnectionId,
         session: SessionKey,
@@ -28,16 +45,24 @@ impl Shard {
                 self.pause_for_rate(id, bytes, turn);
             }
             PacketType::PubAck => {
-                self.on_puback(id, session, &Ack::decode(frame, version)?, turn);
+                let ack = Ack::decode(frame, version)?;
+                self.phase = Phase::Changing;
+                self.on_puback(id, session, &ack, turn);
             }
             PacketType::PubRec => {
-                self.on_pubrec(id, session, &Ack::decode(frame, version)?, turn);
+                let ack = Ack::decode(frame, version)?;
+                self.phase = Phase::Changing;
+                self.on_pubrec(id, session, &ack, turn);
             }
             PacketType::PubRel => {
-                self.on_pubrel(id, session, Ack::decode(frame, version)?.packet_id, turn);
+                let packet_id = Ack::decode(frame, version)?.packet_id;
+                self.phase = Phase::Changing;
+                self.on_pubrel(id, session, packet_id, turn);
             }
             PacketType::PubComp => {
-                self.on_pubcomp(id, session, Ack::decode(frame, version)?.packet_id, turn);
+                let packet_id = Ack::decode(frame, version)?.packet_id;
+                self.phase = Phase::Changing;
+                self.on_pubcomp(id, session, packet_id, turn);
             }
             _ => return self.on_seldom_packet(id, session, version, frame, turn),
         }
@@ -55,7 +80,9 @@ impl Shard {
         frame: Frame<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
-        match Packet::decode(frame, version)? {
+        let packet = Packet::decode(frame, version)?;
+        self.phase = Phase::Changing;
+        match packet {
             Packet::Subscribe(subscribe) => {
                 self.on_subscribe(id, session, &subscribe, turn)?;
                 self.pause_for_lanes(id);

@@ -23,6 +23,8 @@ pub enum CloseCause {
     HandshakeTooSlow,
     /// A packet was begun and not gone on with for `packet_stalled_ms_max`.
     PacketStalled,
+    /// Handling what came on it has panicked, before anything but the connection was changed.
+    Panicked,
     /// The address that a proxy names has too many connections; the text says of what.
     Crowded(String),
 }

@@ -34,6 +34,7 @@ impl Shard {
 
     /// The peer closed, or the socket failed.
     pub(super) fn on_closed(&mut self, id: ConnectionId, cause: &CloseCause, turn: &mut Turn<'_>) {
+        self.metrics.panics_contained += u64::from(*cause == CloseCause::Panicked);
         let Some(session) = self.connections.find(id).map(Connection::session) else { return };
         let lost_level = if session.is_some() { NoticeLevel::Info } else { NoticeLevel::Debug };
         let (level, kind, text) = match cause {
@@ -57,6 +58,11 @@ impl Shard {
                 self.metrics.handshake_timeouts += 1;
                 let text = "no end of the handshakes within tls_handshake_ms_max".to_owned();
                 (NoticeLevel::Info, "handshake-timeout", text)
+            }
+            CloseCause::Panicked => {
+                let text = "a bug: handling what it sent has panicked (the reason stands above); \
+                            this connection is closed, the others go on";
+                (NoticeLevel::Warning, "panic-contained", text.to_owned())
             }
             CloseCause::PacketStalled => return self.on_packet_stalled(id, turn),
         };

@@ -110,6 +110,9 @@ counters! {
     connections_overtaken,
     /// Connections closed because a peer broke the protocol.
     protocol_errors,
+    /// Connections closed because handling what they sent has panicked, which is a bug: please tell
+    /// us. The others went on.
+    panics_contained,
     /// Connections closed because a peer broke the rules of what lies below MQTT: TLS, WebSocket or
     /// the PROXY protocol.
     transport_errors,

@@ -36,6 +36,7 @@ mod memory;
 mod message;
 mod metrics;
 mod pace;
+mod phase;
 mod place;
 mod pressure;
 mod publish;
@@ -128,6 +129,8 @@ pub struct Shard {
     /// has been dealt with, as their sessions may end with them.
     doomed: Vec<ConnectionId>,
     is_shutting_down: bool,
+    /// How far it is with an event.
+    phase: phase::Phase,
     /// Other shards that read no more packets, as the broker stops.
     stopping: ShardSet,
 }
@@ -180,6 +183,7 @@ impl Shard {
             pressures: 0,
             doomed: Vec::new(),
             is_shutting_down: false,
+            phase: phase::Phase::Idle,
             stopping: ShardSet::EMPTY,
         }
     }
@@ -187,6 +191,7 @@ impl Shard {
     /// Takes in one event. What follows from it stands in the outboxes, the lanes and `effects`.
     pub fn handle(&mut self, event: Event<'_>, now: Time, effects: &mut Effects) {
         let turn = &mut Turn { now, effects };
+        self.phase = phase::Phase::Changing;
         match event {
             Event::Opened { connection, peer, listener, order } => {
                 self.on_opened(connection, peer, listener, order, turn);
@@ -212,6 +217,7 @@ impl Shard {
             Event::ShutDown => self.on_shut_down(turn),
         }
         self.close_doomed(turn);
+        self.phase = phase::Phase::Idle;
     }
 
     fn on_message(&mut self, from: ShardId, message: Message, turn: &mut Turn<'_>) {

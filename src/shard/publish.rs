@@ -14,6 +14,7 @@ use super::{
     ConnectionId, Shard, ShardId, Turn,
     deliver::Outgoing,
     metrics::DropReason,
+    phase::Phase,
     respond::{AckKind, Violation},
     room::Incoming,
 };
@@ -38,6 +39,9 @@ impl Shard {
         let publish = &Publish::decode_knowing(frame, version, known)?;
         self.metrics.publishes_received += u64::from(has_room.is_none());
         self.check_publish(publish)?;
+        self.reach_failpoint(publish.topic.map_or("", TopicName::as_str));
+        self.phase = Phase::Changing;
+        self.reach_failpoint(publish.topic.map_or("", TopicName::as_str));
         let incoming = Incoming { publish, frame, has_room };
         match (publish.properties.topic_alias, publish.topic) {
             (None, Some(topic)) => self.on_publish_to(id, session, topic, &incoming, turn),
