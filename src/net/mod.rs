@@ -27,3 +27,5 @@ pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
 pub use logins::{LoginAnswer, LoginDesk, LoginRequest};
 pub use mesh::{Accepted, Command, Door, Place, Tallies, listeners_max, mesh};
 pub use transport::{Layers, WebSocketTerms};
+#[cfg(fuzzing)]
+pub use transport::{Received, receive_in_pieces};

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod fixtures;
 mod layered;
+#[cfg(fuzzing)]
+mod pieces;
 mod plain;
 mod proxy;
 mod stack;
@@ -21,6 +23,8 @@ use self::plain::Plain;
 use super::Seat;
 
 pub(super) use layered::Scratch;
+#[cfg(fuzzing)]
+pub use pieces::{Received, receive_in_pieces};
 pub use stack::Layers;
 pub use websocket::WebSocketTerms;
 

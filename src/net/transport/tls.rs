@@ -42,6 +42,8 @@ pub(super) struct Tls {
     /// The part of a record, or of a message of the handshake, whose rest has not come.
     held: Vec<u8>,
     has_begun: bool,
+    /// Whether its first byte was none of TLS.
+    is_foreign: bool,
     /// Why it is over. rustls may not be asked for anything then: it expects to be shown the
     /// bytes that it has failed on.
     failure: Option<TlsError>,
@@ -80,7 +82,13 @@ impl Tls {
     /// When the configuration cannot serve anybody, which rustls checks when it is built.
     pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, Error> {
         let connection = UnbufferedServerConnection::new(config)?;
-        Ok(Self { connection, held: Vec::new(), has_begun: false, failure: None })
+        Ok(Self {
+            connection,
+            held: Vec::new(),
+            has_begun: false,
+            is_foreign: false,
+            failure: None,
+        })
     }
 
     /// Records have come from below: their plain text is appended to `above`, what the handshake
@@ -94,8 +102,10 @@ impl Tls {
         above: &mut Vec<u8>,
         below: &mut Vec<u8>,
     ) -> Result<Flow, TlsError> {
-        let is_foreign = !self.has_begun && bytes.first().is_some_and(|&b| b != HANDSHAKE_RECORD);
-        self.has_begun |= !bytes.is_empty();
+        if let (Some(first), false) = (bytes.first(), self.has_begun) {
+            self.is_foreign = *first != HANDSHAKE_RECORD;
+            self.has_begun = true;
+        }
         let pass = if self.held.is_empty() {
             let pass = self.pass(bytes, Purpose::Receive, above, below);
             let used = pass.as_ref().map_or(bytes.len(), |pass| pass.used);
@@ -108,7 +118,7 @@ impl Tls {
         match pass {
             Ok(pass) if pass.has_peer_closed => Ok(Flow::Ended),
             Ok(_) => Ok(Flow::Going),
-            Err(_) if is_foreign => Err(TlsError::NotTls),
+            Err(_) if self.is_foreign => Err(TlsError::NotTls),
             Err(error) => Err(error),
         }
     }

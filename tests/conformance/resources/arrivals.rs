@@ -98,8 +98,12 @@ fn g07_an_address_has_so_many_connections_and_room_again_when_they_end() {
     };
     assert!(eventually(Duration::from_secs(5), has_room));
     drop(peers);
+    // More than the one if it took a moment to notice that two had gone.
     case.broker.signal("USR1");
-    let is_counted = || case.broker.log().contains("connections_crowded=1");
+    let is_counted = || {
+        let log = case.broker.log();
+        log.contains("connections_crowded=") && !log.contains("connections_crowded=0\n")
+    };
     assert!(eventually(Duration::from_secs(5), is_counted), "{}", case.broker.log());
     // Whoever checks the broker afterwards needs room.
     eventually(Duration::from_secs(5), has_room);
