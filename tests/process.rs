@@ -319,6 +319,12 @@ fn a_panic_while_a_packet_is_read_costs_its_connection_only() {
         peer.write_all(&publish("skein/failpoint/reading")).expect("it reads");
         assert!(matches!(peer.read(&mut [0; 16]), Ok(0) | Err(_)));
     }
+    // The same in a CONNECT, from whoever it comes.
+    let mut stranger = broker.connect();
+    let client_id = b"skein/failpoint/reading";
+    let head = b"\x10\x23\0\x04MQTT\x04\x02\0\x3C\0\x17";
+    stranger.write_all(&[&head[..], client_id].concat()).expect("it reads");
+    assert!(matches!(stranger.read(&mut [0; 16]), Ok(0) | Err(_)));
     other.write_all(b"\xC0\0").expect("it reads");
     assert_eq!(other.read(&mut [0; 16]).expect("it answers"), 2);
     assert!(broker.serves());
@@ -327,8 +333,8 @@ fn a_panic_while_a_packet_is_read_costs_its_connection_only() {
     broker.signal("-TERM");
     assert_eq!(broker.wait().code(), Some(0));
     let rest = broker.rest();
-    assert!(rest.contains("panics_contained=3"), "{rest}");
-    assert_eq!(rest.matches("handling what it sent has panicked").count(), 3, "{rest}");
+    assert!(rest.contains("panics_contained=4"), "{rest}");
+    assert_eq!(rest.matches("handling what it sent has panicked").count(), 4, "{rest}");
 }
 
 /// Nobody may go on with what a panic has left half done.

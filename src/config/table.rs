@@ -240,7 +240,8 @@ section! {
 
     /// How long a new connection may take until its CONNECT is whole, the handshakes of TLS and
     /// WebSocket included.
-    connect_timeout_ms: u64 = 10_000, 1..=600_000, "the connection is closed";
+    connect_timeout_ms: u64 = 10_000, 1..=600_000,
+        "the connection is closed and counted (connect_timeouts)";
     /// How long the handshakes of TLS and WebSocket may take together, and the header of the PROXY
     /// protocol.
     tls_handshake_ms_max: u64 = 10_000, 1..=600_000,

@@ -14,6 +14,7 @@ use super::{
     Connection, ConnectionId, NoticeLevel, Shard, Stage, Turn,
     connection::{Admitted, PendingConnect},
     memory::MemoryLevel,
+    phase::Phase,
     place::Admission,
     respond::Violation,
     timers::Timer,
@@ -128,12 +129,17 @@ impl Shard {
             self.punish(id, &Error::FirstPacketNotConnect.into(), turn);
             return;
         }
-        match Packet::decode(frame, Version::V5) {
+        self.phase = Phase::Reading;
+        let decoded = Packet::decode(frame, Version::V5);
+        match decoded {
             Ok(Packet::Connect(connect)) => {
                 if let Some(connection) = self.connections.find_mut(id) {
                     connection.take_terms(&connect);
                 }
-                match self.admit(&connect) {
+                let admitted = self.admit(&connect);
+                self.reach_failpoint(connect.client_id);
+                self.phase = Phase::Changing;
+                match admitted {
                     Ok(()) => self.authenticate(id, &connect, order, turn),
                     Err(violation) => self.refuse_connect(id, connect.version, &violation, turn),
                 }
@@ -141,6 +147,7 @@ impl Shard {
             Ok(_) => unreachable!("a packet of type CONNECT decodes to one"),
             Err(error) => {
                 let version = version_to_answer_in(frame);
+                self.phase = Phase::Changing;
                 self.refuse_malformed_connect(id, version, &error.into(), turn);
             }
         }
@@ -251,6 +258,7 @@ impl Shard {
         let Some(connection) = self.connections.find_mut(id) else { return };
         connection.timer_at = super::Time::NEVER;
         if connection.session().is_none() {
+            self.metrics.connect_timeouts += 1;
             let text = "no CONNECT, or no end of the login, within connect_timeout_ms";
             self.notice(NoticeLevel::Info, "connect-timeout", id, None, text, turn);
             self.close(id, turn);

@@ -119,6 +119,9 @@ counters! {
     /// Connections through a proxy refused because their address has too many:
     /// `connections_per_address_max` or `connections_per_address_per_s_max`.
     connections_crowded,
+    /// Connections closed because their CONNECT, or the end of their login, did not come within
+    /// `connect_timeout_ms`.
+    connect_timeouts,
     /// Connections closed because the handshakes of TLS and WebSocket took longer than
     /// `tls_handshake_ms_max`.
     handshake_timeouts,
