@@ -297,6 +297,22 @@ fn log_lines_that_nobody_reads_are_left_out_and_counted() {
     assert_eq!(broker.wait().code(), Some(0));
 }
 
+/// What systemd asks of a service of `Type=notify`.
+#[test]
+fn it_tells_the_service_manager_when_it_listens() {
+    let folder = Folder::new("ready");
+    let path = folder.0.join("notify.sock");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a path of its own");
+    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skein"));
+    command.args(["--listen", "127.0.0.1:0"]).env("NOTIFY_SOCKET", &path);
+    let broker = Skein::spawn(command);
+    let mut message = [0; 64];
+    let count = socket.recv(&mut message).expect("it says something");
+    assert!(message[..count].starts_with(b"READY=1"));
+    assert!(broker.serves());
+}
+
 /// PUBLISH of QoS 0 with one byte.
 #[cfg(debug_assertions)]
 fn publish(topic: &str) -> Vec<u8> {

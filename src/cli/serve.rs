@@ -89,6 +89,7 @@ impl Serve {
         });
         let ending = server.and_then(|server| {
             self.announce(&server);
+            say_ready();
             server.run()
         });
         match ending {
@@ -157,6 +158,13 @@ impl Serve {
             shards = server.settings().shards,
             "listening on {text}, {reach}, {access}{hint}"
         );
+    }
+}
+
+/// Tells the supervisor that started this process, if one waits for that, that it listens.
+fn say_ready() {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::warn!("cannot tell the service manager that the broker is ready: {error}");
     }
 }
 

@@ -9,8 +9,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::access::{Access, HttpHook, Jwt};
 use super::error::{ConfigError, Problem};
+use super::limits::Limits;
 use super::reader::{Reader, Source};
-use super::table::{Limits, Log, Settings};
+use super::table::{Log, Settings};
 use super::{Written, listener, relations};
 
 /// The sections of the file, beside the keys at its top.

@@ -2,8 +2,9 @@
 
 use super::error::Problem;
 use super::identity;
+use super::limits::Limits;
 use super::reader::Source;
-use super::table::{Limits, Settings};
+use super::table::Settings;
 
 /// Reports every relation that does not hold.
 pub(super) fn check(settings: &Settings, source: &mut Source<'_>) {

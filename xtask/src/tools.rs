@@ -35,6 +35,10 @@ pub(crate) const VALGRIND: Tool =
 /// What C code is built with whose authors do not leave that to Cargo.
 pub(crate) const MAKE: Tool = Tool { program: "make", probe: &["--version"], package: "make" };
 
+/// What measures how much a unit of systemd allows its process.
+pub(crate) const SYSTEMD: Tool =
+    Tool { program: "systemd-analyze", probe: &["--version"], package: "systemd" };
+
 impl Tool {
     fn is_there(&self) -> bool {
         if self.probe.is_empty() {

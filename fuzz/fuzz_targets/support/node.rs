@@ -2,7 +2,9 @@
 //! shard writes is kept for each connection.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use skein::access::Access;
 use skein::config::Settings;
 use skein::session::{AcceptOrder, ConnectionId, ListenerId, Outbox, PeerAddress, ShardId, Time};
 use skein::shard::{Audit, CloseCause, Effects, Event, Shard};
@@ -27,8 +29,9 @@ struct Link {
 impl Node {
     pub fn new() -> Self {
         let settings = Settings { shards: 1, ..Settings::default() };
+        let access = Arc::new(Access::new(Vec::new(), &settings.access));
         Self {
-            shard: Shard::new(ShardId::new(0), 1, settings, [1, 2, 3, 4]),
+            shard: Shard::new(ShardId::new(0), 1, settings, access, [1, 2, 3, 4]),
             now: Time::from_millis(1_000),
             order: AcceptOrder::default(),
             serial: 0,

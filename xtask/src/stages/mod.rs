@@ -21,11 +21,12 @@ pub(crate) struct Stage {
 
 /// The cheap ones first: who breaks the format should not wait for the simulator.
 #[rustfmt::skip] // One stage a line.
-pub(crate) const STAGES: [Stage; 15] = [
+pub(crate) const STAGES: [Stage; 16] = [
     Stage { name: "fmt", what: "the code has its format", minutes: 2, shows: &[], run: check::fmt },
     Stage { name: "layering", what: "layers, purity and size hold", minutes: 10, shows: &[], run: unit::layering },
     Stage { name: "clippy", what: "the linter has nothing to say", minutes: 15, shows: &[], run: check::clippy },
     Stage { name: "image", what: "the binary of the container compiles, too", minutes: 10, shows: &[], run: check::image },
+    Stage { name: "service", what: "the unit of systemd leaves the process hardly anything", minutes: 5, shows: &["Overall exposure"], run: check::service },
     Stage { name: "docs", what: "the documentation builds", minutes: 15, shows: &[], run: check::docs },
     Stage { name: "unit", what: "the tests of the workspace", minutes: 25, shows: &[], run: unit::unit },
     Stage { name: "doc", what: "the examples in the documentation", minutes: 10, shows: &[], run: unit::documentation },
