@@ -44,7 +44,10 @@ impl CheckConfig {
             eprintln!("warning: {warning}");
         }
         match check_files(&settings) {
-            Ok(()) => {
+            Ok(warnings) => {
+                for warning in warnings {
+                    eprintln!("warning: {warning}");
+                }
                 println!("{}: ok", self.file.display());
                 ExitCode::SUCCESS
             }

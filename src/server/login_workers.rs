@@ -2,6 +2,7 @@
 //! servers, so that no shard ever does.
 
 use std::io;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::web::Web;
-use crate::access::provider::{Outcome, Work};
+use crate::access::provider::{HttpReply, Outcome, Outside, Work};
 use crate::access::{
     CredentialCache, Denial, Gate, Passage, Throttle, ThrottleSettings, Throttled,
 };
@@ -27,7 +28,7 @@ const FULL_DESK_WAIT: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug)]
 pub(super) struct LoginWorkers(Arc<Shared>);
 
-/// What the workers share. The locks are theirs: no shard takes one.
+/// What the workers share. No shard waits for one of these locks.
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Receiver<LoginRequest>>,
@@ -146,7 +147,7 @@ fn hand_in(desk: &Mutex<LoginDesk>, mut answer: LoginAnswer) {
 /// Who failed, for the log.
 struct Whom {
     user_name: Option<Box<str>>,
-    address: Option<std::net::IpAddr>,
+    address: Option<IpAddr>,
 }
 
 impl Whom {
@@ -171,13 +172,8 @@ impl Whom {
 /// Where no hook was configured, nobody asks.
 struct NoWeb;
 
-impl crate::access::provider::Outside for NoWeb {
-    fn post_json(
-        &mut self,
-        _: &str,
-        _: &str,
-        _: u64,
-    ) -> Result<crate::access::provider::HttpReply, String> {
+impl Outside for NoWeb {
+    fn post_json(&mut self, _: &str, _: &str, _: u64) -> Result<HttpReply, String> {
         Err("there is no HTTP hook any more".to_owned())
     }
 }

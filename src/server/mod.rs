@@ -204,16 +204,23 @@ fn hook(settings: &Settings) -> Result<Option<Web>, StartError> {
     })
 }
 
-/// Reads the files that these settings name, as a start does, and says what is wrong with them.
+/// Reads the files that these settings name, as a start does, and says what an operator should hear of
+/// them.
 ///
 /// # Errors
 /// Everything that would keep the broker from starting and that the settings alone do not show.
-pub fn check_files(settings: &Settings) -> Result<(), Vec<StartError>> {
+pub fn check_files(settings: &Settings) -> Result<Vec<String>, Vec<StartError>> {
     let mut problems: Vec<_> =
         settings.listeners.iter().filter_map(|each| listener::layers(each).err()).collect();
-    problems.extend(load_rules(settings, &Given::default()).err().into_iter().flatten());
     problems.extend(hook(settings).err());
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    match load_rules(settings, &Given::default()) {
+        Ok(rules) if problems.is_empty() => Ok(rules.warnings),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
 }
 
 /// Reaches a running broker from any thread.

@@ -124,7 +124,8 @@ impl Acceptor {
 
     /// The keys of tokens were fetched.
     pub(super) fn renew_keys(&mut self, url: &str, keys: JwtKeys) {
-        if self.settings.jwt.keys_url != url {
+        let is_wanted = self.ends_at.is_none() && self.settings.jwt.keys_url == url;
+        if !is_wanted {
             return;
         }
         tracing::info!("the keys of tokens were fetched from {url}");

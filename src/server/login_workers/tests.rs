@@ -1,7 +1,7 @@
 //! Questions in, answers out, in the world of threads and sockets.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::*;

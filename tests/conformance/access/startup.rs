@@ -1,5 +1,6 @@
 //! What keeps a broker from starting, and what no listener lets in.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use skein_protocol::{Connect, Version};
@@ -42,6 +43,25 @@ fn h13_a_bad_line_of_a_password_file_is_an_error_and_no_user() {
         for line in ["passwords:1: user \"alice\"", "passwords:2: user name \"\""] {
             assert!(text.contains(line), "{line}: {text}");
         }
+    }
+}
+
+#[test]
+fn secrets_that_everybody_can_read_are_warned_of_when_a_file_is_checked() {
+    let folder = Folder::new();
+    folder.write("passwords", &super::scene::passwords(&super::scene::USERS));
+    let passwords = folder.path("passwords");
+    folder.configure(&guarded(
+        "auth = \"password\"",
+        "[access]\npassword_file = \"FOLDER/passwords\"",
+    ));
+    let config = folder.path("skein.toml").display().to_string();
+    for (mode, is_warned) in [(0o644, true), (0o640, false)] {
+        std::fs::set_permissions(&passwords, PermissionsExt::from_mode(mode)).expect("it is ours");
+        let (is_content, text) = run(&["check-config", &config]);
+        assert!(is_content, "{text}");
+        let warning = "everybody on this machine can read it; chmod o= ";
+        assert_eq!(text.contains(warning), is_warned, "{text}");
     }
 }
 
