@@ -32,6 +32,6 @@ pub use pool::Pool;
 pub use pressure::{Pressure, Publisher, grace_ms};
 pub use queue::{Pushed, Queue, QueueLimits};
 pub use spare::has_much_spare;
-pub use state::{HeldSubscription, Session};
+pub use state::{Arrears, HeldSubscription, Session};
 pub use time::Time;
 pub use will::Will;

@@ -232,7 +232,7 @@ impl Shard {
         let connack = self.connack(client_id, connect, &admission, true);
         let connack_bytes = Packet::ConnAck(connack).encoded_len(connect.version);
         let Some(connection) = self.connections.find_mut(id) else { return };
-        if connack_bytes > connection.packet_bytes_max {
+        if !connection.takes_bytes(connack_bytes) {
             let text = "[MQTT-3.1.2-24] the CONNACK is longer than the Maximum Packet Size";
             let violation = Violation::new(ReasonCode::PacketTooLarge, text);
             self.refuse_connect(id, connect.version, &violation, turn);
@@ -268,7 +268,7 @@ impl Shard {
         if connection.is_paused() {
             connection.heard_at = turn.now;
         }
-        let deadline = connection.heard_at.plus(connection.silence_ms_max);
+        let deadline = connection.heard_at.plus(u64::from(connection.silence_ms_max));
         if turn.now < deadline {
             self.arm_connection(id, deadline);
             return;

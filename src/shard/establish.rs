@@ -133,10 +133,10 @@ impl Shard {
         connection.outgoing_aliases =
             (aliases_max > 0).then(|| Box::new(OutgoingAliases::new(aliases_max, hasher)));
         connection.heard_at = turn.now;
-        connection.silence_ms_max = u64::from(keep_alive_s) * 1500;
+        connection.silence_ms_max = u32::from(keep_alive_s) * 1500;
         let deadline = match keep_alive_s {
             0 => super::Time::NEVER,
-            _ => turn.now.plus(connection.silence_ms_max),
+            _ => turn.now.plus(u64::from(connection.silence_ms_max)),
         };
         self.arm_connection(id, deadline);
     }

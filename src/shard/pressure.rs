@@ -20,7 +20,8 @@ impl Shard {
         let session = self.sessions.at_mut(key);
         if session.pressure.is_none() {
             let grace_ms_max = self.settings.limits.slow_consumer_grace_ms;
-            let grace_ends = turn.now.plus(grace_ms(grace_ms_max, session.slow_at, turn.now));
+            let slow_at = session.arrears.as_ref().and_then(|arrears| arrears.slow_at);
+            let grace_ends = turn.now.plus(grace_ms(grace_ms_max, slow_at, turn.now));
             self.pressures += 1;
             session.pressure = Some(Box::new(Pressure::new(self.pressures, grace_ends)));
             self.timers.arm(grace_ends, Timer::GraceEnds(key));
@@ -89,7 +90,7 @@ impl Shard {
         let session = self.sessions.at_mut(key);
         let Some(mut pressure) = session.pressure.take() else { return };
         pressure.is_slow = true;
-        session.slow_at = Some(turn.now);
+        session.arrears.get_or_insert_default().slow_at = Some(turn.now);
         self.metrics.consumers_slow += 1;
         self.let_go(&mut pressure, turn);
         let session = self.sessions.at_mut(key);

@@ -105,7 +105,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let Some(connection) = self.connections.find(id) else { return };
-        let fits = explained.encoded_len(connection.version) <= connection.packet_bytes_max;
+        let fits = connection.takes_bytes(explained.encoded_len(connection.version));
         let packet = if connection.problem_information && fits { explained } else { bare };
         self.write(id, packet, turn);
     }
@@ -118,7 +118,7 @@ impl Shard {
         packet: &Packet<'_>,
     ) -> Result<(), Violation> {
         let Some(connection) = self.connections.find(id) else { return Ok(()) };
-        if packet.encoded_len(connection.version) <= connection.packet_bytes_max {
+        if connection.takes_bytes(packet.encoded_len(connection.version)) {
             return Ok(());
         }
         let text = "[MQTT-3.1.2-24] the answer is longer than the Maximum Packet Size";

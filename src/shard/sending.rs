@@ -53,14 +53,14 @@ impl Connection {
     /// Whether a PUBLISH is not larger than the client allows [MQTT-3.1.2-24].
     #[inline(always)] // In the loop over all receivers a call costs more than the answer.
     pub(super) fn takes(&self, sending: &Sending<'_>, now: Time) -> bool {
-        (self.packet_bytes_max == usize::MAX && sending.message.bytes() < SURELY_SHORT_BYTES)
+        (self.packet_bytes_max == u32::MAX && sending.message.bytes() < SURELY_SHORT_BYTES)
             || self.takes_measured(sending, now)
     }
 
     #[inline(never)]
     fn takes_measured(&self, sending: &Sending<'_>, now: Time) -> bool {
-        sending.envelope(self).packet_len(sending.message, now)
-            <= self.packet_bytes_max.min(PACKET_BYTES_MAX)
+        let packet_bytes = sending.envelope(self).packet_len(sending.message, now);
+        packet_bytes <= PACKET_BYTES_MAX && self.takes_bytes(packet_bytes)
     }
 
     /// Appends a PUBLISH; true if the outbox was empty before.

@@ -92,7 +92,11 @@ impl Shard {
 
     /// A full queue that nobody empties has room again when something in it expires.
     fn await_room(&mut self, key: SessionKey, at: Option<Time>) {
-        let before = std::mem::replace(&mut self.sessions.at_mut(key).room_at, at);
+        let arrears = &mut self.sessions.at_mut(key).arrears;
+        let before = match at {
+            Some(at) => arrears.get_or_insert_default().room_at.replace(at),
+            None => arrears.as_mut().and_then(|arrears| arrears.room_at.take()),
+        };
         if let Some(before) = before {
             self.timers.cancel(before, Timer::QueueExpires(key));
         }
@@ -110,7 +114,9 @@ impl Shard {
     }
 
     pub(super) fn on_queue_expired(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
-        self.sessions.at_mut(key).room_at = None;
+        if let Some(arrears) = &mut self.sessions.at_mut(key).arrears {
+            arrears.room_at = None;
+        }
         self.drop_expired(key, turn);
         self.update_fullness(key);
         let session = self.sessions.at(key);
