@@ -107,7 +107,9 @@ impl Shared {
             Passage::Run(work, ticket) => (work, ticket),
         };
         let whom = Whom::of(&work);
-        let outcome = match lock(&self.web).clone() {
+        // On a line of its own, or the lock would be held while the work is done.
+        let web = lock(&self.web).clone();
+        let outcome = match web {
             Some(mut web) => work.run(unix_s(), &mut web),
             None => work.run(unix_s(), &mut NoWeb),
         };

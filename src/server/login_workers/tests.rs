@@ -109,6 +109,24 @@ fn g18_who_fails_too_often_is_banned() {
 }
 
 #[test]
+fn workers_work_at_the_same_time() {
+    let url = server("");
+    let web = Web::new(&url, None).expect("without TLS nothing is needed");
+    let hook = HttpHook { url: url.into(), timeout_ms: 1_000, cache_ms: 0 };
+    let settings = config::Access { login_workers: 4, ..settings() };
+    let mut scene = Scene::new(&settings, vec![Provider::Http(Arc::new(hook))], Some(web));
+    let started = Instant::now();
+    for connection in 0..4 {
+        scene.ask(connection, "alice", "right");
+    }
+    for _ in 0..4 {
+        assert!(scene.answer().outcome.result.is_err());
+    }
+    let took = started.elapsed();
+    assert!(took < Duration::from_millis(2_500), "one after the other: {took:?}");
+}
+
+#[test]
 fn after_a_reload_nobody_is_known() {
     let mut scene = Scene::new(&settings(), alice(), None);
     scene.ask(0, "alice", "right");
