@@ -17,12 +17,16 @@ pub(super) fn keep_fixed(settings: &mut Settings, old: &Settings) -> Vec<String>
 
 /// Limits that hold for whatever happens next. The others were told to clients, or something was
 /// built from them when the broker started.
-const LIVE_LIMITS: [&str; 21] = [
+const LIVE_LIMITS: [&str; 25] = [
     "connect_timeout_ms",
     "packet_bytes_before_connect_max",
     "topic_levels_max",
     "client_id_bytes_max",
     "subscriptions_per_client_max",
+    "subscription_bytes_max",
+    "topic_alias_bytes_max",
+    "publishes_per_client_per_s_max",
+    "publish_bytes_per_client_per_s_max",
     "user_properties_max",
     "topic_alias_outgoing_max",
     "keep_alive_s_max",

@@ -212,7 +212,7 @@ impl Shard {
             }
             Event::Message { from, message } => self.on_message(from, message, turn),
             Event::LaneMoved { to } => self.on_lane_moved(to, turn),
-            Event::SettingsChanged { settings } => self.settings = Rc::new((*settings).clone()),
+            Event::SettingsChanged { settings } => self.on_settings_changed(&settings),
             Event::Tick => self.on_tick(turn),
             Event::ShutDown => self.on_shut_down(turn),
         }

@@ -2,8 +2,10 @@
 //! through one listener. Who has published too much is not read until that is paid for; nothing of
 //! it is lost, as the kernel holds it back.
 
+use std::rc::Rc;
+
 use super::{ConnectionId, ListenerId, Shard, Time, Turn, timers::Timer};
-use crate::config::{Limits, Listener};
+use crate::config::{Limits, Listener, Settings};
 
 /// A second's worth may come at once.
 const BURST_NS: u64 = 1_000_000_000;
@@ -73,6 +75,18 @@ pub(super) struct PublishRates {
 
 impl PublishRates {
     pub(super) fn new(limits: &Limits, listeners: &[Listener], shards: usize) -> Self {
+        let mut rates = Self {
+            of_client: Rates::default(),
+            clients: Vec::new(),
+            of_listeners: Vec::new(),
+            are_limited: false,
+        };
+        rates.change(limits, listeners, shards);
+        rates
+    }
+
+    /// Other limits, and more listeners perhaps. What was spent stays spent.
+    fn change(&mut self, limits: &Limits, listeners: &[Listener], shards: usize) {
         let of_client = Rates {
             publishes: u64::from(limits.publishes_per_client_per_s_max),
             bytes: limits.publish_bytes_per_client_per_s_max as u64,
@@ -82,11 +96,13 @@ impl PublishRates {
             publishes: share(u64::from(listener.publishes_per_s_max)),
             bytes: share(listener.publish_bytes_per_s_max as u64),
         };
-        let of_listeners: Vec<_> =
-            listeners.iter().map(|each| (of_listener(each), Paces::default())).collect();
-        let are_limited =
-            of_client.are_limited() || of_listeners.iter().any(|(rates, _)| rates.are_limited());
-        Self { of_client, clients: Vec::new(), of_listeners, are_limited }
+        self.of_listeners.resize(listeners.len(), (Rates::default(), Paces::default()));
+        for ((rates, _), listener) in self.of_listeners.iter_mut().zip(listeners) {
+            *rates = of_listener(listener);
+        }
+        self.of_client = of_client;
+        self.are_limited = of_client.are_limited()
+            || self.of_listeners.iter().any(|(rates, _)| rates.are_limited());
     }
 
     /// A PUBLISH of so many bytes; returns for how many milliseconds its connection may not go on.
@@ -115,6 +131,12 @@ impl PublishRates {
 }
 
 impl Shard {
+    /// These settings hold from now on, in what a running shard can change.
+    pub(super) fn on_settings_changed(&mut self, settings: &Settings) {
+        self.rates.change(&settings.limits, &settings.listeners, self.shards);
+        self.settings = Rc::new(settings.clone());
+    }
+
     /// A PUBLISH of so many bytes has come: if that was too much, nothing more is read of its
     /// connection for a while.
     #[inline]

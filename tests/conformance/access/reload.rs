@@ -122,12 +122,22 @@ fn limits_change_while_the_broker_runs_or_are_named() {
     subscribes(&mut alice, "two", 0x97);
     let log = scene.case.broker.log();
     assert!(log.contains("limits.lane_slots cannot change while the broker runs"), "{log}");
+    // What was built for each listener when the broker started follows as well.
+    let text = text.replace("name = \"guarded\"", "name = \"guarded\"\npublishes_per_s_max = 2");
+    scene.folder.configure(&text);
+    scene.reload();
+    let started = std::time::Instant::now();
+    for _ in 0..8 {
+        alice.publish("paced", b"x", QoS::AtLeastOnce);
+    }
+    assert!(started.elapsed() > std::time::Duration::from_secs(1), "{:?}", started.elapsed());
     // H13: a file that is wrong changes nothing, and its line is named.
     scene.folder.configure(&format!("{text}[limits]\nsubscriptions_per_client = 5\n"));
     scene.reload_in_vain();
     let log = scene.case.broker.log();
     assert!(log.contains("unknown key \"subscriptions_per_client\""), "{log}");
-    subscribes(&mut alice, "three", 0x97);
+    subscribes(&mut alice, "three", 1);
+    subscribes(&mut alice, "four", 1);
 }
 
 #[test]
