@@ -65,11 +65,14 @@ impl Shard {
         }
     }
 
-    /// The answer of whoever looked at a login.
+    /// The answer of whoever looked at a login. Apart from the way of messages, as all events come
+    /// through one place.
+    #[cold]
+    #[inline(never)]
     pub(super) fn on_authenticated(
         &mut self,
         id: ConnectionId,
-        outcome: Outcome,
+        outcome: Box<Outcome>,
         expires_at: Option<Time>,
         turn: &mut Turn<'_>,
     ) {
@@ -84,10 +87,10 @@ impl Shard {
         });
         match stage {
             Some(Stage::AwaitingIdentity(pending)) => {
-                self.finish_login(id, *pending, outcome, expires_at, turn);
+                self.finish_login(id, *pending, *outcome, expires_at, turn);
             }
             Some(Stage::Live(session)) => {
-                self.finish_reauthentication(id, session, outcome, expires_at, turn);
+                self.finish_reauthentication(id, session, *outcome, expires_at, turn);
             }
             // It has gone meanwhile, or was told to.
             _ => self.metrics.late_replies += 1,

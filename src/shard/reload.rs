@@ -18,6 +18,8 @@ use crate::{
 };
 
 impl Shard {
+    #[cold]
+    #[inline(never)]
     pub(super) fn on_access_changed(&mut self, access: Arc<Access>, turn: &mut Turn<'_>) {
         self.access = access;
         // First the rights of all: whoever is closed below leaves a will to others.
