@@ -70,12 +70,16 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         outgoing.is_for_many = route.receivers.len() > 1;
+        let asks = self.rights.restrict_anybody();
         for receiver in &route.receivers {
             let Some(grant) = receiver.grant_for(own) else { continue };
+            if asks && self.is_withheld(receiver.session, false, outgoing) {
+                continue;
+            }
             let retain = outgoing.message.retain && grant.retain_as_published;
             let topic = Some(&route.topic);
             let terms = Terms { grant, topic, retain, share: None, is_replay: false };
-            self.deliver(receiver.session, terms, outgoing, turn);
+            self.deliver_allowed(receiver.session, terms, outgoing, turn);
         }
     }
 
@@ -88,9 +92,44 @@ impl Shard {
         outgoing: &mut Outgoing<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let is_denied = self.rights.deny(session, outgoing.message.topic);
-        if is_denied || outgoing.message.is_expired(turn.now) {
-            self.withhold(session, terms, outgoing, is_denied, turn);
+        let asks = self.rights.restrict_anybody();
+        if asks && self.is_withheld(session, terms.is_replay, outgoing) {
+            return;
+        }
+        self.deliver_allowed(session, terms, outgoing, turn);
+    }
+
+    /// Whether the session may not receive the topic. It may ask for it all the same, as with
+    /// Mosquitto: that is counted, and no matter for the log. Apart from the delivery, which has no
+    /// register to spare.
+    #[inline(never)]
+    fn is_withheld(
+        &mut self,
+        session: SessionKey,
+        is_replay: bool,
+        outgoing: &Outgoing<'_>,
+    ) -> bool {
+        if !self.rights.deny(session, outgoing.message.topic) {
+            return false;
+        }
+        self.metrics.count_drop(DropReason::Denied, outgoing.message.topic);
+        if outgoing.stamp != 0 && !is_replay {
+            self.replays.note_dropped(session);
+        }
+        true
+    }
+
+    /// Delivers to a session that may receive the topic.
+    #[inline]
+    fn deliver_allowed(
+        &mut self,
+        session: SessionKey,
+        terms: Terms<'_>,
+        outgoing: &mut Outgoing<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        if outgoing.message.is_expired(turn.now) {
+            self.drop_message(session, outgoing.message.topic, DropReason::Expired, turn);
             return;
         }
         let is_taken = match lower(outgoing.message.qos, terms.grant.qos) {
@@ -104,27 +143,6 @@ impl Shard {
             } else {
                 self.replays.note_dropped(session);
             }
-        }
-    }
-
-    /// The message has expired, or the session may not receive the topic. It may ask for it all the
-    /// same, as with Mosquitto: that is counted, and no matter for the log.
-    #[cold]
-    fn withhold(
-        &mut self,
-        session: SessionKey,
-        terms: Terms<'_>,
-        outgoing: &Outgoing<'_>,
-        is_denied: bool,
-        turn: &mut Turn<'_>,
-    ) {
-        if !is_denied {
-            self.drop_message(session, outgoing.message.topic, DropReason::Expired, turn);
-            return;
-        }
-        self.metrics.count_drop(DropReason::Denied, outgoing.message.topic);
-        if outgoing.stamp != 0 && !terms.is_replay {
-            self.replays.note_dropped(session);
         }
     }
 

@@ -95,14 +95,18 @@ impl SessionRights {
         Some(*rights)
     }
 
-    /// Whether this session may not be sent a message of this topic.
-    #[inline(always)] // In the loop over all receivers, as in `sending`.
-    pub(super) fn deny(&self, key: SessionKey, topic: &str) -> bool {
-        self.restricted > 0 && self.deny_restricted(key, topic)
+    /// Whether any session may not do everything, so that it is worth asking.
+    #[inline]
+    pub(super) fn restrict_anybody(&self) -> bool {
+        self.restricted > 0
     }
 
-    #[cold]
-    #[inline(never)]
+    /// Whether this session may not be sent a message of this topic.
+    #[inline]
+    pub(super) fn deny(&self, key: SessionKey, topic: &str) -> bool {
+        self.restrict_anybody() && self.deny_restricted(key, topic)
+    }
+
     fn deny_restricted(&self, key: SessionKey, topic: &str) -> bool {
         let topic = TopicName::assume_valid(topic);
         self.find(key).is_some_and(|rights| !rights.permissions.may_receive(topic))
