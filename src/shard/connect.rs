@@ -91,6 +91,7 @@ impl Shard {
         }
     }
 
+    #[inline]
     pub(super) fn on_packet(&mut self, id: ConnectionId, frame: Frame<'_>, turn: &mut Turn<'_>) {
         let Some(connection) = self.connections.find_mut(id) else { return };
         connection.heard_at = turn.now;
@@ -101,14 +102,21 @@ impl Shard {
                     self.punish(id, &violation, turn);
                 }
             }
-            Stage::AwaitingConnect(order) => {
+            _ => self.on_early_packet(id, frame, turn),
+        }
+    }
+
+    /// A packet before CONNACK.
+    #[cold]
+    #[inline(never)]
+    fn on_early_packet(&mut self, id: ConnectionId, frame: Frame<'_>, turn: &mut Turn<'_>) {
+        match self.connections.find(id).map(|connection| &connection.stage) {
+            Some(Stage::AwaitingConnect(order)) => {
                 let order = order.of_connect_read_at(turn.now, UNREAD_MS_MAX);
                 self.on_first_packet(id, frame, order, turn);
             }
-            Stage::Authenticating(_) => self.on_packet_of_login(id, frame, turn),
-            Stage::AwaitingIdentity(_) | Stage::AwaitingGrant(_) => {
-                debug_assert!(false, "no packet is wanted before CONNACK");
-            }
+            Some(Stage::Authenticating(_)) => self.on_packet_of_login(id, frame, turn),
+            _ => debug_assert!(false, "no packet is wanted before CONNACK"),
         }
     }
 
