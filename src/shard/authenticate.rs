@@ -72,7 +72,7 @@ impl Shard {
     pub(super) fn on_authenticated(
         &mut self,
         id: ConnectionId,
-        outcome: Box<Outcome>,
+        outcome: Outcome,
         expires_at: Option<Time>,
         turn: &mut Turn<'_>,
     ) {
@@ -87,10 +87,10 @@ impl Shard {
         });
         match stage {
             Some(Stage::AwaitingIdentity(pending)) => {
-                self.finish_login(id, *pending, *outcome, expires_at, turn);
+                self.finish_login(id, *pending, outcome, expires_at, turn);
             }
             Some(Stage::Live(session)) => {
-                self.finish_reauthentication(id, session, *outcome, expires_at, turn);
+                self.finish_reauthentication(id, session, outcome, expires_at, turn);
             }
             // It has gone meanwhile, or was told to.
             _ => self.metrics.late_replies += 1,

@@ -200,7 +200,7 @@ impl Shard {
                 self.on_introduced(connection, source, certificates);
             }
             Event::Authenticated { connection, outcome, expires_at } => {
-                self.on_authenticated(connection, outcome, expires_at, turn);
+                self.on_authenticated(connection, *outcome, expires_at, turn);
             }
             Event::AccessChanged { access } => self.on_access_changed(access, turn),
             Event::Packet { connection, frame } => self.on_packet(connection, frame, turn),
