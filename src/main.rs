@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-// What clients leave behind is decided here as much as anywhere: see docs/decisions/0005.
+// What clients leave behind is decided here as much as anywhere: see docs/decisions/0012.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -14,7 +14,7 @@
 //! A panic is a bug of the broker. While a connection is read, decoded or written it costs that
 //! connection. In the middle of a change of a shard's state nobody can go on: the other shards wait
 //! for its lanes, so the process is ended with a line that says so, and a supervisor starts it again.
-//! See docs/decisions/0008.
+//! See docs/decisions/0011.
 
 mod acceptor;
 mod backoff;
