@@ -13,14 +13,15 @@ pub(super) struct Exchange {
     link: LinkId,
     /// The broker was given the PUBREC, or has sent PUBREL without.
     is_released: bool,
-    /// It may be too large to be sent again, and given up: QoS 1 is over then, QoS 2 is released.
+    /// It may not be sent again, and may be given up: QoS 1 is over then, QoS 2 is released.
     is_given_up: bool,
 }
 
 impl Exchange {
-    /// What is too large to be sent again is given up.
-    pub(super) fn reconsider(&mut self, fits: impl Fn(&usize) -> bool) {
-        let fits = self.message.is_none_or(|message| fits(&message));
+    /// What is too large to be sent again, or not allowed any more, is given up. A message without a
+    /// payload is small, but nobody knows of which topic it is.
+    pub(super) fn reconsider(&mut self, has_law: bool, fits: impl Fn(&usize) -> bool) {
+        let fits = self.message.map_or(!has_law, |message| fits(&message));
         self.is_given_up |= !self.is_released && !fits;
     }
 

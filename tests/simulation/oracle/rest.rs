@@ -44,9 +44,12 @@ impl Oracle {
             let number = self.find_message(payload);
             number.is_some_and(|number| self.messages[number].facts.expiry_s.is_none())
         };
-        let is_kept =
-            |topic: &str| audits.iter().filter_map(|audit| audit.retained.get(topic)).any(stays);
-        self.kept = (0..TOPICS.len()).filter(|topic| is_kept(TOPICS[*topic])).collect();
+        let is_kept = |topic: usize| {
+            let mut retained = audits.iter().filter_map(|audit| audit.retained.get(TOPICS[topic]));
+            // Whoever published it may lose the right to, and it goes.
+            self.law.is_open_to_write(topic) && retained.any(stays)
+        };
+        self.kept = (0..TOPICS.len()).filter(|topic| is_kept(*topic)).collect();
     }
 
     /// The broker has the sessions that are not over, and no others.

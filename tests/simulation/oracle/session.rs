@@ -186,7 +186,9 @@ impl Oracle {
             facts.packet_bytes() <= most && is_allowed(facts.topic)
         };
         session.owed.retain(|message, _| fits(message));
-        session.exchanges.values_mut().for_each(|exchange| exchange.reconsider(fits));
+        session.exchanges.values_mut().for_each(|exchange| {
+            exchange.reconsider(law.is_there(), fits);
+        });
         // Also what it holds of groups that it has left.
         let filters = session.subs.iter().map(|sub| sub.filter).filter(|filter| is_share(*filter));
         for filter in filters {
