@@ -80,6 +80,10 @@ impl Shard {
         frame: Frame<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
+        if frame.packet_type() == PacketType::Connect {
+            // Whatever is in it: what a first one may be wrong with is no reason for a DISCONNECT.
+            return Err(Error::SecondConnect.into());
+        }
         let packet = Packet::decode(frame, version)?;
         self.phase = Phase::Changing;
         match packet {
@@ -93,7 +97,6 @@ impl Shard {
             }
             Packet::PingReq => self.write(id, &Packet::PingResp, turn),
             Packet::Disconnect(disconnect) => self.on_disconnect(id, session, &disconnect, turn)?,
-            Packet::Connect(_) => return Err(Error::SecondConnect.into()),
             Packet::Auth(auth) => self.on_auth(id, session, &auth, turn)?,
             packet => return Err(Error::ServerPacketFromClient(packet.packet_type()).into()),
         }

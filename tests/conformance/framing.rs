@@ -51,6 +51,11 @@ fn a04_second_connect_closes_and_publishes_the_will() {
         peer.send(&with_will);
         peer.expect_closed_with(0x82);
         watcher.expect_message(&topic, b"gone");
+        // One that could not be a first one is a second one all the same: 0x84 is for a CONNACK.
+        let (mut peer, _) = case.connect_as(&with_will);
+        peer.send(&raw(0x10, &[0, 1, 0xF9, 0x0A, 0xFF]));
+        peer.expect_closed_with(0x82);
+        watcher.expect_message(&topic, b"gone");
     });
 }
 

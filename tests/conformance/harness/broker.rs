@@ -19,10 +19,10 @@ use super::{Peer, Vitals, connect, eventually};
 const START_MAX: Duration = Duration::from_secs(10);
 /// Lines of the log that are kept to be shown beside a failure.
 const LOG_LINES_MAX: usize = 400;
-/// What memory may have grown by when nobody is connected any more. The allocator keeps what was
-/// freed for a while, so this is the order of the largest peak that the tests cause; leaks per
-/// packet are looked for where a packet is known to have leaked.
-const MEMORY_GROWTH_BYTES_MAX: usize = 128 << 20;
+/// What memory may have grown by when nobody is connected any more, after however many tests: some
+/// hundreds of them leave six mebibytes that the allocator keeps. Where a packet is known to have
+/// leaked elsewhere, the attack is made twice, and the bound is one mebibyte (`Case::survives`).
+const MEMORY_GROWTH_BYTES_MAX: usize = 16 << 20;
 
 /// On a port of the kernel's choice.
 const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
@@ -168,11 +168,13 @@ impl Broker {
             now.descriptors <= self.at_start.descriptors || is_busy()
         });
         assert!(is_idle, "descriptors leaked: {} at the start, {}", self.at_start, now);
-        if is_busy() {
-            return;
-        }
         let bound = self.at_start.memory_bytes + MEMORY_GROWTH_BYTES_MAX;
-        assert!(now.memory_bytes <= bound, "memory leaked: {} at the start, {now}", self.at_start);
+        // What was freed goes back a while later.
+        let is_back = eventually(Duration::from_secs(10), || {
+            now = Vitals::of(self.pid);
+            now.memory_bytes <= bound || is_busy()
+        });
+        assert!(is_back, "memory leaked: {} at the start, {now}", self.at_start);
     }
 }
 
