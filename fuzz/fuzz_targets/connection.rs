@@ -3,6 +3,8 @@
 //! stands in front of them. Whatever they are: what the broker sends is MQTT, its account of memory
 //! is right, and when the client has gone and its session is over nothing of it is left.
 
+// Not every target uses all of it.
+#[allow(dead_code)]
 #[path = "support/node.rs"]
 mod node;
 

@@ -2,6 +2,8 @@
 //! Two clients and one broker: they come, go, subscribe, publish and acknowledge as the bytes
 //! choose, and each must receive exactly what a plain reading of the standard gives it, in order.
 
+// Not every target uses all of it.
+#[allow(dead_code)]
 #[path = "support/node.rs"]
 mod node;
 

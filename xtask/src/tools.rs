@@ -39,6 +39,10 @@ pub(crate) const MAKE: Tool = Tool { program: "make", probe: &["--version"], pac
 pub(crate) const SYSTEMD: Tool =
     Tool { program: "systemd-analyze", probe: &["--version"], package: "systemd" };
 
+/// What makes the authority for trying TLS.
+pub(crate) const OPENSSL: Tool =
+    Tool { program: "openssl", probe: &["version"], package: "openssl" };
+
 impl Tool {
     fn is_there(&self) -> bool {
         if self.probe.is_empty() {

@@ -1,8 +1,6 @@
 //! Stages that read the code without running it.
 
-use std::process::Command;
-
-use crate::job::{Job, Stop, cargo, root};
+use crate::job::{Job, Stop, cargo};
 use crate::tools;
 
 pub(super) fn fmt(job: &mut Job) -> Result<(), Stop> {
@@ -17,15 +15,6 @@ pub(super) fn clippy(job: &mut Job) -> Result<(), Stop> {
 pub(super) fn image(job: &mut Job) -> Result<(), Stop> {
     tools::ensure(job, &[tools::MAKE])?;
     job.cargo("check --bin skein --features jemalloc")
-}
-
-/// systemd's own measure of what a service may do, from 0 to 10, in tenths here.
-pub(super) fn service(job: &mut Job) -> Result<(), Stop> {
-    tools::ensure(job, &[tools::SYSTEMD])?;
-    let unit = root().join("deploy/systemd/skein.service");
-    let mut command = Command::new("systemd-analyze");
-    command.args(["security", "--offline=true", "--no-pager", "--threshold=15"]).arg(unit);
-    job.run(&mut command)
 }
 
 pub(super) fn docs(job: &mut Job) -> Result<(), Stop> {

@@ -1,6 +1,7 @@
 //! The stages of `cargo xtask test`. Adding one is adding a row.
 
 mod check;
+mod deploy;
 mod instructions;
 mod live;
 mod unit;
@@ -26,7 +27,7 @@ pub(crate) const STAGES: [Stage; 16] = [
     Stage { name: "layering", what: "layers, purity and size hold", minutes: 10, shows: &[], run: unit::layering },
     Stage { name: "clippy", what: "the linter has nothing to say", minutes: 15, shows: &[], run: check::clippy },
     Stage { name: "image", what: "the binary of the container compiles, too", minutes: 10, shows: &[], run: check::image },
-    Stage { name: "service", what: "the unit of systemd leaves the process hardly anything", minutes: 5, shows: &["Overall exposure"], run: check::service },
+    Stage { name: "deploy", what: "the unit allows hardly anything, and the broker takes the authority for trying", minutes: 10, shows: &["Overall exposure"], run: deploy::deploy },
     Stage { name: "docs", what: "the documentation builds", minutes: 15, shows: &[], run: check::docs },
     Stage { name: "unit", what: "the tests of the workspace", minutes: 25, shows: &[], run: unit::unit },
     Stage { name: "doc", what: "the examples in the documentation", minutes: 10, shows: &[], run: unit::documentation },
