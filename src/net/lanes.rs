@@ -18,8 +18,8 @@ use crate::config::Settings;
 use crate::session::{ConnectionId, ListenerId, ShardId};
 use crate::shard::{Event, HandOver, Message};
 
-/// Commands taken per turn.
-const COMMANDS_PER_TURN: usize = 256;
+/// Commands taken per turn: in a storm of connections those who are there wait for no more of them.
+const COMMANDS_PER_TURN: usize = 32;
 /// Bytes taken from one neighbour per turn, and one parcel more. What is left waits until the
 /// outboxes that these filled have been flushed.
 const BYTES_PER_TURN: usize = 256 * 1024;
