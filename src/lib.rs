@@ -11,4 +11,5 @@ pub mod router;
 pub mod server;
 pub mod session;
 pub mod shard;
+pub mod store;
 pub mod topic;

@@ -7,6 +7,7 @@ mod machine;
 mod passwd;
 mod scram;
 mod serve;
+mod store;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ use self::check_config::CheckConfig;
 use self::passwd::Passwd;
 use self::scram::Scram;
 use self::serve::Serve;
+use self::store::Store;
 
 /// `skein` and what follows it.
 #[derive(Debug, Parser)]
@@ -44,6 +46,8 @@ enum Command {
     Passwd(Passwd),
     /// Make credentials for enhanced authentication by SCRAM
     Scram(Scram),
+    /// Check, write out and fill the files in which a broker keeps what must not be lost
+    Store(Store),
 }
 
 const EXAMPLES: &str = "\
@@ -74,6 +78,7 @@ impl Arguments {
             Some(Command::CheckConfig(check)) => check.run(),
             Some(Command::Passwd(passwd)) => passwd.run(),
             Some(Command::Scram(scram)) => scram.run(),
+            Some(Command::Store(store)) => store.run(),
         }
     }
 }

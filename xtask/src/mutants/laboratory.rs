@@ -53,9 +53,9 @@ impl Laboratory {
     ///
     /// # Errors
     /// The code does not build or run.
-    pub(super) fn failing_unmutated(&self) -> Result<BTreeSet<u64>, String> {
-        self.build().map_err(|why| format!("without a mutation: {why}"))?;
-        let failures = self.simulate().map_err(|why| format!("without a mutation: {why}"))?;
+    pub(super) fn failing_unmutated(&self, test: &str) -> Result<BTreeSet<u64>, String> {
+        self.build(test).map_err(|why| format!("without a mutation: {why}"))?;
+        let failures = self.simulate(test).map_err(|why| format!("without a mutation: {why}"))?;
         Ok(failures.into_iter().map(|(seed, _)| seed).collect())
     }
 
@@ -76,7 +76,8 @@ impl Laboratory {
             Err(why) => return Ok(Outcome::Broken(why)),
         };
         copy::write(&path, mutated.as_bytes()).map_err(told)?;
-        let failures = self.build().and_then(|()| self.simulate());
+        let test = mutation.test();
+        let failures = self.build(test).and_then(|()| self.simulate(test));
         copy::write(&path, text.as_bytes()).map_err(told)?;
         Ok(judge(failures, failing_unmutated))
     }
@@ -87,10 +88,10 @@ impl Laboratory {
 
     /// Builds the simulator. It runs for a second and is built for every mutation, so it is built
     /// as quickly as can be; what happens to a seed does not depend on that.
-    fn build(&self) -> Result<(), String> {
+    fn build(&self, test: &str) -> Result<(), String> {
         let mut lines = Vec::new();
         let mut command = self.cargo();
-        command.args(["build", "--locked", "--quiet", "--profile", "sim", "--test", "simulation"]);
+        command.args(["build", "--locked", "--quiet", "--profile", "sim", "--test", test]);
         let ended = run(&mut command, BUILD_MAX, |line| lines.push(line.to_owned()))?;
         if ended == Ended::Well {
             return Ok(());
@@ -101,10 +102,10 @@ impl Laboratory {
     }
 
     /// Runs the seeds of the simulator that was built.
-    fn simulate(&self) -> Result<Vec<Failure>, String> {
+    fn simulate(&self, test: &str) -> Result<Vec<Failure>, String> {
         let (mut failures, mut seeds) = (Vec::new(), Vec::new());
         let mut command = self.cargo();
-        command.args(["test", "--locked", "--quiet", "--profile", "sim", "--test", "simulation"]);
+        command.args(["test", "--locked", "--quiet", "--profile", "sim", "--test", test]);
         command.env("SIM_SEEDS", self.seeds.to_string()).env("SIM_SHOWN", "0");
         for name in ["SIM_SEED", "SIM_START", "SIM_STOP"] {
             command.env_remove(name);

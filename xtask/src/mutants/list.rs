@@ -47,6 +47,11 @@ pub(super) fn read() -> Result<Vec<Mutation>, String> {
 }
 
 impl Mutation {
+    /// The test target whose seeds must see it.
+    pub(super) fn test(&self) -> &'static str {
+        if self.file.starts_with("src/store/") { "store" } else { "simulation" }
+    }
+
     /// The text of the file with the bug in it.
     ///
     /// # Errors
@@ -74,9 +79,15 @@ impl Mutation {
 mod tests {
     use super::*;
 
-    /// Folders whose bugs the simulator can see.
-    const FOLDERS: [&str; 5] =
-        ["src/shard/", "src/session/", "src/topic/", "src/router/", "protocol/src/qos/"];
+    /// Folders whose bugs a simulator can see.
+    const FOLDERS: [&str; 6] = [
+        "src/shard/",
+        "src/session/",
+        "src/topic/",
+        "src/router/",
+        "src/store/log/",
+        "protocol/src/qos/",
+    ];
 
     #[test]
     fn every_mutation_still_has_its_place_in_the_code() {

@@ -5,6 +5,7 @@ mod copy;
 mod laboratory;
 mod list;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::laboratory::{Laboratory, Outcome};
@@ -29,14 +30,18 @@ pub(crate) struct Choice {
 pub(crate) fn run(choice: &Choice) -> Result<bool, String> {
     let mutations = chosen(list::read()?, choice)?;
     let laboratory = Laboratory::new(choice.seeds)?;
-    let failing = laboratory.failing_unmutated()?;
-    if !failing.is_empty() {
-        println!("not counted, as they fail without a mutation: seeds {failing:?}");
+    let mut failing = BTreeMap::new();
+    for test in mutations.iter().map(Mutation::test).collect::<BTreeSet<_>>() {
+        let seeds = laboratory.failing_unmutated(test)?;
+        if !seeds.is_empty() {
+            println!("not counted in {test}, as they fail without a mutation: seeds {seeds:?}");
+        }
+        failing.insert(test, seeds);
     }
     let mut passed = 0;
     for mutation in &mutations {
         let name = &mutation.name;
-        match laboratory.try_out(mutation, &failing)? {
+        match laboratory.try_out(mutation, &failing[mutation.test()])? {
             Outcome::Caught { seed, promise } => {
                 passed += 1;
                 println!("caught {name} by seed {seed}: {promise}");

@@ -1,0 +1,205 @@
+//! `skein store`: looks at the files of a store, writes them out and fills a new one. The broker
+//! must not run on it meanwhile.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+
+use crate::store::disk::{Files, LockError};
+use crate::store::log::{Batch, Log, LogError, LogOptions, Records, SegmentedLog, Sequence};
+use crate::store::mosquitto::{self, ImportError};
+use crate::store::record::Record;
+use crate::store::state::{State, StateError};
+
+/// Check, write out and fill the files in which a broker keeps what must not be lost.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The broker must not run on the folder meanwhile; it has a lock on it.
+
+Examples:
+  skein store check /var/lib/skein              says what is in it, or which file is broken where
+  skein store export /var/lib/skein > all.json  one record a line
+  skein store import /var/lib/new < all.json
+  skein store import /var/lib/new --from /var/lib/mosquitto/mosquitto.db")]
+pub(super) struct Store {
+    #[command(subcommand)]
+    command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Read all files and say what is in them, or which one is broken and where
+    Check {
+        /// The folder of the store
+        folder: PathBuf,
+    },
+    /// Write everything to standard output, one record of JSON a line
+    Export {
+        /// The folder of the store
+        folder: PathBuf,
+    },
+    /// Fill a new store from what `export` wrote, or from the mosquitto.db of Mosquitto 2
+    Import {
+        /// The folder of the store, which must have nothing in it
+        folder: PathBuf,
+        /// The file to take; standard input without it
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+enum StoreCommandError {
+    #[error("{0}")]
+    Lock(#[from] LockError),
+    #[error("{0}")]
+    Log(#[from] LogError),
+    #[error("{}: {error}", file.display())]
+    Io { file: PathBuf, error: io::Error },
+    #[error("{}: there is something in it already", .0.display())]
+    NotEmpty(PathBuf),
+    #[error("{}: line {line}: {why}", file.display())]
+    Line { file: PathBuf, line: usize, why: String },
+    #[error("{}: {error}", file.display())]
+    Mosquitto { file: PathBuf, error: ImportError },
+}
+
+impl Store {
+    pub(super) fn run(&self) -> ExitCode {
+        let done = match &self.command {
+            StoreCommand::Check { folder } => check(folder),
+            StoreCommand::Export { folder } => export(folder),
+            StoreCommand::Import { folder, from } => import(folder, from.as_deref()),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn check(folder: &Path) -> Result<(), StoreCommandError> {
+    let (state, log) = recover(folder)?;
+    let (counts, files) = (state.counts(), log.sources().len());
+    println!("{}: ok", folder.display());
+    println!("{files} files, {} bytes, batches up to {}", log.bytes(), log.durable().0);
+    println!(
+        "{} sessions, {} subscriptions, {} wills, {} messages on their way to clients, {} retained, \
+         {} messages stored",
+        counts.sessions,
+        counts.subscriptions,
+        counts.wills,
+        counts.entries,
+        counts.retained,
+        counts.messages
+    );
+    Ok(())
+}
+
+fn export(folder: &Path) -> Result<(), StoreCommandError> {
+    let (state, _log) = recover(folder)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut write_all = || {
+        for record in state.records() {
+            serde_json::to_writer(&mut out, &record)?;
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    };
+    match write_all() {
+        // Who reads has enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|error| StoreCommandError::Io { file: "-".into(), error }),
+    }
+}
+
+/// Reads a store. Nothing in it is changed but that what was torn is written anew.
+fn recover(folder: &Path) -> Result<(State, SegmentedLog<Files>), StoreCommandError> {
+    let mut log = SegmentedLog::open(Files::open_existing(folder)?, LogOptions::default())?;
+    let mut state = State::default();
+    log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
+        records.try_for_each(|record| state.apply_bytes(record)).map_err(|error| error.to_string())
+    })?;
+    Ok((state, log))
+}
+
+fn import(folder: &Path, from: Option<&Path>) -> Result<(), StoreCommandError> {
+    let file = from.unwrap_or(Path::new("-")).to_owned();
+    let because = |error| StoreCommandError::Io { file: file.clone(), error };
+    let input: Box<dyn io::Read> = match from {
+        Some(path) => Box::new(File::open(path).map_err(because)?),
+        None => Box::new(io::stdin()),
+    };
+    let mut input = BufReader::with_capacity(1 << 16, input);
+    let is_mosquitto = input.fill_buf().map_err(because)?.starts_with(&mosquitto::MAGIC);
+    let mut filling = Filling::new(folder)?;
+    if is_mosquitto {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut input, &mut bytes).map_err(because)?;
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
+        let imported = mosquitto::import(&bytes, now_ms, &mut |record| filling.add(record));
+        let skipped = imported.map_err(|error| StoreCommandError::Mosquitto { file, error })?;
+        skipped.iter().for_each(|what| eprintln!("left out: {what}"));
+    } else {
+        for (index, line) in input.lines().enumerate() {
+            let line = line.map_err(because)?;
+            let refused =
+                |why| StoreCommandError::Line { file: file.clone(), line: index + 1, why };
+            let record = serde_json::from_str(&line).map_err(|error| refused(error.to_string()))?;
+            filling.add(record).map_err(|error| refused(error.to_string()))?;
+        }
+    }
+    filling.finish(folder)
+}
+
+/// A store that is being filled: all of it is one batch, so it is there or not.
+struct Filling {
+    log: SegmentedLog<Files>,
+    state: State,
+    batch: Batch,
+}
+
+impl Filling {
+    fn new(folder: &Path) -> Result<Self, StoreCommandError> {
+        let options = LogOptions { seed: random_seed(), ..LogOptions::default() };
+        let log = SegmentedLog::open(Files::open(folder)?, options)?;
+        if !log.sources().is_empty() {
+            return Err(StoreCommandError::NotEmpty(folder.to_owned()));
+        }
+        Ok(Self { log, state: State::default(), batch: Batch::default() })
+    }
+
+    /// What a broker would not believe is not written.
+    fn add(&mut self, record: Record<'_>) -> Result<(), StateError> {
+        self.batch.push_with(|out| record.encode(out));
+        self.state.apply(record)
+    }
+
+    fn finish(mut self, folder: &Path) -> Result<(), StoreCommandError> {
+        self.log.append(&self.batch)?;
+        self.log.close()?;
+        let counts = self.state.counts();
+        println!(
+            "{}: {} sessions, {} messages on their way to clients, {} retained",
+            folder.display(),
+            counts.sessions,
+            counts.entries,
+            counts.retained
+        );
+        Ok(())
+    }
+}
+
+/// For the salts of the files, which clients should not know.
+fn random_seed() -> u64 {
+    getrandom::u64().unwrap_or_default()
+}

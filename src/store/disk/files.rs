@@ -1,0 +1,210 @@
+//! The real disk: one folder that one process has for itself.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Disk, DiskFile};
+
+/// The file that is locked; it is never removed, or two could each lock one of that name.
+const LOCK: &str = "lock";
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// A folder on the real disk, locked as long as this lives.
+#[derive(Debug)]
+pub struct Files {
+    path: PathBuf,
+    folder: File,
+    /// Holds the lock.
+    _lock: File,
+}
+
+/// Why a folder can not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("{}: another process has this store open; each broker needs a folder of its own", .0.display())]
+    InUse(PathBuf),
+    /// The system refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// What was to be opened.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl Files {
+    /// Opens the folder and locks it; makes it if it is not there (0700).
+    ///
+    /// # Errors
+    /// Another process has it, or the system refuses.
+    pub fn open(path: &Path) -> Result<Self, LockError> {
+        let because = |error| LockError::Io { path: path.to_owned(), error };
+        if !path.exists() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(FOLDER_MODE)
+                .create(path)
+                .map_err(because)?;
+            // Its own name must be durable, too, before anything in it can be.
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                File::open(parent).and_then(|parent| parent.sync_all()).map_err(because)?;
+            }
+        }
+        Self::open_existing(path)
+    }
+
+    /// Opens a folder that is there, and locks it.
+    ///
+    /// # Errors
+    /// It is not there, another process has it, or the system refuses.
+    pub fn open_existing(path: &Path) -> Result<Self, LockError> {
+        let because = |error| LockError::Io { path: path.to_owned(), error };
+        let folder = File::open(path).map_err(because)?;
+        let lock = options().create(true).truncate(false).open(path.join(LOCK)).map_err(because)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::InUse(path.to_owned())),
+            Err(errno) => return Err(because(errno.into())),
+        }
+        // Messages are nobody else's business, whoever made the folder.
+        fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)).map_err(because)?;
+        Ok(Self { path: path.to_owned(), folder, _lock: lock })
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(FILE_MODE);
+    options
+}
+
+impl Disk for Files {
+    type File = File;
+
+    fn create(&mut self, name: &str) -> io::Result<File> {
+        options().create(true).truncate(true).open(self.path.join(name))
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<File> {
+        options().open(self.path.join(name))
+    }
+
+    fn read(&mut self, name: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
+        buffer.clear();
+        let mut file = File::open(self.path.join(name))?;
+        buffer.reserve(usize::try_from(file.metadata()?.len()).unwrap_or(0));
+        file.read_to_end(buffer).map(|_| ())
+    }
+
+    fn read_start(&mut self, name: &str, buffer: &mut [u8]) -> io::Result<usize> {
+        let file = File::open(self.path.join(name))?;
+        let mut done = 0;
+        while done < buffer.len() {
+            match file.read_at(&mut buffer[done..], done as u64)? {
+                0 => break,
+                count => done += count,
+            }
+        }
+        Ok(done)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                found.push((name, metadata.len()));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        self.folder.sync_all()
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        self.path.join(name).display().to_string()
+    }
+}
+
+impl DiskFile for File {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_second_broker_on_one_folder_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("data");
+        let first = Files::open(&path).expect("the first has it");
+        let refused = Files::open(&path).expect_err("the second has not");
+        assert!(matches!(refused, LockError::InUse(_)));
+        assert!(refused.to_string().contains("another process has this store open"), "{refused}");
+        drop(first);
+        Files::open(&path).expect("it is free again");
+    }
+
+    #[test]
+    fn nobody_else_reads_what_is_stored() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("deep/data");
+        let mut files = Files::open(&path).expect("it is made");
+        files.create("a").expect("a file");
+        assert_eq!((mode(&path), mode(&path.join("a"))), (0o700, 0o600));
+        assert_eq!(mode(&path.join(LOCK)), 0o600);
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_listed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut files = Files::open(folder.path()).expect("it opens");
+        let mut file = files.create("b").expect("a file");
+        super::super::write_all(&mut file, 0, b"hello").expect("written");
+        file.truncate(4).and_then(|()| file.sync()).expect("cut and synced");
+        files.rename("b", "a").and_then(|()| files.sync_folder()).expect("renamed");
+        let (mut all, mut start) = (vec![9], [0; 2]);
+        files.read("a", &mut all).expect("read");
+        assert_eq!(files.read_start("a", &mut start).expect("read"), 2);
+        assert_eq!((all.as_slice(), start), (&b"hell"[..], *b"he"));
+        assert_eq!(files.list().expect("listed"), [("a".into(), 4), (LOCK.into(), 0)]);
+        files.remove("a").expect("removed");
+        assert_eq!(files.list().expect("listed").len(), 1);
+    }
+}

@@ -1,0 +1,227 @@
+//! Group commit, as a function: what is told to it, it does to the log, and leaves answers behind.
+
+use std::collections::VecDeque;
+
+use super::{
+    super::log::{Batch, Log, LogError, Sequence},
+    Answer, Durability, Persist,
+    compaction::Compaction,
+    groups,
+};
+
+/// How the housekeeper works.
+#[derive(Clone, Debug)]
+pub struct HousekeeperOptions {
+    /// How many shards there are.
+    pub askers: usize,
+    /// Batches that may wait in the queue.
+    pub queue_batches_max: usize,
+    /// Bytes that may wait for one commit.
+    pub commit_bytes_max: usize,
+    /// After how many milliseconds a disk that failed is tried again.
+    pub retry_ms: u64,
+    /// After how many milliseconds without work all is synced and marked.
+    pub idle_ms: u64,
+    /// A log is compacted when it has twice what was left the last time, and so many bytes more.
+    pub compaction_bytes_min: u64,
+}
+
+impl Default for HousekeeperOptions {
+    fn default() -> Self {
+        Self {
+            askers: 1,
+            queue_batches_max: 4096,
+            commit_bytes_max: 16 << 20,
+            retry_ms: 500,
+            idle_ms: 200,
+            compaction_bytes_min: 64 << 20,
+        }
+    }
+}
+
+/// What owns the log.
+#[derive(Debug)]
+pub struct Committer<L: Log> {
+    log: L,
+    options: HousekeeperOptions,
+    queues: Vec<VecDeque<Persist>>,
+    waiting_bytes: usize,
+    /// Batches of the log that are not durable, and the tickets that they answer.
+    appended: VecDeque<Appended>,
+    /// All that is to be written next, in memory that is used again.
+    batch: Batch,
+    /// When the disk is tried again, after it has failed.
+    retry_at_ms: Option<u64>,
+    is_idle: bool,
+    compaction: Option<Compaction>,
+    /// The log is compacted when it has more bytes.
+    compacts_above: u64,
+    /// What is to be answered.
+    pub(super) answers: Vec<(usize, Answer)>,
+}
+
+/// The last ticket of each asker in one batch of the log.
+#[derive(Debug)]
+struct Appended {
+    sequence: Sequence,
+    tickets: Vec<(usize, u64)>,
+    durability: Durability,
+}
+
+impl<L: Log> Committer<L> {
+    /// A committer of a log.
+    pub fn new(log: L, options: HousekeeperOptions) -> Self {
+        let compacts_above = log.bytes().max(options.compaction_bytes_min);
+        Self {
+            log,
+            queues: vec![VecDeque::new(); options.askers],
+            options,
+            waiting_bytes: 0,
+            appended: VecDeque::new(),
+            batch: Batch::default(),
+            retry_at_ms: None,
+            is_idle: false,
+            compaction: None,
+            compacts_above,
+            answers: Vec::new(),
+        }
+    }
+
+    /// Whether another batch may be taken in. On a disk that works there is always room: what is
+    /// not written next waits for the rest of its group, which must be able to come.
+    pub fn has_room(&self) -> bool {
+        self.retry_at_ms.is_none() || self.waiting_bytes < self.options.commit_bytes_max
+    }
+
+    /// Whether enough waits for one commit.
+    pub fn is_loaded(&self) -> bool {
+        self.waiting_bytes >= self.options.commit_bytes_max
+    }
+
+    /// Takes a batch in.
+    pub fn take(&mut self, persist: Persist) {
+        self.is_idle = false;
+        self.waiting_bytes += persist.batch.bytes();
+        match self.queues.get_mut(persist.from) {
+            Some(queue) => queue.push_back(persist),
+            None => debug_assert!(false, "askers are counted when the housekeeper starts"),
+        }
+    }
+
+    /// How long to wait for the next batch.
+    pub fn wait_ms(&self, now_ms: u64) -> u64 {
+        match self.retry_at_ms {
+            Some(at) => at.saturating_sub(now_ms).clamp(1, self.options.retry_ms),
+            // A compaction goes on as soon as there is nothing better to do.
+            None if self.compaction.is_some() => 0,
+            None => self.options.idle_ms,
+        }
+    }
+
+    /// Nothing has come for a while: what was only written is synced, and damage to it can be seen
+    /// from now on.
+    pub fn on_idle(&mut self) {
+        if !self.is_idle && self.retry_at_ms.is_none() && self.compaction.is_none() {
+            self.is_idle = true;
+            if self.log.sync().is_ok() {
+                self.log.rest();
+            }
+        }
+    }
+
+    /// Writes what may be written, as one batch, and syncs it if anybody needs that.
+    pub fn commit(&mut self, now_ms: u64) {
+        if self.retry_at_ms.is_some_and(|at| now_ms < at) {
+            return;
+        }
+        let full = self.append().err();
+        debug_assert!(full.is_none_or(|error| matches!(error, LogError::Full { .. })));
+        if self.appended.is_empty() {
+            return;
+        }
+        let needs_disk = |appended: &Appended| appended.durability == Durability::Disk;
+        let syncs = self.retry_at_ms.is_some() || self.appended.iter().any(needs_disk);
+        let done = if syncs { self.log.sync() } else { self.log.write() };
+        match done {
+            // What did not fit is appended the next time.
+            Ok(sequence) => self.answer(sequence),
+            Err(error) => {
+                self.answer(self.log.durable());
+                self.fail(&error, now_ms);
+            }
+        }
+    }
+
+    fn append(&mut self) -> Result<(), LogError> {
+        let ends = groups::writable(&self.queues);
+        self.batch.clear();
+        let mut durability = Durability::Os;
+        let mut tickets = Vec::new();
+        for (queue, end) in self.queues.iter().zip(&ends) {
+            for persist in queue.iter().take(*end) {
+                self.batch.append(&persist.batch);
+                if persist.durability == Durability::Disk {
+                    durability = Durability::Disk;
+                }
+            }
+            let last = end.checked_sub(1).and_then(|at| queue.get(at));
+            tickets.extend(last.map(|persist| (persist.from, persist.ticket)));
+        }
+        if tickets.is_empty() {
+            return Ok(());
+        }
+        let sequence = self.log.append(&self.batch)?;
+        for (queue, end) in self.queues.iter_mut().zip(ends) {
+            self.waiting_bytes -= queue.drain(..end).map(|it| it.batch.bytes()).sum::<usize>();
+        }
+        self.appended.push_back(Appended { sequence, tickets, durability });
+        Ok(())
+    }
+
+    /// Everything up to this is as safe as it was to be.
+    fn answer(&mut self, through: Sequence) {
+        while let Some(appended) = self.appended.pop_front_if(|it| it.sequence <= through) {
+            let durable = |(to, ticket)| (to, Answer::Durable { ticket });
+            self.answers.extend(appended.tickets.into_iter().map(durable));
+        }
+        if self.appended.is_empty() && self.retry_at_ms.take().is_some() {
+            tracing::warn!("the store works again");
+        }
+    }
+
+    fn fail(&mut self, error: &LogError, now_ms: u64) {
+        if self.retry_at_ms.is_none() {
+            tracing::error!(%error, "nothing can be made durable; no acknowledgement leaves");
+            let is_disk_full = error.is_disk_full();
+            let failed = |to| (to, Answer::Failed { why: error.to_string(), is_disk_full });
+            self.answers.extend((0..self.options.askers).map(failed));
+        }
+        self.retry_at_ms = Some(now_ms + self.options.retry_ms);
+    }
+
+    /// Does a bounded piece of a compaction, if one is due.
+    pub fn compact_some(&mut self) {
+        if self.compaction.is_none() && self.log.bytes() > self.compacts_above {
+            self.compaction = Compaction::begin(&self.log);
+            self.compacts_above = u64::MAX;
+        }
+        let Some(compaction) = &mut self.compaction else { return };
+        match compaction.step(&mut self.log) {
+            Ok(true) => return,
+            Ok(false) => tracing::info!(bytes = self.log.bytes(), "the store was compacted"),
+            Err(error) => tracing::error!(%error, "the store can not be compacted"),
+        }
+        self.compaction = None;
+        let left = self.log.bytes();
+        self.compacts_above = left.saturating_mul(2) + self.options.compaction_bytes_min;
+    }
+
+    /// The last commit: what can be made durable is.
+    pub fn finish(&mut self) {
+        self.retry_at_ms = None;
+        self.commit(0);
+        if self.log.sync().is_ok() {
+            self.log.rest();
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The log in files.
+//!
+//! ```text
+//!           append            write                 sync
+//! batches ────────▶ waiting ────────▶ in the file ────────▶ durable
+//!                      ▲                   │
+//!                      └── sync failed: ───┘   the same bytes go into a new segment
+//! ```
+//!
+//! What is not durable stays in memory, so nothing is ever read back from pages that a failed
+//! `fdatasync` has left in doubt.
+
+use std::io;
+
+use super::{
+    super::disk::{Disk, DiskFile, write_all},
+    Batch, Log, LogError, Sequence, Source, Visit,
+    frame::{FRAME_BYTES, FileKind, FrameKind, HEADER_BYTES, Header, put_frame, seal},
+    layout::{SEGMENT_DRAFT, segment_name},
+    snapshot::Draft,
+};
+
+/// How a log is kept.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// A segment of this many bytes is the last but one. A batch that begins in it may lie beyond.
+    pub segment_bytes_max: usize,
+    /// Bytes that may wait to be synced; [`LogError::Full`] beyond it.
+    pub unsynced_bytes_max: usize,
+    /// From which the salts of the files are drawn; nobody outside should know it.
+    pub seed: u64,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { segment_bytes_max: 16 << 20, unsynced_bytes_max: 64 << 20, seed: 0 }
+    }
+}
+
+/// A log in the files of one folder.
+#[derive(Debug)]
+pub struct SegmentedLog<D: Disk> {
+    pub(super) disk: D,
+    pub(super) options: LogOptions,
+    /// The newest snapshot.
+    pub(super) snapshot: Option<KeptSnapshot>,
+    /// All segments, oldest first; the last one is the one that is written, or was.
+    pub(super) segments: Vec<Segment>,
+    /// The last segment while it may be written to.
+    active: Option<Active<D::File>>,
+    pub(super) draft: Option<Draft<D::File>>,
+    /// Frames that are not durable, in order.
+    pending: Vec<u8>,
+    /// How many bytes of them are in the active segment.
+    written_bytes: usize,
+    /// The last batch in the files.
+    pub(super) written: Sequence,
+    pub(super) durable: Sequence,
+    /// The last batch of all.
+    appended: Sequence,
+    /// What bytes of closed files there are.
+    pub(super) closed_bytes: u64,
+    /// Whether the newest batches have a mark behind them.
+    is_marked: bool,
+}
+
+/// A snapshot that is in force.
+#[derive(Clone, Debug)]
+pub(super) struct KeptSnapshot {
+    pub(super) name: String,
+    pub(super) covers: Sequence,
+    pub(super) bytes: u64,
+}
+
+/// One segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    pub(super) number: u64,
+    /// The first sequence in it; the segment before it ends there, whatever else stands in it.
+    pub(super) first: u64,
+    pub(super) bytes: u64,
+}
+
+#[derive(Debug)]
+struct Active<F> {
+    file: F,
+    name: String,
+    salt: u32,
+    /// Where the next frame goes.
+    end: u64,
+}
+
+impl<D: Disk> SegmentedLog<D> {
+    /// A log without batches.
+    pub(super) fn new(disk: D, options: LogOptions) -> Self {
+        Self {
+            disk,
+            options,
+            snapshot: None,
+            segments: Vec::new(),
+            active: None,
+            draft: None,
+            pending: Vec::new(),
+            written_bytes: 0,
+            written: Sequence(0),
+            durable: Sequence(0),
+            appended: Sequence(0),
+            closed_bytes: 0,
+            is_marked: false,
+        }
+    }
+
+    /// Goes on after what was found: batches that are durable, and behind them frames of which
+    /// only this is known, that they hold. A sync of their file proves nothing, for one that failed
+    /// may have come before it; so they are written anew.
+    pub(super) fn go_on(&mut self, durable: Sequence, last: Sequence, frames: &[u8]) {
+        (self.written, self.durable, self.appended) = (durable, durable, last);
+        self.pending = frames.to_vec();
+    }
+
+    /// Frames that are in no file, or in none that counts.
+    pub(super) fn unwritten(&self) -> &[u8] {
+        &self.pending[self.written_bytes..]
+    }
+
+    /// Syncs all and leaves a mark that is synced, too: whatever is damaged from now on is seen.
+    ///
+    /// # Errors
+    /// The disk is full or does not work.
+    pub fn close(mut self) -> Result<D, LogError> {
+        self.sync()?;
+        self.rest();
+        if let Some(active) = &mut self.active {
+            let synced = active.file.sync();
+            synced.map_err(|error| self.failed("sync", &self.newest_name(), error))?;
+        }
+        Ok(self.disk)
+    }
+
+    pub(super) fn failed(&self, doing: &'static str, name: &str, error: io::Error) -> LogError {
+        LogError::Io { doing, file: self.disk.path_of(name), error }
+    }
+
+    /// A number that others can not guess, different for each file.
+    pub(super) fn salt(&self, of: u64) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.options.seed.to_le_bytes());
+        hasher.update(&of.to_le_bytes());
+        hasher.finalize() ^ (self.options.seed >> 32) as u32
+    }
+
+    fn newest_name(&self) -> String {
+        self.segments.last().map_or_else(String::new, |segment| segment_name(segment.number))
+    }
+
+    /// Writes what is in memory only. What a failed write has left in the file is cut off, or the
+    /// file is left.
+    fn write_pending(&mut self) -> Result<(), LogError> {
+        if self.written_bytes == self.pending.len() {
+            return Ok(());
+        }
+        let segment_bytes_max = self.options.segment_bytes_max as u64;
+        if self.active.as_ref().is_none_or(|active| active.end >= segment_bytes_max) {
+            // A new segment says that everything before it is durable.
+            self.sync_written()?;
+            self.begin_segment()?;
+        }
+        let Some(active) = &mut self.active else { return Ok(()) };
+        let frames = &mut self.pending[self.written_bytes..];
+        seal(frames, active.salt, self.durable.0);
+        if let Err(error) = write_all(&mut active.file, active.end, frames) {
+            let is_cut = active.file.truncate(active.end).is_ok();
+            let name = active.name.clone();
+            if !is_cut {
+                self.leave_segment();
+            }
+            return Err(self.failed("write", &name, error));
+        }
+        active.end += frames.len() as u64;
+        self.written_bytes = self.pending.len();
+        self.written = self.appended;
+        self.is_marked = false;
+        Ok(())
+    }
+
+    /// Makes what is written durable.
+    fn sync_written(&mut self) -> Result<(), LogError> {
+        if self.written_bytes == 0 {
+            return Ok(());
+        }
+        let Some(active) = &mut self.active else { return Ok(()) };
+        if let Err(error) = active.file.sync() {
+            let name = active.name.clone();
+            self.leave_segment();
+            return Err(self.failed("sync", &name, error));
+        }
+        self.durable = self.written;
+        self.pending.drain(..self.written_bytes);
+        self.written_bytes = 0;
+        Ok(())
+    }
+
+    /// Nothing is known of this segment beyond what was durable: the rest is written anew into
+    /// another one.
+    fn leave_segment(&mut self) {
+        self.active = None;
+        self.written_bytes = 0;
+        self.written = self.durable;
+    }
+
+    /// Makes a segment, and makes it durable before anything is written to it.
+    fn begin_segment(&mut self) -> Result<(), LogError> {
+        let number = self.segments.last().map_or(1, |last| last.number + 1);
+        let first = self.durable.next().0;
+        let name = segment_name(number);
+        let salt = self.salt(number);
+        let header = Header { kind: FileKind::Segment, salt, number, first };
+        match self.make_file(&name, &header) {
+            Ok(file) => {
+                self.close_active();
+                let bytes = HEADER_BYTES as u64;
+                self.segments.push(Segment { number, first, bytes: 0 });
+                self.active = Some(Active { file, name, salt, end: bytes });
+                self.remove_empty();
+                Ok(())
+            }
+            Err(error) => {
+                // What stays of it has no batches, and is replaced by the next one.
+                let _ = self.disk.remove(&name).or_else(|_| self.disk.remove(SEGMENT_DRAFT));
+                Err(self.failed("make", &name, error))
+            }
+        }
+    }
+
+    /// Removes segments that end where they begin: starts leave them behind.
+    fn remove_empty(&mut self) {
+        while let [.., empty, last] = self.segments.as_slice()
+            && empty.first == last.first
+        {
+            let _ = self.disk.remove(&segment_name(empty.number));
+            self.closed_bytes = self.closed_bytes.saturating_sub(empty.bytes);
+            self.segments.remove(self.segments.len() - 2);
+        }
+    }
+
+    fn make_file(&mut self, name: &str, header: &Header) -> io::Result<D::File> {
+        let mut file = self.disk.create(SEGMENT_DRAFT)?;
+        write_all(&mut file, 0, &header.encode())?;
+        file.sync()?;
+        // What has the name of a segment has a header that holds: a crash tears none.
+        self.disk.rename(SEGMENT_DRAFT, name)?;
+        self.disk.sync_folder()?;
+        Ok(file)
+    }
+
+    fn close_active(&mut self) {
+        if let (Some(active), Some(segment)) = (self.active.take(), self.segments.last_mut()) {
+            segment.bytes = active.end;
+            self.closed_bytes += active.end;
+        }
+    }
+}
+
+impl<D: Disk> Log for SegmentedLog<D> {
+    fn append(&mut self, batch: &Batch) -> Result<Sequence, LogError> {
+        let bytes = self.pending.len() + FRAME_BYTES + batch.bytes();
+        let bytes_max = self.options.unsynced_bytes_max;
+        // One batch is taken in whatever its size, or it never would be.
+        if batch.bytes() > Batch::BYTES_MAX || (bytes > bytes_max && !self.pending.is_empty()) {
+            return Err(LogError::Full { bytes, bytes_max });
+        }
+        self.appended = self.appended.next();
+        put_frame(&mut self.pending, FrameKind::Batch, self.appended.0, batch.as_bytes());
+        Ok(self.appended)
+    }
+
+    fn write(&mut self) -> Result<Sequence, LogError> {
+        self.write_pending()?;
+        Ok(self.written)
+    }
+
+    fn sync(&mut self) -> Result<Sequence, LogError> {
+        self.write_pending()?;
+        self.sync_written()?;
+        Ok(self.durable)
+    }
+
+    fn durable(&self) -> Sequence {
+        self.durable
+    }
+
+    fn rest(&mut self) {
+        let is_durable = self.pending.is_empty() && self.durable == self.appended;
+        if self.is_marked || !is_durable || self.durable == Sequence(0) {
+            return;
+        }
+        let Some(active) = &mut self.active else {
+            // Its header says the same of the segment before it.
+            self.is_marked = self.begin_segment().is_ok();
+            return;
+        };
+        if active.end == HEADER_BYTES as u64 {
+            return;
+        }
+        let mut mark = Vec::with_capacity(FRAME_BYTES);
+        put_frame(&mut mark, FrameKind::Mark, self.durable.0, &[]);
+        seal(&mut mark, active.salt, self.durable.0);
+        // A mark is a help, not a promise: what is left of a failed one is written over.
+        if write_all(&mut active.file, active.end, &mark).is_ok() {
+            active.end += mark.len() as u64;
+            self.is_marked = true;
+        }
+    }
+
+    fn replay(&mut self, from: Sequence, visit: &mut dyn Visit) -> Result<(), LogError> {
+        self.replay_from(from, visit)
+    }
+
+    fn begin_snapshot(&mut self, covers: Sequence) -> Result<(), LogError> {
+        self.begin_draft(covers)
+    }
+
+    fn add_to_snapshot(&mut self, batch: &Batch) -> Result<(), LogError> {
+        self.add_to_draft(batch)
+    }
+
+    fn finish_snapshot(&mut self) -> Result<(), LogError> {
+        self.finish_draft()
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        self.list_sources()
+    }
+
+    fn replay_source(&mut self, source: &Source, visit: &mut dyn Visit) -> Result<(), LogError> {
+        self.replay_one(source, visit)
+    }
+
+    fn bytes(&self) -> u64 {
+        let active = self.active.as_ref().map_or(0, |active| active.end);
+        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes);
+        self.closed_bytes + snapshot + active
+    }
+}

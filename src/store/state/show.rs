@@ -1,0 +1,138 @@
+//! The state as records again: what a snapshot holds, and what an export shows.
+
+use std::borrow::Cow;
+
+use skein_protocol::qos::PacketId;
+
+use super::{super::record::Record, Entry, MessageState, RetainedState, SessionState, State};
+
+impl State {
+    /// Records that add up to this state, in an order in which each can follow those before it.
+    /// They are made as they are asked for, so they can be taken in bounded steps.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let live = self.messages.iter().filter(|(_, message)| message.references > 0);
+        let messages = live.map(|(number, message)| message.record(*number));
+        let sessions = self.sessions.iter().flat_map(|(id, session)| session.records(id));
+        let retained = self.retained.values().map(RetainedState::record);
+        messages.chain(sessions).chain(retained)
+    }
+}
+
+impl MessageState {
+    pub(super) fn record(&self, message: u64) -> Record<'_> {
+        Record::Message {
+            message,
+            topic: text(&self.topic),
+            properties: self.properties().into(),
+            payload: self.payload().into(),
+            qos: self.qos,
+            retain: self.retain,
+            expires_at_ms: self.expires_at_ms,
+        }
+    }
+}
+
+impl RetainedState {
+    pub(super) fn record(&self) -> Record<'_> {
+        let [author, user, listener] = self.author.each_ref().map(|name| name.as_deref());
+        let [author, user, listener] = [author, user, listener].map(|name| name.map(text));
+        Record::Retained { message: self.message, author, user, listener }
+    }
+}
+
+impl SessionState {
+    pub(super) fn records<'a>(&'a self, client_id: &'a str) -> impl Iterator<Item = Record<'a>> {
+        let client_id = text(client_id);
+        let id = client_id.clone();
+        let subscriptions = self.subscriptions.iter().map(move |(filter, it)| Record::Subscribed {
+            client_id: id.clone(),
+            filter: text(filter),
+            qos: it.qos,
+            no_local: it.no_local,
+            retain_as_published: it.retain_as_published,
+            retain_handling: it.retain_handling,
+            identifier: it.identifier,
+        });
+        let id = client_id.clone();
+        let held = self.held.iter().filter_map(|number| PacketId::new(*number));
+        let held = held.map(move |packet_id| Record::Held { client_id: id.clone(), packet_id });
+        let will = self.will_records(client_id.clone());
+        let entries = self.entry_records(client_id.clone());
+        let end = self.end_record(client_id.clone());
+        std::iter::once(self.begin_record(client_id))
+            .chain(subscriptions)
+            .chain(held)
+            .chain(entries)
+            .chain(will)
+            .chain(end)
+    }
+
+    fn begin_record<'a>(&'a self, client_id: Cow<'a, str>) -> Record<'a> {
+        Record::Connected {
+            client_id,
+            owner: self.owner.as_deref().map(text),
+            listener: text(&self.listener),
+            version: self.version,
+            expiry_s: self.expiry_s,
+            at_ms: self.at_ms,
+        }
+    }
+
+    fn end_record<'a>(&'a self, client_id: Cow<'a, str>) -> Option<Record<'a>> {
+        let (expiry_s, at_ms) = (self.expiry_s, self.at_ms);
+        (!self.is_connected).then_some(Record::Disconnected { client_id, expiry_s, at_ms })
+    }
+
+    fn will_records<'a>(&'a self, client_id: Cow<'a, str>) -> impl Iterator<Item = Record<'a>> {
+        let due = self.will.as_ref().and_then(|will| will.due_ms);
+        let due = due.map(|at_ms| Record::WillDue { client_id: client_id.clone(), at_ms });
+        let set = self.will.as_ref().map(|will| Record::WillSet {
+            client_id,
+            topic: text(&will.topic),
+            properties: Cow::from(&*will.properties),
+            payload: Cow::from(&*will.payload),
+            qos: will.qos,
+            retain: will.retain,
+            delay_s: will.delay_s,
+            message_expiry_s: will.message_expiry_s,
+        });
+        set.into_iter().chain(due)
+    }
+
+    /// What was sent comes before what waits: its entries are older, or it would not have been.
+    fn entry_records<'a>(&'a self, client_id: Cow<'a, str>) -> impl Iterator<Item = Record<'a>> {
+        let mut flights: Vec<_> = self.flights.iter().collect();
+        flights.sort_unstable_by_key(|(_, flight)| flight.entry.entry);
+        let id = client_id.clone();
+        let flights = flights.into_iter().flat_map(move |(number, flight)| {
+            let packet_id = PacketId::new(*number);
+            let queued = (!flight.is_received).then(|| flight.entry.record(id.clone()));
+            let client_id = id.clone();
+            let sent = packet_id.map(|packet_id| match flight.is_received {
+                true => Record::PubRelOwed { client_id, entry: flight.entry.entry, packet_id },
+                false => Record::Sent { client_id, entry: flight.entry.entry, packet_id },
+            });
+            queued.into_iter().chain(sent)
+        });
+        let queue = self.queue.iter().map(move |entry| entry.record(client_id.clone()));
+        flights.chain(queue)
+    }
+}
+
+impl Entry {
+    pub(super) fn record<'a>(&'a self, client_id: Cow<'a, str>) -> Record<'a> {
+        Record::Queued {
+            client_id,
+            entry: self.entry,
+            message: self.message,
+            qos: self.qos,
+            retain: self.retain,
+            identifiers: self.identifiers.to_vec(),
+            share: self.share.as_deref().map(text),
+        }
+    }
+}
+
+fn text(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
