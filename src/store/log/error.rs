@@ -8,7 +8,7 @@ pub enum LogError {
     /// A file is not as it was written. Nothing was changed.
     #[error(
         "{file}: at byte {offset}: {why}. Nothing was changed. Put the file back from a copy, or \
-         move the folder away and start empty; `skein store export` writes out what still holds"
+         move the folder away and start empty"
     )]
     Refused {
         /// The file.
