@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_cut_or_of_another_version_is_refused() {
-        let cut = take_in(&FILE[..FILE.len() - 1]).err().expect("it is cut");
+        let cut = take_in(&FILE[..FILE.len() - 1]).expect_err("it is cut");
         assert!(cut.to_string().contains("it ends too early"), "{cut}");
         let mut old = FILE.to_vec();
         old[22] = 3;

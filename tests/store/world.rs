@@ -217,9 +217,9 @@ impl World {
     fn restart(&mut self, power_goes: bool) -> Result<(), String> {
         self.say(if power_goes { "power cut" } else { "killed" }.to_owned());
         if power_goes {
-            self.disk.crash()
+            self.disk.crash();
         } else {
-            self.disk.kill()
+            self.disk.kill();
         }
         self.log = None;
         self.disk.set_faults(Faults::default());
@@ -359,6 +359,10 @@ fn index(sequence: u64) -> usize {
     usize::try_from(sequence).expect("it is small")
 }
 
-fn expect_equal<T: PartialEq + std::fmt::Debug>(what: &str, is: T, due: T) -> Result<(), String> {
+fn expect_equal<T: Copy + PartialEq + std::fmt::Debug>(
+    what: &str,
+    is: T,
+    due: T,
+) -> Result<(), String> {
     if is == due { Ok(()) } else { Err(format!("{what}: {is:?} instead of {due:?}")) }
 }

@@ -20,7 +20,7 @@ pub(super) mod bytes {
     use super::*;
 
     pub(in super::super) fn serialize<S: Serializer>(
-        bytes: &Cow<'_, [u8]>,
+        bytes: &[u8],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(bytes) {
