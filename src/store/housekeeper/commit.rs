@@ -57,7 +57,7 @@ pub struct Committer<L: Log> {
     /// The log is compacted when it has more bytes.
     compacts_above: u64,
     /// What is to be answered.
-    pub(super) answers: Vec<(usize, Answer)>,
+    answers: Vec<(usize, Answer)>,
 }
 
 /// The last ticket of each asker in one batch of the log.
@@ -85,6 +85,11 @@ impl<L: Log> Committer<L> {
             compacts_above,
             answers: Vec::new(),
         }
+    }
+
+    /// Takes out what is to be answered: to whom, and what.
+    pub fn take_answers(&mut self) -> Vec<(usize, Answer)> {
+        std::mem::take(&mut self.answers)
     }
 
     /// Whether another batch may be taken in. On a disk that works there is always room: what is
@@ -180,9 +185,10 @@ impl<L: Log> Committer<L> {
 
     /// Everything up to this is as safe as it was to be.
     fn answer(&mut self, through: Sequence) {
-        while let Some(appended) = self.appended.pop_front_if(|it| it.sequence <= through) {
-            let durable = |(to, ticket)| (to, Answer::Durable { ticket });
-            self.answers.extend(appended.tickets.into_iter().map(durable));
+        let is_safe = |appended: &&Appended| appended.sequence <= through;
+        let count = self.appended.iter().take_while(is_safe).count();
+        for (to, ticket) in self.appended.drain(..count).flat_map(|appended| appended.tickets) {
+            self.answers.push((to, Answer::Durable { ticket }));
         }
         if self.appended.is_empty() && self.retry_at_ms.take().is_some() {
             tracing::warn!("the store works again");

@@ -8,7 +8,6 @@ mod groups;
 mod tests;
 
 use std::io;
-use std::mem;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -115,13 +114,13 @@ fn run<L: Log>(
     while is_open {
         is_open = gather(&mut committer, requests, now_ms());
         committer.commit(now_ms());
-        for (to, answer) in mem::take(&mut committer.answers) {
+        for (to, answer) in committer.take_answers() {
             answers.answer(to, answer);
         }
         committer.compact_some();
     }
     committer.finish();
-    for (to, answer) in committer.answers {
+    for (to, answer) in committer.take_answers() {
         answers.answer(to, answer);
     }
 }

@@ -86,11 +86,11 @@ fn a_group_waits_for_all_of_its_parts() {
     committer.take(Persist { group, ..persist(0, 1, &[connected("a")]) });
     committer.take(persist(0, 2, &[connected("b")]));
     committer.commit(0);
-    assert_eq!(committer.answers, []);
+    assert_eq!(committer.take_answers(), []);
     committer.take(Persist { group, ..persist(1, 1, &[connected("c")]) });
     committer.commit(0);
     let durable = |to, ticket| (to, Answer::Durable { ticket });
-    assert_eq!(committer.answers, [durable(0, 2), durable(1, 1)]);
+    assert_eq!(committer.take_answers(), [durable(0, 2), durable(1, 1)]);
 }
 
 #[test]
@@ -107,7 +107,8 @@ fn what_has_gone_is_compacted_away() {
         committer.compact_some();
     }
     committer.finish();
-    assert_eq!(committer.answers.last(), Some(&(0, Answer::Durable { ticket: 1_999 })));
+    let last = committer.take_answers().pop();
+    assert_eq!(last, Some((0, Answer::Durable { ticket: 1_999 })));
     drop(committer);
     let mut log = open(&folder);
     assert!(log.bytes() < 40_000, "{} bytes are left", log.bytes());

@@ -1,0 +1,79 @@
+//! A disk that is full, or fails once, under the housekeeper.
+
+use skein::store::housekeeper::{Answer, Committer, Durability, HousekeeperOptions, Persist};
+use skein::store::log::{Batch, Log, LogOptions, Records, SegmentedLog, Sequence};
+
+use crate::disk::{Faults, SimDisk};
+
+const RETRY_MS: u64 = 500;
+
+fn open(disk: &SimDisk) -> SegmentedLog<SimDisk> {
+    SegmentedLog::open(disk.clone(), LogOptions::default()).expect("it is whole")
+}
+
+fn committer(disk: &SimDisk) -> Committer<SegmentedLog<SimDisk>> {
+    let options = HousekeeperOptions { retry_ms: RETRY_MS, ..HousekeeperOptions::default() };
+    Committer::new(open(disk), options)
+}
+
+fn persist(ticket: u64) -> Persist {
+    let mut batch = Batch::default();
+    batch.push(&[u8::try_from(ticket).expect("tests are short"); 100]);
+    Persist { from: 0, ticket, batch, durability: Durability::Disk, group: None }
+}
+
+fn durable(ticket: u64) -> Vec<(usize, Answer)> {
+    vec![(0, Answer::Durable { ticket })]
+}
+
+fn records(disk: &SimDisk) -> Vec<u8> {
+    let mut found = Vec::new();
+    let mut take = |_: Sequence, records: Records<'_>| {
+        found.extend(records.map(|record| record[0]));
+        Ok(())
+    };
+    open(disk).replay(Sequence(0), &mut take).expect("it is whole");
+    found
+}
+
+#[test]
+fn a_full_disk_stops_the_acknowledgements_until_there_is_room() {
+    let disk = SimDisk::new(1);
+    let mut committer = committer(&disk);
+    committer.take(persist(1));
+    committer.commit(0);
+    assert_eq!(committer.take_answers(), durable(1));
+    disk.set_faults(Faults { bytes_max: Some(disk.bytes() + 50), ..Faults::default() });
+    committer.take(persist(2));
+    committer.commit(10);
+    let told = committer.take_answers();
+    assert!(matches!(told[..], [(0, Answer::Failed { is_disk_full: true, .. })]), "{told:?}");
+    committer.take(persist(3));
+    for now_ms in [20, 10 + RETRY_MS] {
+        committer.commit(now_ms);
+        assert_eq!(committer.take_answers(), [], "told once, and nothing is acknowledged");
+    }
+    disk.set_faults(Faults::default());
+    committer.commit(10 + 2 * RETRY_MS);
+    let answers = committer.take_answers();
+    assert_eq!(answers.last(), durable(3).last(), "without a restart");
+    disk.crash();
+    assert_eq!(records(&disk), [1, 2, 3]);
+}
+
+#[test]
+fn after_a_failed_sync_the_same_batches_are_written_elsewhere() {
+    let disk = SimDisk::new(2);
+    let mut committer = committer(&disk);
+    committer.take(persist(1));
+    committer.commit(0);
+    disk.set_faults(Faults { fails_sync: true, ..Faults::default() });
+    committer.take(persist(2));
+    committer.commit(10);
+    let told = committer.take_answers();
+    assert!(matches!(told[..], [_, (0, Answer::Failed { is_disk_full: false, .. })]), "{told:?}");
+    committer.commit(10 + RETRY_MS);
+    assert_eq!(committer.take_answers(), durable(2));
+    disk.crash();
+    assert_eq!(records(&disk), [1, 2]);
+}
