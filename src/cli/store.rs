@@ -121,7 +121,8 @@ fn export(folder: &Path) -> Result<(), StoreCommandError> {
     }
 }
 
-/// Reads a store. Nothing in it is changed but that what was torn is written anew.
+/// Reads a store. No file in it is changed; as at every start, a new one may say where the last one
+/// ends.
 fn recover(folder: &Path) -> Result<(State, SegmentedLog<Files>), StoreCommandError> {
     let mut log = SegmentedLog::open(Files::open_existing(folder)?, LogOptions::default())?;
     let mut state = State::default();

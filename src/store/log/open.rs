@@ -110,8 +110,11 @@ impl<D: Disk> SegmentedLog<D> {
         // Marks behind the last durable batch are not written anew.
         let frames = if found.last > durable { frames } else { &[] };
         self.go_on(Sequence(durable), Sequence(found.last), frames);
-        // If it can not be done now, it is done before anything else is.
-        let _ = self.sync();
+        // What was not found now, because it was cut off and that was not synced, must not be found
+        // after the next crash either: a new segment says where this one ends. If it can not be
+        // made now, it is before anything else is.
+        let is_known = frames.is_empty();
+        let _ = if is_known { self.begin_segment() } else { self.sync().map(drop) };
         Ok(())
     }
 

@@ -209,7 +209,7 @@ impl<D: Disk> SegmentedLog<D> {
     }
 
     /// Makes a segment, and makes it durable before anything is written to it.
-    fn begin_segment(&mut self) -> Result<(), LogError> {
+    pub(super) fn begin_segment(&mut self) -> Result<(), LogError> {
         let number = self.segments.last().map_or(1, |last| last.number + 1);
         let first = self.durable.next().0;
         let name = segment_name(number);
