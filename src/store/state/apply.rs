@@ -212,7 +212,6 @@ impl State {
             return Err(StateError::NotLarger(packet_id.get().into()));
         }
         let entry = Entry::without_message(entry);
-        session.entry_max = session.entry_max.max(entry.entry);
         session.flights.insert(packet_id.get(), Flight { entry, is_received: true });
         Ok(())
     }

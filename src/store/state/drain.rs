@@ -37,7 +37,10 @@ impl Drain {
         } else if let Some(entry) = self.queue.1.pop_front() {
             take(&entry.record(self.queue.0.as_ref().into()));
         } else if let Some((client_id, mut session)) = self.sessions.next() {
-            let queue = std::mem::take(&mut session.queue);
+            // What waits comes later, unless something of it is older than what was sent.
+            let sent_max = session.flights.values().map(|flight| flight.entry.entry).max();
+            let is_newer = session.queue.front().is_some_and(|it| Some(it.entry) > sent_max);
+            let queue = if is_newer { std::mem::take(&mut session.queue) } else { VecDeque::new() };
             session.records(&client_id).for_each(|record| take(&record));
             self.queue = (client_id, queue);
         } else if let Some(retained) = self.retained.next() {

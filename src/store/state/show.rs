@@ -99,23 +99,24 @@ impl SessionState {
         set.into_iter().chain(due)
     }
 
-    /// What was sent comes before what waits: its entries are older, or it would not have been.
+    /// Everything is queued in the order of the numbers, whatever was sent first; then some of it
+    /// is sent.
     fn entry_records<'a>(&'a self, client_id: Cow<'a, str>) -> impl Iterator<Item = Record<'a>> {
-        let mut flights: Vec<_> = self.flights.iter().collect();
-        flights.sort_unstable_by_key(|(_, flight)| flight.entry.entry);
+        let flights = self.flights.values().filter(|flight| !flight.is_received);
+        let mut live: Vec<&Entry> = flights.map(|flight| &flight.entry).collect();
+        live.extend(&self.queue);
+        live.sort_by_key(|entry| entry.entry);
         let id = client_id.clone();
-        let flights = flights.into_iter().flat_map(move |(number, flight)| {
-            let packet_id = PacketId::new(*number);
-            let queued = (!flight.is_received).then(|| flight.entry.record(id.clone()));
-            let client_id = id.clone();
-            let sent = packet_id.map(|packet_id| match flight.is_received {
-                true => Record::PubRelOwed { client_id, entry: flight.entry.entry, packet_id },
-                false => Record::Sent { client_id, entry: flight.entry.entry, packet_id },
-            });
-            queued.into_iter().chain(sent)
+        let queued = live.into_iter().map(move |entry| entry.record(id.clone()));
+        let sent = self.flights.iter().filter_map(move |(number, flight)| {
+            let (client_id, entry) = (client_id.clone(), flight.entry.entry);
+            let packet_id = PacketId::new(*number)?;
+            Some(match flight.is_received {
+                true => Record::PubRelOwed { client_id, entry, packet_id },
+                false => Record::Sent { client_id, entry, packet_id },
+            })
         });
-        let queue = self.queue.iter().map(move |entry| entry.record(client_id.clone()));
-        flights.chain(queue)
+        queued.chain(sent)
     }
 }
 

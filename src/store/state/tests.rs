@@ -165,6 +165,8 @@ fn everything() -> State {
         queued("a", 2, 3),
         queued("a", 5, 4),
         queued("a", 6, 4),
+        queued("a", 7, 4),
+        sent("a", 7, 11),
         sent("a", 2, 9),
         sent("a", 1, 10),
         Record::Received { client_id: "a".into(), packet_id: id(9) },
@@ -208,6 +210,6 @@ fn a_snapshot_adds_up_to_the_same_state() {
     assert_eq!(copy.message(3).map(MessageState::properties), Some([1, 1].as_slice()));
     assert_eq!(copy.message(5), None, "what nothing refers to is not kept");
     let counts =
-        Counts { sessions: 2, subscriptions: 1, messages: 2, entries: 3, retained: 1, wills: 1 };
+        Counts { sessions: 2, subscriptions: 1, messages: 2, entries: 4, retained: 1, wills: 1 };
     assert_eq!(copy.counts(), counts);
 }
