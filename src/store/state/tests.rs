@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use skein_protocol::qos::{PacketId, QoS};
 use skein_protocol::{RetainHandling, Version};
 
@@ -212,4 +213,54 @@ fn a_snapshot_adds_up_to_the_same_state() {
     let counts =
         Counts { sessions: 2, subscriptions: 1, messages: 2, entries: 4, retained: 1, wills: 1 };
     assert_eq!(copy.counts(), counts);
+}
+
+/// Records of few clients, messages and numbers, so that many can follow each other.
+fn any_record() -> impl Strategy<Value = Record<'static>> {
+    let client_id = prop_oneof![Just("a"), Just("b")];
+    (0_u8..14, client_id, 1_u64..6, 1_u64..8, 1_u16..4).prop_map(
+        |(kind, client_id, number, entry, packet_id)| {
+            let (id, packet_id) = (client_id.into(), id(packet_id));
+            match kind {
+                0 => connected(client_id),
+                1 | 2 => message(number, ["t", "u"][number as usize % 2]),
+                3..=5 => queued(client_id, entry, number),
+                6 | 7 => sent(client_id, entry, packet_id.get()),
+                8 => Record::Received { client_id: id, packet_id },
+                9 => Record::Finished { client_id: id, packet_id },
+                10 => Record::Dropped { client_id: id, entry },
+                11 => retained(number),
+                12 => Record::PubRelOwed { client_id: id, entry, packet_id },
+                _ => Record::Ended { client_id: id },
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn whatever_happened_a_snapshot_adds_up_to_it(
+        records in proptest::collection::vec(any_record(), 0..80),
+    ) {
+        let mut state = State::default();
+        for record in records {
+            let before: Vec<_> = state.records().map(|record| format!("{record:?}")).collect();
+            if state.apply(record).is_err() {
+                let after: Vec<_> = state.records().map(|it| format!("{it:?}")).collect();
+                prop_assert_eq!(before, after, "what is refused changes nothing");
+            }
+        }
+        let mut copy = State::default();
+        for record in state.records() {
+            prop_assert_eq!(copy.apply(record), Ok(()));
+        }
+        prop_assert!(copy.records().eq(state.records()));
+        let (mut drained, mut refused) = (State::default(), None);
+        let mut drain = state.into_drain();
+        while drain.take_next(|record| {
+            refused = refused.take().or(drained.apply(record.clone()).err());
+        }) {}
+        prop_assert_eq!(refused, None);
+        prop_assert!(drained.records().eq(copy.records()));
+    }
 }
