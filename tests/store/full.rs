@@ -77,3 +77,44 @@ fn after_a_failed_sync_the_same_batches_are_written_elsewhere() {
     disk.crash();
     assert_eq!(records(&disk), [1, 2]);
 }
+
+fn append(log: &mut SegmentedLog<SimDisk>, number: u8) {
+    let mut batch = Batch::default();
+    batch.push(&[number; 100]);
+    log.append(&batch).expect("there is room");
+}
+
+/// The kernel forgets what a failed sync was to write, and the next process sees it in memory.
+#[test]
+fn a_sync_after_one_that_failed_proves_nothing_in_the_next_process_either() {
+    for seed in 0..50 {
+        let disk = SimDisk::new(seed);
+        let mut log = open(&disk);
+        append(&mut log, 1);
+        log.sync().expect("the disk works");
+        append(&mut log, 2);
+        disk.set_faults(Faults { fails_sync: true, ..Faults::default() });
+        log.sync().expect_err("it fails once");
+        disk.kill();
+        let found = records(&disk);
+        disk.crash();
+        assert_eq!(records(&disk), found, "seed {seed}: what a start has found stays");
+    }
+}
+
+#[test]
+fn what_a_start_has_not_found_is_not_found_after_the_next_crash() {
+    for seed in 0..50 {
+        let disk = SimDisk::new(seed);
+        let mut log = open(&disk);
+        append(&mut log, 1);
+        append(&mut log, 2);
+        disk.set_faults(Faults { bytes_max: Some(200), ..Faults::default() });
+        log.sync().expect_err("there is no room for both");
+        disk.set_faults(Faults::default());
+        disk.kill();
+        assert_eq!(records(&disk), [0; 0], "what was half written was cut off");
+        disk.crash();
+        assert_eq!(records(&disk), [0; 0], "seed {seed}");
+    }
+}
