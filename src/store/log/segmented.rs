@@ -33,7 +33,7 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes_max: 16 << 20, unsynced_bytes_max: 64 << 20, seed: 0 }
+        Self { segment_bytes_max: 8 << 20, unsynced_bytes_max: 64 << 20, seed: 0 }
     }
 }
 
