@@ -242,27 +242,18 @@ impl Shard {
         let session = self.sessions.at_mut(key);
         let Some(id) = session.connection else { return };
         let Some(connection) = self.connections.find_mut(id) else { return };
-        let message = Rc::clone(&delivery.message);
-        let identifiers = delivery.identifiers.clone();
-        let mut sending = Sending {
-            message: &message.borrow(),
-            qos: delivery.qos,
-            retain: delivery.retain,
-            dup: false,
-            packet_id: PacketId::new(1),
-            identifiers: identifiers.as_deref().unwrap_or_default(),
-        };
-        if !connection.takes(&sending, turn.now) {
-            self.drop_message(key, message.topic(), DropReason::PacketTooLarge, turn);
+        let frames = is_framed.then_some(&mut self.frames);
+        let message = delivery.message.borrow();
+        if !connection.takes(&Sending::of(&message, &delivery, PacketId::new(1)), turn.now) {
+            self.drop_message(key, delivery.message.topic(), DropReason::PacketTooLarge, turn);
             return;
         }
-        let charged = delivery.bytes();
-        let Ok(packet_id) = session.sender.send(delivery.qos, delivery) else {
+        self.memory.charge(delivery.bytes());
+        let Ok((packet_id, delivery)) = session.sender.begin(delivery.qos, delivery) else {
             unreachable!("the sender has quota, and its ids outnumber it")
         };
-        self.memory.charge(charged);
-        sending.packet_id = Some(packet_id);
-        let frames = is_framed.then_some(&mut self.frames);
+        let message = delivery.message.borrow();
+        let sending = Sending::of(&message, delivery, Some(packet_id));
         if connection.write_publish(&sending, frames, &mut self.buffers, turn.now) {
             turn.effects.dirty.push(id);
         }

@@ -97,14 +97,8 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let Some(connection) = self.connections.find_mut(id) else { return };
-        let sending = Sending {
-            message: &delivery.message.borrow(),
-            qos: delivery.qos,
-            retain: delivery.retain,
-            dup: true,
-            packet_id: Some(packet_id),
-            identifiers: delivery.identifiers.as_deref().unwrap_or_default(),
-        };
+        let message = delivery.message.borrow();
+        let sending = Sending { dup: true, ..Sending::of(&message, delivery, Some(packet_id)) };
         let is_denied = self.rights.deny(key, delivery.message.topic());
         if !is_denied && connection.takes(&sending, turn.now) {
             if connection.write_publish(&sending, None, &mut self.buffers, turn.now) {

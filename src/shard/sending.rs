@@ -8,7 +8,7 @@ use skein_protocol::{
 use super::{Connection, Time};
 use crate::{
     router::{Envelope, Frames, Shape},
-    session::{ApplicationRef, Buffers, Payload, TopicField},
+    session::{ApplicationRef, Buffers, Delivery, Payload, TopicField},
 };
 
 /// One PUBLISH to be written.
@@ -22,7 +22,23 @@ pub(super) struct Sending<'a> {
     pub(super) identifiers: &'a [u32],
 }
 
-impl Sending<'_> {
+impl<'a> Sending<'a> {
+    /// What a delivery is sent as for the first time.
+    pub(super) fn of(
+        message: &'a ApplicationRef<'a>,
+        delivery: &'a Delivery,
+        packet_id: Option<PacketId>,
+    ) -> Self {
+        Self {
+            message,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            dup: false,
+            packet_id,
+            identifiers: delivery.identifiers.as_deref().unwrap_or_default(),
+        }
+    }
+
     fn shape(&self, version: Version) -> Shape {
         Shape { version, qos: self.qos, retain: self.retain }
     }

@@ -149,6 +149,16 @@ impl<T> Sender<T> {
     /// be resent first, no id is free, or QoS 0, which has no exchange.
     #[inline]
     pub fn send(&mut self, qos: QoS, value: T) -> Result<PacketId, T> {
+        self.begin(qos, value).map(|(id, _)| id)
+    }
+
+    /// As [`send`](Self::send); the value can be looked at where it is kept now.
+    ///
+    /// # Errors
+    ///
+    /// As `send`.
+    #[inline]
+    pub fn begin(&mut self, qos: QoS, value: T) -> Result<(PacketId, &T), T> {
         let state = match qos {
             QoS::AtMostOnce => return Err(value),
             QoS::AtLeastOnce => State::AtLeastOnce,
@@ -158,10 +168,9 @@ impl<T> Sender<T> {
             return Err(value);
         }
         let Some(id) = self.next_id() else { return Err(value) };
-        self.window.push(id, state, true, Some(value));
         self.in_flight += 1;
         self.quota_used += 1;
-        Ok(id)
+        Ok((id, self.window.push(id, state, true, None).value.insert(value)))
     }
 
     /// PUBACK came, with whatever reason: the exchange is over and the value is given back.
@@ -171,10 +180,7 @@ impl<T> Sender<T> {
     /// The id belongs to no QoS 1 exchange.
     #[inline]
     pub fn on_puback(&mut self, id: PacketId) -> Result<T, AckError> {
-        match self.state(id)? {
-            State::AtLeastOnce => self.finish(id).ok_or(AckError::Unknown),
-            _ => Err(AckError::Mismatched),
-        }
+        self.finish(id, State::AtLeastOnce)?.ok_or(AckError::Unknown)
     }
 
     /// PUBREC came. `refused` says that its reason was 0x80 or above: the exchange is over.
@@ -188,7 +194,7 @@ impl<T> Sender<T> {
     pub fn on_pubrec(&mut self, id: PacketId, refused: bool) -> Result<Received<T>, AckError> {
         match self.state(id)? {
             State::ExactlyOnce if refused => {
-                self.finish(id).map(Received::Refused).ok_or(AckError::Unknown)
+                self.finish(id, State::ExactlyOnce)?.map(Received::Refused).ok_or(AckError::Unknown)
             }
             State::ExactlyOnce => {
                 let slot = self.window.find_mut(id).ok_or(AckError::Unknown)?;
@@ -207,11 +213,7 @@ impl<T> Sender<T> {
     /// The id belongs to no QoS 2 exchange whose PUBREC has come.
     #[inline]
     pub fn on_pubcomp(&mut self, id: PacketId) -> Result<(), AckError> {
-        if self.state(id)? != State::Released {
-            return Err(AckError::Mismatched);
-        }
-        self.finish(id);
-        Ok(())
+        self.finish(id, State::Released).map(drop)
     }
 
     /// How many exchanges are not finished.
@@ -275,14 +277,21 @@ impl<T> Sender<T> {
         }
     }
 
-    fn finish(&mut self, id: PacketId) -> Option<T> {
+    /// Ends the exchange of an id that has come this far.
+    fn finish(&mut self, id: PacketId, state: State) -> Result<Option<T>, AckError> {
+        let place = self.window.place(id).ok_or(AckError::Unknown)?;
+        match self.window.state_at(place) {
+            found if found == state => {}
+            State::Reserved => return Err(AckError::Unknown),
+            _ => return Err(AckError::Mismatched),
+        }
         if self.resend_from == Some(id) {
             self.resend_from = self.window.next(id);
         }
-        let (_, counted, value) = self.window.remove(id)?;
+        let (_, counted, value) = self.window.remove_at(id, place);
         self.in_flight -= 1;
         self.quota_used -= u16::from(counted);
-        value
+        Ok(value)
     }
 }
 

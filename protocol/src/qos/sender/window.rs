@@ -39,6 +39,10 @@ pub(super) struct Slot<T> {
     pub(super) value: Option<T>,
 }
 
+/// Where an id stands in the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(u16);
+
 /// Packet ids in use: a hash table with chains, and the id itself as the hash. Ids given out in
 /// sequence never share a chain. A peer that chooses which ones stay behind cannot make a chain
 /// longer than 256: of 65,536 numbers no more have the same remainder once a table has 256 slots.
@@ -93,7 +97,13 @@ impl<T> Window<T> {
     }
 
     /// Puts a new exchange behind all others. The id must not be in use.
-    pub(super) fn push(&mut self, id: PacketId, state: State, counted: bool, value: Option<T>) {
+    pub(super) fn push(
+        &mut self,
+        id: PacketId,
+        state: State,
+        counted: bool,
+        value: Option<T>,
+    ) -> &mut Slot<T> {
         let position = self.occupy(id);
         let previous = std::mem::replace(&mut self.last, position);
         match previous {
@@ -105,6 +115,7 @@ impl<T> Window<T> {
         slot.state = state;
         slot.counted = counted;
         slot.value = value;
+        slot
     }
 
     /// Takes an id out of use without an exchange. The id must not be in use.
@@ -113,9 +124,27 @@ impl<T> Window<T> {
         self.slot_mut(position).state = State::Reserved;
     }
 
+    /// Where an id in use stands, until an id is taken into use or out of it.
+    pub(super) fn place(&self, id: PacketId) -> Option<Place> {
+        self.position(id).map(Place)
+    }
+
+    pub(super) fn state_at(&self, place: Place) -> State {
+        self.slot(place.0).state
+    }
+
     /// Frees an id and gives back what it stood for; None if it was not in use.
     pub(super) fn remove(&mut self, id: PacketId) -> Option<(State, bool, Option<T>)> {
-        let position = self.position(id)?;
+        let place = self.place(id)?;
+        Some(self.remove_at(id, place))
+    }
+
+    /// Frees an id that stands there, and gives back what it stood for.
+    pub(super) fn remove_at(
+        &mut self,
+        id: PacketId,
+        Place(position): Place,
+    ) -> (State, bool, Option<T>) {
         self.unchain(id, position);
         let free = std::mem::replace(&mut self.free, position);
         let slot = self.slot_mut(position);
@@ -130,7 +159,7 @@ impl<T> Window<T> {
         if self.slots.len() > SLOTS_MIN && self.len() < self.slots.len() / 8 {
             self.resize((self.slots.len() / 4).max(SLOTS_MIN));
         }
-        Some(removed)
+        removed
     }
 
     /// Frees every reserved id, counts nothing, and keeps no memory that is not needed.
