@@ -1,10 +1,11 @@
 //! From the files that the settings name to the rules of the broker: who clients are, what they may
 //! do.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -271,19 +272,32 @@ enum Kind {
 struct Reader {
     errors: Vec<RulesError>,
     warnings: Vec<String>,
+    /// What was read already, or found wrong and said: several listeners may name one file.
+    password_files: BTreeMap<PathBuf, Option<Arc<PasswordFile>>>,
+    acl_files: BTreeMap<PathBuf, Option<Arc<Acl>>>,
 }
 
 impl Reader {
     fn passwords(&mut self, file: &Path, line: Line<'_>) -> Option<Arc<PasswordFile>> {
-        let passwords = self.parse(file, line, Kind::Secret, PasswordFile::parse)?;
-        self.warn(file, passwords.warnings());
-        Some(Arc::new(passwords))
+        if let Some(read) = self.password_files.get(file) {
+            return read.clone();
+        }
+        let passwords = self.parse(file, line, Kind::Secret, PasswordFile::parse);
+        self.warn(file, passwords.as_ref().map_or(&[], PasswordFile::warnings));
+        let passwords = passwords.map(Arc::new);
+        self.password_files.insert(file.to_owned(), passwords.clone());
+        passwords
     }
 
     fn acl(&mut self, file: &Path, line: Line<'_>) -> Option<Arc<Acl>> {
-        let acl = self.parse(file, line, Kind::Public, Acl::parse)?;
-        self.warn(file, acl.warnings());
-        Some(Arc::new(acl))
+        if let Some(read) = self.acl_files.get(file) {
+            return read.clone();
+        }
+        let acl = self.parse(file, line, Kind::Public, Acl::parse);
+        self.warn(file, acl.as_ref().map_or(&[], Acl::warnings));
+        let acl = acl.map(Arc::new);
+        self.acl_files.insert(file.to_owned(), acl.clone());
+        acl
     }
 
     fn parse<T>(
