@@ -33,6 +33,8 @@ pub(super) struct Door {
     /// A name or an address; none = every address of this machine.
     pub(super) host: Option<String>,
     pub(super) unix: Option<PathBuf>,
+    /// Without any listener in the file, only this machine is served.
+    pub(super) is_local_only: bool,
     /// `ipv4` or `ipv6` alone.
     pub(super) family: Option<Family>,
     pub(super) protocol: Protocol,
@@ -58,6 +60,7 @@ impl Door {
             port: 1883,
             host: None,
             unix: None,
+            is_local_only: false,
             family: None,
             protocol: Protocol::Mqtt,
             connections_max: 0,
@@ -135,6 +138,12 @@ impl Door {
     fn addresses(&self, machine: Machine) -> Result<Vec<Address>, String> {
         if let Some(path) = &self.unix {
             return Ok(vec![Address::Unix(path.clone())]);
+        }
+        if self.is_local_only {
+            let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+            let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, self.port));
+            let addresses = [Some(v4), machine.has_v6.then_some(v6)];
+            return Ok(addresses.into_iter().flatten().map(Address::from).collect());
         }
         let Some(host) = &self.host else { return Ok(vec![self.everywhere(machine).into()]) };
         let found = (machine.resolve)(host, self.port)

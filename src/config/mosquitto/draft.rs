@@ -1,12 +1,9 @@
 //! Everything that was read so far, and what it comes to.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-
 use super::door::{Door, Guard};
 use super::lines::{Line, Lines, Place};
 use super::{Imported, Machine};
-use crate::config::address::Address;
-use crate::config::table::{Listener, Settings};
+use crate::config::table::Settings;
 use crate::config::value::LogLevel;
 
 /// Settings in the making.
@@ -115,6 +112,7 @@ impl Draft {
         let named = self.doors.split_off(1);
         // Without any listener, only this machine is served, and whoever is on it may come in.
         let is_local_only = named.is_empty() && self.doors[0].host.is_none() && !self.has_port();
+        self.doors[0].is_local_only = is_local_only;
         let mut doors = if self.has_default_door { self.doors } else { Vec::new() };
         doors.extend(named);
         let mut listeners = Vec::new();
@@ -133,10 +131,7 @@ impl Draft {
                 self.warnings.push(format!("{place}: {why}; {name} is not opened"));
                 continue;
             }
-            let mut opened = door.listeners(&guard, machine)?;
-            if is_local_only {
-                opened = opened.iter().flat_map(|listener| local(listener, machine)).collect();
-            }
+            let opened = door.listeners(&guard, machine)?;
             if opened.iter().all(|listener| listener.auth.is_empty()) {
                 let place = &door.place;
                 self.warnings.push(format!(
@@ -158,19 +153,6 @@ impl Draft {
     fn has_port(&self) -> bool {
         self.has_default_door && self.doors[0].place.line > 0
     }
-}
-
-/// A listener on the loopback addresses of this machine instead of all.
-fn local(listener: &Listener, machine: Machine) -> Vec<Listener> {
-    let port = listener.address.internet().map_or(1883, |address| address.port());
-    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-    let addresses = [Some(v4), machine.has_v6.then_some(v6)];
-    let at = |address: SocketAddr| {
-        let address = Address::from(address);
-        Listener { name: address.to_string(), address, ..listener.clone() }
-    };
-    addresses.into_iter().flatten().map(at).collect()
 }
 
 fn name_of(door: &Door) -> String {
