@@ -121,10 +121,8 @@ fn commits(path: &Path, askers: usize, seconds: f64) {
     );
 }
 
-/// The log alone, in batches of a thousand messages, synced each.
-fn appends(path: &Path, messages: u64) {
-    let mut log = open(path);
-    let began = Instant::now();
+/// Queues messages for one client, in batches of a thousand, synced each; returns how many batches.
+fn fill(log: &mut impl Log, messages: u64) -> u32 {
     let mut syncs = 0;
     let mut batch = Batch::default();
     connect(&mut batch);
@@ -137,6 +135,14 @@ fn appends(path: &Path, messages: u64) {
             syncs += 1;
         }
     }
+    syncs
+}
+
+/// The log alone, in batches of a thousand messages, synced each.
+fn appends(path: &Path, messages: u64) {
+    let mut log = open(path);
+    let began = Instant::now();
+    let syncs = fill(&mut log, messages);
     let seconds = began.elapsed().as_secs_f64();
     let bytes = log.bytes() as f64 / 1e6;
     println!(
@@ -150,16 +156,7 @@ fn appends(path: &Path, messages: u64) {
 /// A million messages wait for a client: how long until that is known again.
 fn recovery(path: &Path, messages: u64) {
     let mut log = open(path);
-    let mut batch = Batch::default();
-    connect(&mut batch);
-    for number in 1..=messages {
-        queue_one(&mut batch, number);
-        if number % 1_000 == 0 {
-            log.append(&batch).expect("there is room");
-            log.sync().expect("the disk works");
-            batch.clear();
-        }
-    }
+    fill(&mut log, messages);
     log.close().expect("it is closed");
     for round in 1..=3 {
         let began = Instant::now();

@@ -6,6 +6,8 @@
 #[allow(dead_code)]
 #[path = "support/node.rs"]
 mod node;
+#[path = "../../src/topic/naive.rs"]
+mod naive;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +19,7 @@ use skein_protocol::{
     Unsubscribe, UserProperties, Version,
 };
 
+use self::naive::is_match;
 use self::node::Node;
 
 const CLIENTS: [&str; 2] = ["one", "two"];
@@ -59,21 +62,6 @@ struct World {
     clients: [Client; 2],
     retained: BTreeMap<&'static str, Message>,
     serial: u32,
-}
-
-/// Whether a filter matches a topic, read aloud.
-fn is_match(filter: &str, topic: &str) -> bool {
-    let mut levels = topic.split('/');
-    for level in filter.split('/') {
-        let of_topic = match level {
-            "#" => return true,
-            _ => levels.next(),
-        };
-        if of_topic.is_none() || (level != "+" && Some(level) != of_topic) {
-            return false;
-        }
-    }
-    levels.next().is_none()
 }
 
 impl World {

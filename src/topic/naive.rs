@@ -1,4 +1,4 @@
-//! What the tests of this layer are held against.
+//! What the tests of this layer, and fuzzers, are held against.
 
 /// Whether a filter matches a topic: 4.7, read aloud.
 pub(super) fn is_match(filter: &str, topic: &str) -> bool {
