@@ -190,8 +190,8 @@ fn mistakes_name_the_line_and_what_was_meant() {
 
 #[test]
 fn the_files_of_a_folder_are_included_in_order() {
-    let folder = std::env::temp_dir().join(format!("skein-include-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder for the test");
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let folder = folder.path();
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("it is written");
     write("b.conf", "max_keepalive 2\n");
     write("A.conf", "max_keepalive 1\n");
@@ -218,5 +218,4 @@ fn the_files_of_a_folder_are_included_in_order() {
     let missing =
         load_mosquitto(Path::new("/nowhere/mosquitto.conf"), MACHINE).expect_err("not there");
     assert!(missing.to_string().starts_with("/nowhere/mosquitto.conf: cannot read it"));
-    fs::remove_dir_all(&folder).expect("it is removed");
 }

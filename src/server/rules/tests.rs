@@ -1,31 +1,23 @@
 //! What files make the rules, and how it is said that they do not.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+
+use tempfile::TempDir;
 
 use super::*;
 use crate::access::provider::Decision;
 use crate::access::{Credentials, Identity, Secret};
 
 /// A folder of files; removed at the end.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left of a test's files harms nobody.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+struct Folder(TempDir);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("skein-rules-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder for temporary files");
-        Self(path)
+        Self(TempDir::with_prefix(format!("skein-rules-{name}-")).expect("a temporary folder"))
     }
 
     fn write(&self, file: &str, text: &str) -> Option<PathBuf> {
-        let path = self.0.join(file);
+        let path = self.0.path().join(file);
         fs::write(&path, text).expect("room for a file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
         Some(path)

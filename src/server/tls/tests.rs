@@ -6,25 +6,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
 };
+use tempfile::TempDir;
 
 use super::*;
 
 /// A folder of files that belong together; removed at the end.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left of a test's files harms nobody.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+struct Folder(TempDir);
 
 impl Folder {
     /// With an authority, and certificates for `a.example` and `b.example`.
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("skein-tls-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder for temporary files");
-        let folder = Self(path);
+        let folder = TempDir::with_prefix(format!("skein-tls-{name}-"));
+        let folder = Self(folder.expect("a temporary folder"));
         let mut params = CertificateParams::new(Vec::new()).expect("no names to be wrong");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -53,11 +46,11 @@ impl Folder {
     }
 
     fn write(&self, file: &str, text: &str) {
-        fs::write(self.0.join(file), text).expect("room for a file");
+        fs::write(self.0.path().join(file), text).expect("room for a file");
     }
 
     fn files(&self, names: &[&str]) -> Vec<PathBuf> {
-        names.iter().map(|name| self.0.join(name)).collect()
+        names.iter().map(|name| self.0.path().join(name)).collect()
     }
 
     fn settings(&self, certificates: &[&str], keys: &[&str]) -> Tls {
@@ -140,7 +133,7 @@ fn what_is_wrong_with_a_file_is_said_with_its_key() {
 #[test]
 fn w16_a_malformed_list_is_refused() {
     let folder = Folder::new("list");
-    let good = fs::read(folder.0.join("list.crl")).expect("it was written");
+    let good = fs::read(folder.0.path().join("list.crl")).expect("it was written");
     let der = CertificateRevocationListDer::from_pem_slice(&good).expect("it is a list");
     for length in 0..der.len() {
         folder.write("cut.crl", &pem(&der[..length]));
