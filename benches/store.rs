@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use skein::record::Record;
+use skein::record::state::State;
 use skein::store::disk::Files;
 use skein::store::housekeeper::{Answer, Answers, Durability, HousekeeperOptions, Persist, start};
 use skein::store::log::{Batch, Log, LogOptions, Records, SegmentedLog, Sequence};
-use skein::store::record::Record;
-use skein::store::state::State;
 use skein_protocol::{Version, qos::QoS};
 
 const PAYLOAD_BYTES: usize = 256;

@@ -7,6 +7,7 @@ pub mod access;
 pub mod cli;
 pub mod config;
 pub mod net;
+pub mod record;
 pub mod router;
 pub mod server;
 pub mod session;

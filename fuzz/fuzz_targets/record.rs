@@ -2,8 +2,8 @@
 //! Bytes of a log: a record or an error, and a record comes back from its own bytes.
 
 use libfuzzer_sys::fuzz_target;
-use skein::store::record::Record;
-use skein::store::state::State;
+use skein::record::Record;
+use skein::record::state::State;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(record) = Record::decode(bytes) {

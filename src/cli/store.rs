@@ -9,11 +9,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 
+use crate::record::Record;
+use crate::record::state::{State, StateError};
 use crate::store::disk::{Files, LockError};
 use crate::store::log::{Batch, Log, LogError, LogOptions, Records, SegmentedLog, Sequence};
 use crate::store::mosquitto::{self, ImportError};
-use crate::store::record::Record;
-use crate::store::state::{State, StateError};
 
 /// Check, write out and fill the files in which a broker keeps what must not be lost.
 #[derive(Debug, Args)]

@@ -10,10 +10,10 @@
 //! |---|---|
 //! | [`disk`] | files of one folder; the real one, and in tests one that crashes |
 //! | [`log`] | segments, frames, checksums, recovery, snapshots; nothing of what a record means |
-//! | [`record`] | the changes of durable state as bytes, by names and never by slots or shards |
-//! | [`state`] | the model: what the records add up to, and so what a snapshot has to hold |
 //! | [`mosquitto`] | the file in which Mosquitto keeps the same things |
 //! | [`housekeeper`] | the thread: group commit, compaction, going on after a full disk |
+//!
+//! What the records mean, and what they add up to, stands in [`record`](crate::record).
 //!
 //! Everything but the real disk and the thread is a function of its arguments.
 
@@ -21,5 +21,3 @@ pub mod disk;
 pub mod housekeeper;
 pub mod log;
 pub mod mosquitto;
-pub mod record;
-pub mod state;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use skein_protocol::qos::{PacketId, QoS};
 use skein_protocol::{RetainHandling, Version};
 
-use super::{record::Record, state::StateError};
+use crate::record::{Record, state::StateError};
 
 /// How the file begins.
 pub const MAGIC: [u8; 15] = *b"\x00\xB5\x00mosquitto db";
@@ -330,7 +330,8 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::state::State, *};
+    use super::*;
+    use crate::record::state::State;
 
     /// Written by Mosquitto 2.0.11: two sessions of 3.1.1 and one of 5.0, two messages for each,
     /// one retained.

@@ -4,8 +4,10 @@ use super::paths::paths;
 use super::source::Source;
 
 /// From the top of the list down, as DESIGN and `src/lib.rs` have it.
-pub(crate) const LAYERS: [&str; 10] =
-    ["config", "session", "access", "topic", "router", "shard", "net", "store", "server", "cli"];
+pub(crate) const LAYERS: [&str; 11] = [
+    "config", "session", "access", "topic", "router", "record", "shard", "net", "store", "server",
+    "cli",
+];
 
 /// Names the file and both layers of each upward use.
 pub(crate) fn faults(source: &Source) -> Vec<String> {

@@ -4,7 +4,7 @@ use super::paths::{NamedPath, paths, tokens};
 use super::source::Source;
 
 /// The folders that hold pure code, and what each may touch all the same.
-const PURE: [(&str, &[&str]); 12] = [
+const PURE: [(&str, &[&str]); 11] = [
     // Reading the file is what this layer is for.
     ("src/config/", &["std::fs"]),
     ("src/session/", &[]),
@@ -14,8 +14,7 @@ const PURE: [(&str, &[&str]); 12] = [
     ("src/shard/", &[]),
     // Errors of the disk are values; files are reached through `Disk` only.
     ("src/store/log/", &["std::io"]),
-    ("src/store/record/", &[]),
-    ("src/store/state/", &[]),
+    ("src/record/", &[]),
     ("protocol/src/", &[]),
     ("client/src/session/", &[]),
     ("client/src/router/", &[]),

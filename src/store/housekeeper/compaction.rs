@@ -3,10 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::super::{
-    log::{Batch, Log, LogError, Records, Sequence, Source},
-    state::{Drain, State},
-};
+use super::super::log::{Batch, Log, LogError, Records, Sequence, Source};
+use crate::record::state::{Drain, State};
 
 /// Bytes that one step writes.
 const STEP_BYTES: usize = 256 << 10;

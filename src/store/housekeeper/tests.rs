@@ -5,11 +5,10 @@ use super::{
     super::{
         disk::Files,
         log::{LogOptions, Records, SegmentedLog, Sequence},
-        record::Record,
-        state::State,
     },
     *,
 };
+use crate::record::{Record, state::State};
 
 impl Answers for Sender<(usize, Answer)> {
     fn answer(&mut self, to: usize, answer: Answer) {

@@ -16,7 +16,6 @@
 //! says where the one before it ends. Batches that hold, but that nothing calls durable, are
 //! written anew into it: that the system's memory has them proves nothing about the disk.
 
-mod batch;
 mod error;
 mod frame;
 mod layout;
@@ -25,7 +24,7 @@ mod replay;
 mod segmented;
 mod snapshot;
 
-pub use batch::{Batch, Records};
+pub use crate::record::{Batch, Records};
 pub use error::LogError;
 pub use replay::{Source, Visit};
 pub use segmented::{LogOptions, SegmentedLog};

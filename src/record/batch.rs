@@ -50,7 +50,8 @@ impl Batch {
         Records { rest: &self.bytes }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// The bytes of its records, as they stand in the log.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
@@ -62,7 +63,8 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
+    /// The records in the bytes of a batch.
+    pub fn new(body: &'a [u8]) -> Self {
         Self { rest: body }
     }
 }

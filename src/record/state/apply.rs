@@ -3,7 +3,7 @@
 use skein_protocol::qos::PacketId;
 
 use super::{
-    super::record::{Record, RecordError},
+    super::{Record, RecordError},
     Entry, Flight, MessageState, RetainedState, SessionState, State, SubscriptionState, WillState,
 };
 

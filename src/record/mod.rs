@@ -19,12 +19,15 @@
 //!    └────▶ Dropped
 //! ```
 
+mod batch;
 mod field;
 mod json;
+pub mod state;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use batch::{Batch, Records};
 pub use table::Record;
 
 /// Why bytes are no record.

@@ -2,7 +2,7 @@
 
 use std::collections::{VecDeque, btree_map};
 
-use super::{super::record::Record, Entry, MessageState, RetainedState, SessionState, State};
+use super::{super::Record, Entry, MessageState, RetainedState, SessionState, State};
 
 /// What is left of a state. Its records are those of [`State::records`], and each can follow those
 /// before it.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use skein_protocol::qos::PacketId;
 
-use super::{super::record::Record, Entry, MessageState, RetainedState, SessionState, State};
+use super::{super::Record, Entry, MessageState, RetainedState, SessionState, State};
 
 impl State {
     /// Records that add up to this state, in an order in which each can follow those before it.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use skein_protocol::qos::{PacketId, QoS};
 use skein_protocol::{RetainHandling, Version};
 
-use super::{super::record::Record, *};
+use super::{super::Record, *};
 
 fn id(number: u16) -> PacketId {
     PacketId::new(number).expect("tests use identifiers above 0")
