@@ -31,8 +31,9 @@ const AWAKENING_PEERS: usize = 8;
 
 /// A broker process.
 pub(crate) struct Broker {
-    /// The broker itself, or the shell that ends it with this process.
-    child: Mutex<Child>,
+    /// The broker itself, or the shell that ends it with this process; nobody for a broker that was
+    /// there before the tests.
+    child: Mutex<Option<Child>>,
     pid: u32,
     /// Of the first listener.
     pub(crate) address: SocketAddr,
@@ -76,9 +77,13 @@ impl Broker {
         broker
     }
 
-    /// Starts a broker with the default settings that ends with this process, whatever way that
-    /// ends: a shell waits for the end of its input, which nobody else holds.
+    /// A broker with the default settings, for all tests: one that was there before them and outlives
+    /// them, or one that ends with this process, whatever way that ends: a shell waits for the end
+    /// of its input, which nobody else holds.
     pub(super) fn start_shared(shards: usize) -> Self {
+        if let Some(broker) = Self::of_environment(shards) {
+            return broker;
+        }
         let script = "\"$0\" \"$@\" & pid=$!; echo $pid; read _; kill -KILL $pid";
         let config = write_config("");
         let mut command = Command::new("sh");
@@ -97,18 +102,38 @@ impl Broker {
             false => child.id(),
         };
         let stderr = child.stderr.take().expect("it is piped");
+        let log = Arc::default();
+        keep_log(stderr, Arc::clone(&log));
+        let addresses = wait_for_addresses(&log);
+        Self::running(Some(child), pid, addresses, log)
+    }
+
+    /// The broker that `SKEIN_BROKERS` names for so many shards, as `SHARDS=ADDRESS=PID` between
+    /// commas: whoever started it wants to look at it after the tests.
+    fn of_environment(shards: usize) -> Option<Self> {
+        let brokers = std::env::var("SKEIN_BROKERS").ok()?;
+        let fields = brokers.split(',').map(|broker| broker.split('=').collect::<Vec<_>>());
+        let broker = fields.into_iter().find(|fields| fields[0] == shards.to_string())?;
+        let [_, address, pid] = broker[..] else { panic!("SKEIN_BROKERS={brokers}") };
+        let pid = pid.parse().expect("SKEIN_BROKERS ends with a process id");
+        Some(Self::running(None, pid, vec![address.to_owned()], Arc::default()))
+    }
+
+    fn running(
+        child: Option<Child>,
+        pid: u32,
+        addresses: Vec<String>,
+        log: Arc<Mutex<Vec<String>>>,
+    ) -> Self {
         let mut broker = Self {
             child: Mutex::new(child),
             pid,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            addresses: Vec::new(),
-            log: Arc::default(),
+            address: addresses[0].parse().expect("the first has an IP address"),
+            addresses,
+            log,
             users: AtomicUsize::new(0),
             at_start: Vitals::default(),
         };
-        keep_log(stderr, Arc::clone(&broker.log));
-        broker.addresses = wait_for_addresses(&broker.log);
-        broker.address = broker.addresses[0].parse().expect("the first has an IP address");
         broker.at_start = broker.vitals_of_all_awake();
         broker
     }
@@ -150,7 +175,8 @@ impl Broker {
 
     /// Waits for the end of a broker of [`Broker::start`].
     pub(crate) fn wait(&self) -> ExitStatus {
-        self.child.lock().expect("no test panics with it").wait().expect("it is our child")
+        let mut child = self.child.lock().expect("no test panics with it");
+        child.as_mut().and_then(|child| child.wait().ok()).expect("it is our child")
     }
 
     /// The last lines of the log.
@@ -195,9 +221,10 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         // It may have ended by itself, as its test wanted.
-        let child = self.child.get_mut().expect("no test panics with it");
-        let _ = child.kill();
-        let _ = child.wait();
+        if let Some(child) = self.child.get_mut().expect("no test panics with it") {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

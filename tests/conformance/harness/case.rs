@@ -36,7 +36,8 @@ impl Case {
 
     pub(crate) fn on(broker: Arc<Broker>) -> Self {
         broker.users.fetch_add(1, Ordering::SeqCst);
-        Self { broker, prefix: format!("c{}", serial()) }
+        // The broker may outlive this process, and what is retained with it.
+        Self { broker, prefix: format!("c{:x}-{}", std::process::id(), serial()) }
     }
 
     /// A client id or a topic of this case.
