@@ -5,6 +5,8 @@ use std::{
     io,
 };
 
+use skein_protocol::Version;
+
 use super::{Pace, Plan, Stop, coordinator};
 use crate::{
     client::Dialer,
@@ -16,6 +18,11 @@ use crate::{
 
 /// Runs a load.
 pub(crate) fn run(load: &Load, pace: Pace, stop: Stop) -> io::Result<Report> {
+    if load.session_expiry > 0 && load.target.version != Version::V5 {
+        let text = "--session-expiry needs --version 5: before, a session that outlives its connection \
+                    brings what an earlier run has left in it";
+        return Err(io::Error::other(text));
+    }
     let topology = Topology::new(load.shape(), load.audience(), load.topic());
     let run = run_id();
     let payloads = Payloads::new(run, load.payload());

@@ -66,7 +66,7 @@ impl Member {
             version: load.target.version,
             client_id: &load.target.client_id(role),
             clean_start: true,
-            session_expiry_s: 0,
+            session_expiry_s: load.session_expiry,
             keep_alive_s: load.target.keep_alive(),
             user: load.target.user.as_deref(),
             password: load.target.password.as_deref(),

@@ -245,6 +245,7 @@ fn scenario(plan: &Plan) -> Scenario {
         topics: shape.topics as u64,
         publish_qos: load.publish_qos() as u8,
         subscribe_qos: load.subscribe_qos() as u8,
+        session_expiry_s: load.session_expiry,
         version: load.target.version.to_string(),
         transport: load.target.transport_name(),
         payload_bytes: load.payload() as u64,

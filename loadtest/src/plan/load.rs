@@ -58,6 +58,10 @@ pub(crate) struct Load {
     /// Receive Maximum is respected.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=32_767))]
     pub(crate) inflight: u16,
+    /// Session Expiry Interval of every connection, seconds, MQTT 5: above 0 its session outlives it,
+    /// and a broker that keeps sessions on disk has to write what comes for them.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) session_expiry: u32,
     /// Threads of the load test; the connections are dealt out to them.
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub(crate) threads: usize,

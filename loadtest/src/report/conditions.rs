@@ -14,6 +14,9 @@ impl Scenario {
             parts.push(format!("{} topics", format::count(self.topics)));
         }
         parts.push(format!("MQTT {} over {}", self.version, self.transport));
+        if self.session_expiry_s > 0 {
+            parts.push("sessions that outlive their connections".to_owned());
+        }
         parts.push(self.load());
         parts.join(", ")
     }

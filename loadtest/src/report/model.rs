@@ -113,6 +113,9 @@ pub(crate) struct Scenario {
     pub(crate) publish_qos: u8,
     /// QoS of the subscriptions.
     pub(crate) subscribe_qos: u8,
+    /// Session Expiry Interval of every connection, seconds.
+    #[serde(default)]
+    pub(crate) session_expiry_s: u32,
     /// Version of MQTT: `3.1`, `3.1.1`, `5`.
     pub(crate) version: String,
     /// What carries the bytes: `tcp`, `tls`, `websocket`, `unix`.

@@ -124,6 +124,7 @@ fn scenario() -> Scenario {
         topics: 1,
         publish_qos: 1,
         subscribe_qos: 1,
+        session_expiry_s: 0,
         version: "3.1.1".into(),
         transport: "tcp".into(),
         payload_bytes: 64,
