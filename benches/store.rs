@@ -98,7 +98,8 @@ fn commits(path: &Path, askers: usize, seconds: f64) {
         queue_one(&mut batch, number);
         sent[from] = (sent[from].0 + 1, Instant::now());
         let (ticket, durability) = (sent[from].0, Durability::Disk);
-        let persist = Persist { from, ticket, batch, durability, group: None };
+        let groups = Vec::new();
+        let persist = Persist { from, ticket, batch, durability, groups };
         store.persist(persist).expect("the queue has room");
     };
     (0..askers).for_each(|from| send(from, &mut sent));

@@ -40,7 +40,7 @@ pub use mosquitto::{Imported, Machine, load_mosquitto};
 pub use parse::{load, parse};
 pub use table::{Listener, Log, SHARDS_MAX, Settings, Tls, WebSocket};
 pub use transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};
-pub use value::{LogFormat, LogLevel, Overflow};
+pub use value::{DurabilityMode, LogFormat, LogLevel, Overflow};
 pub use written::Written;
 
 #[cfg(test)]

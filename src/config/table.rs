@@ -10,7 +10,7 @@ use super::address::{Address, Network};
 use super::limits::Limits;
 use super::reader::Reader;
 use super::transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};
-use super::value::{Allowed, LogFormat, LogLevel, Overflow, Value};
+use super::value::{Allowed, DurabilityMode, LogFormat, LogLevel, Overflow, Value};
 use super::written::Written;
 
 /// The most shards one process can have: interest is a bit per shard in one word.
@@ -173,6 +173,12 @@ section! {
         "drop-newest and drop-oldest drop and count a message, disconnect closes the session's \
          connection with 0x97, refuse answers an MQTT 5 publisher 0x97 when nobody could take its \
          message and else does as drop-newest";
+    /// What an acknowledgement promises to clients that connected here: "disk", that what it is for
+    /// survives a power cut; "os", that it survives the end of the broker; "memory", nothing, and
+    /// their sessions end with the broker. Without a store everything is in memory.
+    durability: DurabilityMode = DurabilityMode::Disk, ..,
+        "while the store does not work, MQTT 5 publishers are refused with 0x97 or 0x83 and those of \
+         3.1.1 are closed";
     /// How many connections may be open here at once; 0 = no limit of its own.
     connections_max: usize = 0, 0..=CONNECTIONS_MAX, "a further connection is closed and counted";
     /// How many messages per second all that connected here may publish together, and as many at

@@ -20,6 +20,17 @@ pub enum Overflow {
     Refuse,
 }
 
+/// What an acknowledgement promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DurabilityMode {
+    /// What it is for is on the disk.
+    Disk,
+    /// What it is for was handed to the system.
+    Os,
+    /// Nothing: it ends with the broker.
+    Memory,
+}
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -203,6 +214,14 @@ words!(
     Overflow::DropOldest = "drop-oldest",
     Overflow::Disconnect = "disconnect",
     Overflow::Refuse = "refuse"
+);
+
+words!(
+    DurabilityMode,
+    "\"disk\", \"os\" or \"memory\"",
+    DurabilityMode::Disk = "disk",
+    DurabilityMode::Os = "os",
+    DurabilityMode::Memory = "memory"
 );
 
 words!(LogFormat, "\"text\" or \"json\"", LogFormat::Text = "text", LogFormat::Json = "json");

@@ -23,8 +23,8 @@ impl Core {
 
     /// Whether anything it asked for has not been done yet.
     pub(super) fn has_effects(&self) -> bool {
-        let Effects { dirty, closes, resumes, logins, notices } = &self.effects;
+        let Effects { dirty, closes, resumes, logins, persists, notices } = &self.effects;
         let is_quiet = dirty.is_empty() && closes.is_empty() && resumes.is_empty();
-        !(is_quiet && logins.is_empty() && notices.is_empty())
+        !(is_quiet && logins.is_empty() && persists.is_empty() && notices.is_empty())
     }
 }

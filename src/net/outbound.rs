@@ -43,7 +43,7 @@ impl EventLoop {
     }
 }
 
-/// Writes as much as the kernel takes; returns how many bytes that was. What it does not take
+/// Writes as much as may leave and the kernel takes; returns how many bytes that was. What it does not take
 /// waits until it reports that it takes bytes again.
 pub(super) fn write_out(
     connection: &mut Connection,
@@ -51,7 +51,7 @@ pub(super) fn write_out(
     scratch: &mut Scratch,
 ) -> usize {
     let mut written = 0;
-    while connection.writable && (!outbox.is_empty() || connection.transport.holds_output()) {
+    while connection.writable && (outbox.released() > 0 || connection.transport.holds_output()) {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
         let filled = outbox.slices(&mut slices);
         let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();

@@ -20,6 +20,7 @@
 //! ```
 
 mod batch;
+mod durability;
 mod field;
 mod json;
 pub mod state;
@@ -28,6 +29,7 @@ mod table;
 mod tests;
 
 pub use batch::{Batch, Records};
+pub use durability::{Durability, Group};
 pub use table::Record;
 
 /// Why bytes are no record.

@@ -6,6 +6,7 @@
 mod alias;
 mod application;
 mod delivery;
+mod holds;
 mod id;
 mod kept;
 mod order;

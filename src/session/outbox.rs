@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io::IoSlice, rc::Rc};
 
 use bytes::Bytes;
 
-use super::Pool;
+use super::{Pool, holds::Holds};
 
 /// A chunk of copied packets grows up to this size, then the next one is begun.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
@@ -62,6 +62,8 @@ pub struct Outbox {
     written: usize,
     /// Bytes that wait.
     len: usize,
+    /// Present while some of them may not leave yet.
+    holds: Option<Box<Holds>>,
 }
 
 impl Outbox {
@@ -130,12 +132,62 @@ impl Outbox {
         }
     }
 
-    /// Fills `into` with the first waiting slices, in order; returns how many were filled.
+    /// What is appended from now on leaves when this batch of the journal is durable. False if it
+    /// waits for that anyway.
+    pub fn hold(&mut self, ticket: u64) -> bool {
+        let len = self.len;
+        self.holds.get_or_insert_default().hold(ticket, len)
+    }
+
+    /// The batches of the journal up to this one are durable.
+    pub fn release_held(&mut self, ticket: u64) {
+        self.holds.take_if(|holds| holds.release(ticket));
+    }
+
+    /// Bytes that may leave now.
+    #[inline]
+    pub fn released(&self) -> usize {
+        self.holds.as_ref().map_or(self.len, |holds| holds.released())
+    }
+
+    /// Forgets what may not leave yet: its connection ends. Fences stand between packets.
+    pub fn drop_held(&mut self) {
+        let mut excess = self.len - self.released();
+        self.holds = None;
+        self.len -= excess;
+        while excess > 0
+            && let Some(mut last) = self.chunks.pop_back()
+        {
+            let length = last.as_slice().len();
+            let kept = length.saturating_sub(excess);
+            excess -= length - kept;
+            if let Chunk::Copied(bytes) = &mut last {
+                bytes.truncate(kept);
+            }
+            if kept > 0 {
+                self.chunks.push_back(last);
+            }
+        }
+        if self.len == 0 {
+            self.chunks.clear();
+            self.written = 0;
+        }
+    }
+
+    /// Fills `into` with the first slices that may leave now, in order; returns how many were
+    /// filled.
     pub fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
+        let mut left = self.released();
         for (slot, chunk) in into.iter_mut().zip(&self.chunks) {
             let start = if filled == 0 { self.written } else { 0 };
-            *slot = IoSlice::new(&chunk.as_slice()[start..]);
+            let bytes = &chunk.as_slice()[start..];
+            let bytes = &bytes[..bytes.len().min(left)];
+            if bytes.is_empty() {
+                break;
+            }
+            left -= bytes.len();
+            *slot = IoSlice::new(bytes);
             filled += 1;
         }
         filled
@@ -144,11 +196,14 @@ impl Outbox {
     /// Forgets the first `count` bytes: the kernel has taken them.
     ///
     /// # Panics
-    /// When `count` is more than waits.
+    /// When `count` is more than may leave.
     pub fn advance(&mut self, count: usize) {
-        assert!(count <= self.len, "no more is written than waits");
+        assert!(count <= self.released(), "no more is written than may leave");
         self.len -= count;
         self.written += count;
+        if let Some(holds) = &mut self.holds {
+            holds.advance(count);
+        }
         while let Some(first) = self.chunks.front() {
             let length = first.as_slice().len();
             let is_last = self.chunks.len() == 1;
@@ -232,6 +287,45 @@ mod tests {
         outbox.advance(1 << 20);
         outbox.release(&mut buffers);
         assert!(buffers.chunks.is_empty());
+    }
+
+    #[test]
+    fn what_is_behind_a_fence_waits_for_it() {
+        let (mut outbox, mut buffers) = (Outbox::default(), Buffers::default());
+        outbox.append(b"free", &mut buffers);
+        assert!(outbox.hold(7) && !outbox.hold(7) && !outbox.hold(6));
+        outbox.append(b"seven", &mut buffers);
+        outbox.append_shared(&Rc::new(Bytes::from_static(b"SEVEN")));
+        assert!(outbox.hold(8));
+        outbox.append(b"eight", &mut buffers);
+        assert_eq!((contents(&outbox).as_slice(), outbox.released()), (&b"free"[..], 4));
+        outbox.advance(3);
+        outbox.release_held(6);
+        assert_eq!(contents(&outbox), b"e");
+        outbox.release_held(7);
+        assert_eq!(contents(&outbox), b"esevenSEVEN");
+        outbox.advance(11);
+        assert!(contents(&outbox).is_empty() && !outbox.is_empty());
+        outbox.release_held(9);
+        assert_eq!((contents(&outbox).as_slice(), outbox.released()), (&b"eight"[..], 5));
+    }
+
+    #[test]
+    fn what_is_held_is_forgotten_with_its_connection() {
+        for (free, held) in [("", "a"), ("free", ""), ("free", "held")] {
+            let (mut outbox, mut buffers) = (Outbox::default(), Buffers::default());
+            outbox.append(b"gone", &mut buffers);
+            outbox.append(free.as_bytes(), &mut buffers);
+            outbox.hold(1);
+            outbox.append(held.as_bytes(), &mut buffers);
+            outbox.append_shared(&Rc::new(Bytes::from_static(b"HELD")));
+            outbox.append(held.as_bytes(), &mut buffers);
+            outbox.advance(4);
+            outbox.drop_held();
+            assert_eq!(outbox.len(), free.len());
+            outbox.append(b"last words", &mut buffers);
+            assert_eq!(contents(&outbox), [free, "last words"].concat().as_bytes());
+        }
     }
 
     #[test]

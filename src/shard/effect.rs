@@ -2,6 +2,7 @@
 //! shards in the lanes; the rest stands here.
 
 use crate::access::provider::Work;
+use crate::record::{Batch, Durability, Group};
 use crate::session::{ConnectionId, ListenerId, Outbox};
 
 /// How loud a line in the log is.
@@ -51,6 +52,20 @@ pub struct Login {
     pub work: Work,
 }
 
+/// Records for the store. The answer is an [`Event::Durable`](super::Event::Durable), whenever they
+/// are safe.
+#[derive(Clone, Debug)]
+pub struct Persist {
+    /// This shard's count of its batches: each is one more than the one before.
+    pub ticket: u64,
+    /// The records; none, if somebody waits for what other shards record.
+    pub batch: Batch,
+    /// When it is to be answered.
+    pub durability: Durability,
+    /// Batches of other shards without which it must not be there after a crash.
+    pub groups: Vec<Group>,
+}
+
 /// Everything the shell is asked to do.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -63,6 +78,8 @@ pub struct Effects {
     pub resumes: Vec<ConnectionId>,
     /// Clients to find out about.
     pub logins: Vec<Login>,
+    /// Batches for the store, in order. They are handed over before anything is flushed.
+    pub persists: Vec<Persist>,
     /// Lines for the log.
     pub notices: Vec<Notice>,
 }

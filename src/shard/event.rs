@@ -8,6 +8,7 @@ use skein_protocol::{Error, Frame};
 use super::{HandOver, Message};
 use crate::access::{Access, provider::Outcome};
 use crate::config::Settings;
+use crate::record::state::State;
 use crate::session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress, ShardId, Time};
 
 /// How a connection ended that the core did not close itself.
@@ -32,6 +33,25 @@ pub enum CloseCause {
 /// One thing that happened.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// What the store holds, perhaps nothing; the first event of a shard whose broker has a store.
+    /// A shard that never hears it keeps everything in memory.
+    Recovered {
+        /// The state of all shards.
+        state: Arc<State>,
+        /// The start of the broker's clock, milliseconds since 1970.
+        unix_ms: u64,
+    },
+    /// Everything up to this [`Persist`](super::Persist) is as safe as it was to be.
+    Durable {
+        /// Its ticket.
+        ticket: u64,
+    },
+    /// Nothing can be made durable for now. What was handed over is kept and tried again;
+    /// [`Event::Durable`] says that it has worked.
+    StoreFailed {
+        /// Whether room on the disk is missing.
+        is_disk_full: bool,
+    },
     /// A socket was dealt to this shard by the acceptor.
     Opened {
         /// Its id here.

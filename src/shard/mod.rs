@@ -30,6 +30,7 @@ mod effect;
 mod establish;
 mod event;
 mod interest;
+mod journal;
 mod lanes;
 mod leave;
 mod memory;
@@ -63,7 +64,7 @@ use ahash::RandomState;
 
 pub use self::{
     audit::Audit,
-    effect::{Close, Effects, Login, Notice, NoticeLevel},
+    effect::{Close, Effects, Login, Notice, NoticeLevel, Persist},
     event::{CloseCause, Event},
     lanes::Lanes,
     message::{HandOver, Interest, Message, RetainedReply},
@@ -107,6 +108,7 @@ pub struct Shard {
     registrar: registrar::Registrar,
     subscriptions: Subscriptions,
     interest: interest::InterestState,
+    journal: journal::Journal,
     routes: Routes,
     frames: Frames,
     retained: retain::RetainedHome,
@@ -164,6 +166,7 @@ impl Shard {
             registrar: registrar::Registrar::new(hasher.clone()),
             subscriptions: Subscriptions::new(hasher.clone()),
             interest: interest::InterestState::new(shards),
+            journal: journal::Journal::new(id),
             routes: Routes::new(hasher.clone()),
             frames: Frames::default(),
             retained: retain::RetainedHome::new(shards, &settings.limits),
@@ -193,6 +196,9 @@ impl Shard {
         let turn = &mut Turn { now, effects };
         self.phase = phase::Phase::Changing;
         match event {
+            Event::Recovered { state, unix_ms } => self.on_recovered(&state, unix_ms, turn),
+            Event::Durable { ticket } => self.on_durable(ticket, turn),
+            Event::StoreFailed { is_disk_full } => self.on_store_failed(is_disk_full, turn),
             Event::Opened { connection, peer, listener, order } => {
                 self.on_opened(connection, peer, listener, order, turn);
             }

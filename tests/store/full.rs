@@ -19,7 +19,7 @@ fn committer(disk: &SimDisk) -> Committer<SegmentedLog<SimDisk>> {
 fn persist(ticket: u64) -> Persist {
     let mut batch = Batch::default();
     batch.push(&[u8::try_from(ticket).expect("tests are short"); 100]);
-    Persist { from: 0, ticket, batch, durability: Durability::Disk, group: None }
+    Persist { from: 0, ticket, batch, durability: Durability::Disk, groups: Vec::new() }
 }
 
 fn durable(ticket: u64) -> Vec<(usize, Answer)> {

@@ -24,6 +24,7 @@ pub struct State {
     messages: BTreeMap<u64, MessageState>,
     retained: BTreeMap<Box<str>, RetainedState>,
     message_max: u64,
+    connected_lost_at_ms: u64,
 }
 
 /// A message that is stored once.
@@ -101,6 +102,17 @@ impl State {
     /// The largest number that a message ever had: the next ones are larger.
     pub fn message_max(&self) -> u64 {
         self.message_max
+    }
+
+    /// Notes when the sessions that were connected lost their connections: the newest time that is
+    /// known of the broker that has ended without saying so.
+    pub fn set_connected_lost_at(&mut self, ms: u64) {
+        self.connected_lost_at_ms = ms;
+    }
+
+    /// When a session that was connected lost its connection; 0 if nobody has said so.
+    pub fn connected_lost_at_ms(&self) -> u64 {
+        self.connected_lost_at_ms
     }
 
     /// How much there is.

@@ -8,16 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Persist;
-
-/// A batch is one of several that are there after a crash together or not at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// The number of the group, which no other group has meanwhile.
-    pub number: u64,
-    /// How many batches belong to it. As long as one is missing, those behind the others wait.
-    pub parts: u32,
-}
+use super::{Group, Persist};
 
 /// How much of each queue may be written: as much as possible, and no group in part.
 pub(super) fn writable(queues: &[VecDeque<Persist>]) -> Vec<usize> {
@@ -26,9 +17,8 @@ pub(super) fn writable(queues: &[VecDeque<Persist>]) -> Vec<usize> {
         let parts = count_parts(queues, &ends);
         let mut is_stable = true;
         for (queue, end) in queues.iter().zip(&mut ends) {
-            let is_whole = |persist: &Persist| {
-                persist.group.is_none_or(|group| parts.get(&group.number) >= Some(&group.parts))
-            };
+            let is_there = |group: &Group| parts.get(&group.number) >= Some(&group.parts);
+            let is_whole = |persist: &Persist| persist.groups.iter().all(is_there);
             let whole = queue.iter().take(*end).take_while(|persist| is_whole(persist)).count();
             is_stable &= whole == *end;
             *end = whole;
@@ -42,7 +32,7 @@ pub(super) fn writable(queues: &[VecDeque<Persist>]) -> Vec<usize> {
 fn count_parts(queues: &[VecDeque<Persist>], ends: &[usize]) -> BTreeMap<u64, u32> {
     let mut parts = BTreeMap::new();
     let within = queues.iter().zip(ends).flat_map(|(queue, end)| queue.iter().take(*end));
-    for group in within.filter_map(|persist| persist.group) {
+    for group in within.flat_map(|persist| &persist.groups) {
         *parts.entry(group.number).or_default() += 1;
     }
     parts
@@ -55,21 +45,22 @@ mod tests {
         *,
     };
 
-    /// A queue of groups of two; 0 stands for a batch without a group.
-    fn queue(groups: &[u64]) -> VecDeque<Persist> {
-        let persist = |number: &u64| Persist {
+    /// A queue of groups of two: each digit of a batch is one that it belongs to; 0 stands for none.
+    fn queue(batches: &[u64]) -> VecDeque<Persist> {
+        let groups = |digits: u64| [digits % 10, digits / 10].into_iter().filter(|it| *it > 0);
+        let persist = |digits: &u64| Persist {
             from: 0,
             ticket: 0,
             batch: Batch::default(),
             durability: Durability::Disk,
-            group: (*number > 0).then_some(Group { number: *number, parts: 2 }),
+            groups: groups(*digits).map(|number| Group { number, parts: 2 }).collect(),
         };
-        groups.iter().map(persist).collect()
+        batches.iter().map(persist).collect()
     }
 
     #[test]
     fn a_group_is_written_whole_or_not_at_all() {
-        let cases: [(&[u64], &[u64], [usize; 2]); 6] = [
+        let cases: [(&[u64], &[u64], [usize; 2]); 8] = [
             (&[0, 0], &[0], [2, 1]),
             (&[0, 1, 0], &[0], [1, 1]),
             (&[0, 1, 0], &[0, 1], [3, 2]),
@@ -78,6 +69,9 @@ mod tests {
             // One that waits holds back what is behind it, and what belongs to that.
             (&[3, 1], &[0, 1, 0], [0, 1]),
             (&[1, 3, 2], &[2, 1], [0, 0]),
+            // Of two groups both have to be whole.
+            (&[12], &[1], [0, 0]),
+            (&[12, 0], &[1, 2], [2, 2]),
         ];
         for (one, other, expected) in cases {
             assert_eq!(writable(&[queue(one), queue(other)]), expected, "{one:?} {other:?}");

@@ -13,18 +13,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use commit::{Committer, HousekeeperOptions};
-pub use groups::Group;
 
 use super::log::{Batch, Log};
-
-/// When a batch is as safe as its listener demands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// On the disk: it survives a power cut.
-    Disk,
-    /// With the system: it survives the end of this process.
-    Os,
-}
+pub use crate::record::{Durability, Group};
 
 /// A batch of one shard.
 #[derive(Clone, Debug)]
@@ -37,8 +28,8 @@ pub struct Persist {
     pub batch: Batch,
     /// When it is to be answered.
     pub durability: Durability,
-    /// Batches of other askers without which it must not be there after a crash.
-    pub group: Option<Group>,
+    /// Batches of other askers without which it must not be there after a crash, if there are any.
+    pub groups: Vec<Group>,
 }
 
 /// What an asker hears.

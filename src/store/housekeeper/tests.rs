@@ -29,7 +29,7 @@ fn options() -> HousekeeperOptions {
 fn persist(from: usize, ticket: u64, records: &[Record<'_>]) -> Persist {
     let mut batch = Batch::default();
     records.iter().for_each(|record| batch.push_with(|out| record.encode(out)));
-    Persist { from, ticket, batch, durability: Durability::Disk, group: None }
+    Persist { from, ticket, batch, durability: Durability::Disk, groups: Vec::new() }
 }
 
 fn ended(client_id: &str) -> Record<'_> {
@@ -81,12 +81,12 @@ fn each_asker_hears_of_its_own_batches_when_they_are_durable() {
 fn a_group_waits_for_all_of_its_parts() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut committer = Committer::new(open(&folder), options());
-    let group = Some(Group { number: 1, parts: 2 });
-    committer.take(Persist { group, ..persist(0, 1, &[connected("a")]) });
+    let groups = vec![Group { number: 1, parts: 2 }];
+    committer.take(Persist { groups: groups.clone(), ..persist(0, 1, &[connected("a")]) });
     committer.take(persist(0, 2, &[connected("b")]));
     committer.commit(0);
     assert_eq!(committer.take_answers(), []);
-    committer.take(Persist { group, ..persist(1, 1, &[connected("c")]) });
+    committer.take(Persist { groups, ..persist(1, 1, &[connected("c")]) });
     committer.commit(0);
     let durable = |to, ticket| (to, Answer::Durable { ticket });
     assert_eq!(committer.take_answers(), [durable(0, 2), durable(1, 1)]);

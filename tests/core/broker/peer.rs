@@ -39,7 +39,7 @@ impl State {
     /// Takes bytes out of the outbox; returns how many.
     pub(super) fn take(&mut self, outbox: &mut Outbox, bytes_max: usize) -> usize {
         let mut taken = 0;
-        while !outbox.is_empty() && taken < bytes_max {
+        while outbox.released() > 0 && taken < bytes_max {
             let mut slices = [IoSlice::new(&[])];
             outbox.slices(&mut slices);
             let count = slices[0].len().min(bytes_max - taken);

@@ -51,7 +51,7 @@ impl Node {
         let room = scene.plan.window_bytes.saturating_sub(link.down.len());
         let budget = if full || link.is_abandoned { usize::MAX } else { scene.draw.some_of(room) };
         let mut written = 0;
-        while written < budget && !outbox.is_empty() {
+        while written < budget && outbox.released() > 0 {
             let mut slices = [IoSlice::new(&[]); 4];
             let filled = outbox.slices(&mut slices);
             let mut count = 0;
@@ -67,7 +67,7 @@ impl Node {
         if link.is_abandoned {
             link.down.clear();
         }
-        socket.is_dirty = !outbox.is_empty();
+        socket.is_dirty = outbox.released() > 0;
         if written > 0 {
             self.handle(Event::Flushed { connection, written }, scene);
         }
