@@ -9,6 +9,7 @@ use thin_vec::ThinVec;
 
 use crate::{
     access::Author,
+    record::Group,
     session::{ApplicationRef, ConnectionId, Payload, Time},
 };
 
@@ -30,6 +31,9 @@ pub struct Routed<'a> {
     pub publisher: Option<ConnectionId>,
     /// Whose it is, where that has to be known of a retained message.
     pub author: Option<&'a Arc<Author>>,
+    /// Whether what the receiving shard records of it belongs to a group, which it is told behind
+    /// this.
+    pub is_grouped: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +51,7 @@ struct Item {
     store: bool,
     payload_is_shared: bool,
     has_author: bool,
+    is_grouped: bool,
 }
 
 /// How much of each kind a batch has needed.
@@ -70,9 +75,21 @@ pub struct Batch {
     shared_len: usize,
     /// Of those that have one. Seldom any: a batch is moved often, and has to stay small.
     authors: ThinVec<Arc<Author>>,
+    /// The group of those that belong to one, where these are the last that do.
+    group: Option<Box<Group>>,
 }
 
 impl Batch {
+    /// Closes it: what belongs to a group so far belongs to this one.
+    pub fn close(&mut self, group: Group) {
+        self.group = Some(Box::new(group));
+    }
+
+    /// The group that it closes; after that nothing is appended.
+    pub fn group(&self) -> Option<Group> {
+        self.group.as_deref().copied()
+    }
+
     /// An empty batch with room for as much as another one needed: the next turn is mostly like the last.
     pub fn with_room_of(room: Room) -> Self {
         Self {
@@ -123,6 +140,7 @@ impl Batch {
             store: routed.store,
             payload_is_shared,
             has_author: routed.author.is_some(),
+            is_grouped: routed.is_grouped,
         });
     }
 
@@ -180,6 +198,7 @@ impl Batch {
                 picks: picked,
                 publisher: item.publisher,
                 author: if item.has_author { authors.next() } else { None },
+                is_grouped: item.is_grouped,
             });
         }
     }
@@ -214,6 +233,7 @@ mod tests {
                 picks,
                 publisher,
                 author: None,
+                is_grouped: number == 2,
             });
         }
         let mut seen = Vec::new();
@@ -223,6 +243,7 @@ mod tests {
             assert_eq!(message.properties.len() as u64, routed.stamp);
             assert_eq!(message.retain, routed.stamp == 1);
             assert_eq!(message.expires_at.is_some(), routed.stamp == 2);
+            assert_eq!(routed.is_grouped, routed.stamp == 2);
         });
         let expected = [("a", 3, vec![]), ("b/c", 40_000, vec![4]), ("d", 0, vec![4, 5])];
         assert_eq!(seen, expected.map(|(topic, len, picks)| (topic.to_owned(), len, picks)));
@@ -244,7 +265,10 @@ mod tests {
         let many: Vec<u64> = (0..70_000).collect();
         for picks in [&many[..], &[99]] {
             let (deliver, store, stamp, publisher) = (false, false, 0, None);
-            batch.push(&Routed { message, deliver, store, stamp, picks, publisher, author: None });
+            let (author, is_grouped) = (None, false);
+            let routed =
+                Routed { message, deliver, store, stamp, picks, publisher, author, is_grouped };
+            batch.push(&routed);
         }
         let mut seen = Vec::new();
         batch.for_each(|routed| seen.push(routed.picks.to_vec()));

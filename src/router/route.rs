@@ -87,6 +87,10 @@ pub struct Route {
     pub receivers: Vec<Receiver>,
     /// Other shards with a subscriber.
     pub shards: ShardSet,
+    /// Whether messages are recorded for a local session.
+    pub is_durable: bool,
+    /// Other shards that record messages for a subscriber.
+    pub durable_shards: ShardSet,
     /// Matching shares, by key: each gets one copy.
     pub shares: SmallVec<[u64; 2]>,
     /// Whether everybody who wants the topic has a full queue.
@@ -109,6 +113,8 @@ impl Route {
             filters += 1;
             route.receivers.extend(entry.local().iter().map(Receiver::new));
             route.shards = route.shards.union(entry.shards);
+            route.is_durable |= entry.is_durable();
+            route.durable_shards = route.durable_shards.union(entry.durable_shards);
             route.shares.extend(entry.shares().iter().map(|share| share.key));
             route.is_full &= entry.is_full();
         });
@@ -222,6 +228,7 @@ mod tests {
             qos,
             no_local,
             retain_as_published: false,
+            is_durable: false,
             identifier: NonZeroU32::new(identifier),
         }
     }

@@ -53,6 +53,8 @@ pub struct Delivery {
     pub identifiers: Option<Rc<[u32]>>,
     /// The shared subscription it was picked for, if one.
     pub share: Option<Rc<ShareOrigin>>,
+    /// Its number in the journal, which rises within a session; 0 without a store.
+    pub entry: u64,
     /// Kept here, so that an acknowledgement need not look at the message.
     bytes: u32,
 }
@@ -62,7 +64,7 @@ impl Delivery {
     pub fn new(message: Rc<Application>, qos: QoS) -> Self {
         // No packet, and so no message, is near 4 GiB.
         let bytes = u32::try_from(message.bytes()).unwrap_or(u32::MAX);
-        Self { message, qos, retain: false, identifiers: None, share: None, bytes }
+        Self { message, qos, retain: false, identifiers: None, share: None, entry: 0, bytes }
     }
 
     /// Bytes it is charged with in a budget.

@@ -56,6 +56,12 @@ impl Queue {
         self.waiting.len() < limits.messages_max && self.bytes + bytes <= limits.bytes_max
     }
 
+    /// Whether a delivery of this size is queued, perhaps over older ones.
+    pub fn takes(&self, bytes: usize, limits: QueueLimits, overflow: Overflow) -> bool {
+        let makes_room = overflow == Overflow::DropOldest && limits.messages_max > 0;
+        self.fits(bytes, limits) || (makes_room && bytes <= limits.bytes_max)
+    }
+
     /// Appends a delivery, or does what the policy says when it does not fit.
     pub fn push(&mut self, delivery: Delivery, limits: QueueLimits, overflow: Overflow) -> Pushed {
         if self.fits(delivery.bytes(), limits) {
@@ -115,6 +121,11 @@ impl Queue {
         self.expires_from = left.iter().filter_map(|d| d.message.borrow().expires_at).min();
         self.waiting = left;
         taken
+    }
+
+    /// What waits, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.waiting.iter()
     }
 
     /// The oldest.

@@ -9,7 +9,7 @@ use thin_vec::ThinVec;
 use super::{
     AcceptOrder, ConnectionId, Delivery, FilterId, ListenerId, Pressure, Queue, Time, Will,
 };
-use crate::config::Overflow;
+use crate::{config::Overflow, record::Durability};
 
 /// One subscription a session holds; its options stand with the filter, in the subscription trie.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +49,8 @@ pub struct Session {
     pub receiver: Receiver,
     /// QoS 1 and 2 messages that wait for the client.
     pub queue: Queue,
+    /// How safe it is kept for its client; `None` for a session that ends with the broker.
+    pub durability: Option<Durability>,
     /// The listener that its newest connection came through, whose rules hold for it.
     pub listener: ListenerId,
     /// What happens when the queue is full: the policy of the listener it came through.
@@ -93,6 +95,7 @@ impl Session {
             sender: Sender::new(),
             receiver: Receiver::new(),
             queue: Queue::default(),
+            durability: None,
             listener: ListenerId::default(),
             overflow,
             pressure: None,

@@ -11,7 +11,10 @@ use super::{
     phase::Phase,
     respond::{AckKind, Violation},
 };
-use crate::session::{Delivery, SessionKey};
+use crate::{
+    record::Record,
+    session::{Delivery, SessionKey},
+};
 
 impl Shard {
     pub(super) fn on_live_packet(
@@ -107,7 +110,11 @@ impl Shard {
     /// [MQTT-4.8.2-6].
     fn on_puback(&mut self, id: ConnectionId, key: SessionKey, ack: &Ack<'_>, turn: &mut Turn<'_>) {
         match self.sessions.at_mut(key).sender.on_puback(ack.packet_id) {
-            Ok(delivery) => self.settle(delivery),
+            Ok(delivery) => {
+                let packet_id = ack.packet_id;
+                self.record(key, |client_id| Record::Finished { client_id, packet_id });
+                self.settle(delivery);
+            }
             Err(error) => self.note_stray_ack(id, PacketType::PubAck, ack.packet_id, error, turn),
         }
         self.refill(key, turn);
@@ -122,16 +129,25 @@ impl Shard {
     fn on_pubrec(&mut self, id: ConnectionId, key: SessionKey, ack: &Ack<'_>, turn: &mut Turn<'_>) {
         let received =
             self.sessions.at_mut(key).sender.on_pubrec(ack.packet_id, ack.reason.is_error());
+        let packet_id = ack.packet_id;
         let release = |shard: &mut Self, reason, turn: &mut Turn<'_>| {
+            if shard.is_durable(key) {
+                shard.hold_for_all(id, false);
+            }
             shard.acknowledge(id, AckKind::Rel, ack.packet_id, reason, turn);
         };
         match received {
             Ok(Received::Release(delivery)) => {
+                // It must never be sent again once PUBREL has left [MQTT-4.3.3-6].
+                self.record(key, |client_id| Record::Received { client_id, packet_id });
                 self.settle(delivery);
                 release(self, ReasonCode::Success, turn);
             }
             Ok(Received::Again) => release(self, ReasonCode::Success, turn),
-            Ok(Received::Refused(delivery)) => self.settle(delivery),
+            Ok(Received::Refused(delivery)) => {
+                self.record(key, |client_id| Record::Finished { client_id, packet_id });
+                self.settle(delivery);
+            }
             Err(AckError::Unknown) if !ack.reason.is_error() => {
                 release(self, ReasonCode::PacketIdentifierNotFound, turn);
             }
@@ -151,6 +167,12 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let was_held = self.sessions.at_mut(key).receiver.on_pubrel(packet_id);
+        if was_held {
+            self.record(key, |client_id| Record::Released { client_id, packet_id });
+        }
+        if self.is_durable(key) {
+            self.hold_for_all(id, false);
+        }
         let recovers = self.connections.find(id).is_some_and(|connection| connection.is_resumed);
         let reason = if was_held || recovers {
             ReasonCode::Success
@@ -167,8 +189,9 @@ impl Shard {
         packet_id: PacketId,
         turn: &mut Turn<'_>,
     ) {
-        if let Err(error) = self.sessions.at_mut(key).sender.on_pubcomp(packet_id) {
-            self.note_stray_ack(id, PacketType::PubComp, packet_id, error, turn);
+        match self.sessions.at_mut(key).sender.on_pubcomp(packet_id) {
+            Ok(()) => self.record(key, |client_id| Record::Finished { client_id, packet_id }),
+            Err(error) => self.note_stray_ack(id, PacketType::PubComp, packet_id, error, turn),
         }
         self.refill(key, turn);
     }

@@ -13,6 +13,7 @@ use skein_protocol::{
 use super::{
     Connection, ConnectionId, NoticeLevel, Shard, Stage, Turn,
     connection::{Admitted, PendingConnect},
+    establish::granted_expiry_s,
     memory::MemoryLevel,
     phase::Phase,
     place::Admission,
@@ -144,7 +145,7 @@ impl Shard {
                 if let Some(connection) = self.connections.find_mut(id) {
                     connection.take_terms(&connect);
                 }
-                let admitted = self.admit(&connect);
+                let admitted = self.admit(id, &connect);
                 self.reach_failpoint(connect.client_id);
                 self.phase = Phase::Changing;
                 match admitted {
@@ -162,7 +163,7 @@ impl Shard {
     }
 
     /// Whether a well-formed CONNECT may come in.
-    fn admit(&self, connect: &Connect<'_>) -> Result<(), Violation> {
+    fn admit(&self, id: ConnectionId, connect: &Connect<'_>) -> Result<(), Violation> {
         let limits = &self.settings.limits;
         let refuse = |reason, text| Err(Violation::new(reason, text));
         if self.is_shutting_down {
@@ -185,6 +186,12 @@ impl Shard {
             return refuse(ReasonCode::ClientIdentifierNotValid, text);
         }
         self.check_user_properties(connect.properties.user_properties)?;
+        if self.journal.trouble.has_failed()
+            && granted_expiry_s(connect, limits) > 0
+            && self.promise_to(id).is_some()
+        {
+            return refuse(ReasonCode::ServerUnavailable, "the store does not work");
+        }
         connect.will.as_ref().map_or(Ok(()), |will| self.admit_will(will))
     }
 
@@ -273,7 +280,7 @@ impl Shard {
             return;
         }
         // While we do not read, its silence is ours.
-        if connection.is_paused() {
+        if connection.is_paused() || self.journal.trouble.is_behind() {
             connection.heard_at = turn.now;
         }
         let deadline = connection.heard_at.plus(u64::from(connection.silence_ms_max));

@@ -28,13 +28,23 @@ pub(super) struct Outgoing<'a> {
     pub(super) author: Option<&'a Arc<Author>>,
     /// Whether several sessions here get it, so that it is worth being framed apart.
     is_for_many: bool,
+    /// Its number in the journal of this shard; 0 as long as it is not recorded.
+    pub(super) number: u64,
     /// The copy that queues and windows share, made when the first needs it.
     kept: Option<Rc<Application>>,
 }
 
 impl<'a> Outgoing<'a> {
     pub(super) fn new(message: ApplicationRef<'a>, publisher: Option<Publisher>) -> Self {
-        Self { message, publisher, stamp: 0, author: None, is_for_many: false, kept: None }
+        Self {
+            message,
+            publisher,
+            stamp: 0,
+            author: None,
+            is_for_many: false,
+            number: 0,
+            kept: None,
+        }
     }
 
     /// A message that is kept already.
@@ -206,9 +216,11 @@ impl Shard {
         delivery.retain = terms.retain;
         delivery.identifiers = terms.grant.identifiers.clone();
         delivery.share = terms.share.cloned();
+        delivery.entry = self.journal.next_entry();
         if !self.sends_at_once(key) {
-            return self.enqueue(key, delivery, terms.is_replay, outgoing.publisher, turn);
+            return self.enqueue(key, delivery, terms.is_replay, outgoing, turn);
         }
+        self.record_queued(key, &delivery, outgoing);
         self.send_delivery(key, delivery, outgoing.is_for_many, turn);
         let connection = self.sessions.at(key).connection;
         let waiting = connection.and_then(|id| self.connections.find(id)).map(|c| c.outbox.len());
@@ -245,6 +257,7 @@ impl Shard {
         let frames = is_framed.then_some(&mut self.frames);
         let message = delivery.message.borrow();
         if !connection.takes(&Sending::of(&message, &delivery, PacketId::new(1)), turn.now) {
+            self.record_dropped(key, &delivery);
             self.drop_message(key, delivery.message.topic(), DropReason::PacketTooLarge, turn);
             return;
         }
@@ -252,6 +265,10 @@ impl Shard {
         let Ok((packet_id, delivery)) = session.sender.begin(delivery.qos, delivery) else {
             unreachable!("the sender has quota, and its ids outnumber it")
         };
+        if let Some(durability) = session.durability {
+            let sent = (delivery.entry, packet_id, delivery.qos);
+            self.journal.push_sent((&session.client_id, durability), sent, connection);
+        }
         let message = delivery.message.borrow();
         let sending = Sending::of(&message, delivery, Some(packet_id));
         if connection.write_publish(&sending, frames, &mut self.buffers, turn.now) {
@@ -267,7 +284,7 @@ impl Shard {
         key: SessionKey,
         delivery: Delivery,
         is_replay: bool,
-        publisher: Option<Publisher>,
+        outgoing: &mut Outgoing<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
         if self.memory.level() >= MemoryLevel::RefuseQueues && !is_replay {
@@ -277,6 +294,12 @@ impl Shard {
         let limits = self.queue_limits();
         if !self.sessions.at(key).queue.fits(delivery.bytes(), limits) {
             self.drop_expired(key, turn);
+        }
+        let session = self.sessions.at(key);
+        if session.durability.is_some()
+            && (is_replay || session.queue.takes(delivery.bytes(), limits, session.overflow))
+        {
+            self.record_queued(key, &delivery, outgoing);
         }
         let session = self.sessions.at_mut(key);
         let before = session.queue.bytes();
@@ -291,7 +314,7 @@ impl Shard {
         let is_queued = matches!(pushed, Pushed::Queued | Pushed::DroppedOldest(_));
         self.on_pushed(key, pushed, turn);
         self.update_fullness(key);
-        self.press_for_queue(key, publisher, turn);
+        self.press_for_queue(key, outgoing.publisher, turn);
         is_queued
     }
 
@@ -304,7 +327,10 @@ impl Shard {
         let dropped = match pushed {
             Pushed::Queued => return,
             Pushed::DroppedNewest(delivery) => vec![delivery],
-            Pushed::DroppedOldest(deliveries) => deliveries,
+            Pushed::DroppedOldest(deliveries) => {
+                deliveries.iter().for_each(|delivery| self.record_dropped(key, delivery));
+                deliveries
+            }
             Pushed::Overflowed(delivery) => {
                 self.doomed.extend(self.sessions.at(key).connection);
                 vec![delivery]

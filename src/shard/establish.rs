@@ -31,6 +31,7 @@ impl Shard {
         claim: Claim,
         turn: &mut Turn<'_>,
     ) {
+        let recorded_before = self.journal.open_bytes();
         self.take_over(client_id, connect.clean_start, turn);
         let resumed = self.sessions.find_by_client_id(client_id);
         let sessions_max = self.settings.limits.sessions_max.div_ceil(self.shards);
@@ -43,6 +44,11 @@ impl Shard {
         let session = resumed.unwrap_or_else(|| self.new_session(id, client_id, connect, claim));
         self.attach(id, session, connect, claim, turn);
         let is_resumed = resumed.is_some();
+        let owner = admission.identity.user_name.clone();
+        self.begin_durability(id, session, owner.as_deref(), is_resumed, turn);
+        if self.is_durable(session) || self.journal.open_bytes() > recorded_before {
+            self.hold_for_all(id, true);
+        }
         if let Some(connection) = self.connections.find_mut(id) {
             connection.is_resumed = is_resumed;
         }
@@ -202,7 +208,7 @@ impl Shard {
 }
 
 /// The Session Expiry Interval that holds, seconds: clean session 0 of 3.1 and 3.1.1 has its own.
-fn granted_expiry_s(connect: &Connect<'_>, limits: &crate::config::Limits) -> u32 {
+pub(super) fn granted_expiry_s(connect: &Connect<'_>, limits: &crate::config::Limits) -> u32 {
     let asked = match connect.version {
         Version::V5 => connect.properties.session_expiry_s.unwrap_or(0),
         Version::V3_1 | Version::V3_1_1 if connect.clean_start => 0,

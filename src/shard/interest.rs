@@ -43,8 +43,13 @@ impl InterestState {
         self.issued
     }
 
+    /// The last barrier sent.
+    pub(super) fn issued(&self) -> u64 {
+        self.issued
+    }
+
     /// The highest barrier that every other shard has applied.
-    fn applied_everywhere(&self, own: ShardId) -> u64 {
+    pub(super) fn applied_everywhere(&self, own: ShardId) -> u64 {
         let others = self.applied.iter().enumerate().filter(|(shard, _)| *shard != own.index());
         others.map(|(_, barrier)| *barrier).min().unwrap_or(u64::MAX)
     }
@@ -87,6 +92,22 @@ impl InterestState {
     }
 }
 
+/// What the others have to know of a filter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    is_wanted: bool,
+    is_durable: bool,
+    is_full: bool,
+}
+
+impl Wanted {
+    fn of(entry: &FilterEntry) -> Self {
+        let is_wanted = !entry.local().is_empty();
+        let is_full = is_wanted && entry.full_local as usize == entry.local().len();
+        Self { is_wanted, is_durable: entry.is_durable(), is_full }
+    }
+}
+
 impl Shard {
     /// Changes what stands at a filter; what that means for the others is told to them. Forgets
     /// the filter if nobody wants it any more.
@@ -95,32 +116,44 @@ impl Shard {
         filter: FilterId,
         change: impl FnOnce(&mut FilterEntry),
     ) {
-        let summary = |entry: &FilterEntry| {
-            let is_wanted = !entry.local().is_empty();
-            (is_wanted, is_wanted && entry.full_local as usize == entry.local().len())
-        };
         let entry = self.subscriptions.entry_mut(filter);
-        let (was_wanted, was_full) = summary(entry);
+        let before = Wanted::of(entry);
         change(entry);
-        let (is_wanted, is_full) = summary(entry);
-        if was_wanted != is_wanted {
-            self.tell_wanted(filter, is_wanted);
-        }
-        if is_wanted && was_full != is_full && self.shards > 1 {
-            let pattern: Box<str> = self.subscriptions.text(filter).into();
-            self.tell_interest(|| Interest::Full { pattern: pattern.clone(), is_full }, 0);
+        let now = Wanted::of(entry);
+        if now != before {
+            self.tell_wanted(filter, before, now);
         }
         self.subscriptions.prune(filter);
     }
 
-    fn tell_wanted(&mut self, filter: FilterId, is_wanted: bool) {
-        let pattern: Box<str> = self.subscriptions.text(filter).into();
-        if is_wanted {
-            let barrier = self.interest.issue();
+    fn tell_wanted(&mut self, filter: FilterId, before: Wanted, now: Wanted) {
+        // Who subscribes waits until all others know of the filter, and that they record for it.
+        let is_more = now.is_wanted > before.is_wanted || now.is_durable > before.is_durable;
+        let barrier = if is_more { self.interest.issue() } else { 0 };
+        if is_more {
             self.subscriptions.entry_mut(filter).barrier = barrier;
-            self.tell_interest(|| Interest::Subscribed { pattern: pattern.clone() }, barrier);
-        } else {
-            self.tell_interest(|| Interest::Unsubscribed { pattern: pattern.clone() }, 0);
+        }
+        if self.shards == 1 {
+            return;
+        }
+        let pattern: Box<str> = self.subscriptions.text(filter).into();
+        let mut changes = Vec::new();
+        if now.is_wanted != before.is_wanted {
+            let pattern = pattern.clone();
+            changes.push(match now.is_wanted {
+                true => Interest::Subscribed { pattern },
+                false => Interest::Unsubscribed { pattern },
+            });
+        }
+        if now.is_wanted && now.is_durable != before.is_durable {
+            let (pattern, is_durable) = (pattern.clone(), now.is_durable);
+            changes.push(Interest::Durable { pattern, is_durable });
+        }
+        if now.is_wanted && now.is_full != before.is_full {
+            changes.push(Interest::Full { pattern, is_full: now.is_full });
+        }
+        if !changes.is_empty() {
+            self.tell_interest(&changes, barrier);
         }
     }
 
@@ -144,19 +177,16 @@ impl Shard {
                 self.subscriptions.share_mut(filter, group).barrier = barrier;
             }
             let pattern: Box<str> = self.subscriptions.text(filter).into();
-            let interest = || {
-                let (pattern, group) = (pattern.clone(), group.into());
-                Interest::Share { pattern, group, key, weight }
-            };
-            self.tell_interest(interest, barrier);
+            let interest = Interest::Share { pattern, group: group.into(), key, weight };
+            self.tell_interest(&[interest], barrier);
         }
         self.subscriptions.prune_share(filter, group);
         self.subscriptions.note_applied(self.interest.applied_everywhere(self.id));
     }
 
-    fn tell_interest(&mut self, interest: impl Fn() -> Interest, barrier: u64) {
+    fn tell_interest(&mut self, changes: &[Interest], barrier: u64) {
         for shard in self.others() {
-            let message = Message::Interest { changes: vec![interest()], barrier };
+            let message = Message::Interest { changes: changes.to_vec(), barrier };
             self.lanes.send(shard, message);
         }
     }
@@ -190,12 +220,18 @@ impl Shard {
                 let entry = subscriptions.entry_mut(filter);
                 entry.shards.remove(from);
                 entry.full_shards.remove(from);
+                entry.durable_shards.remove(from);
                 subscriptions.prune(filter);
             }
             Interest::Full { pattern, is_full } => {
                 let Some(filter) = subscriptions.find(&pattern) else { return };
                 let full = &mut subscriptions.entry_mut(filter).full_shards;
                 let _ = if is_full { full.insert(from) } else { full.remove(from) };
+            }
+            Interest::Durable { pattern, is_durable } => {
+                let Some(filter) = subscriptions.find(&pattern) else { return };
+                let durable = &mut subscriptions.entry_mut(filter).durable_shards;
+                let _ = if is_durable { durable.insert(from) } else { durable.remove(from) };
             }
             Interest::Share { pattern, group, key, weight } => {
                 subscriptions.set_share_neighbour(&pattern, &group, from, key, weight);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::Message;
 use crate::{
+    record::Group,
     router::{Batch, Room, Routed},
     session::{ConnectionId, ShardId, has_much_spare},
 };
@@ -62,7 +63,7 @@ impl Lanes {
     #[inline]
     pub(super) fn publish(&mut self, to: ShardId, routed: &Routed<'_>) {
         let is_open = |last: &Message| match last {
-            Message::Publishes(batch) => batch.bytes() < BATCH_BYTES_MAX,
+            Message::Publishes(batch) => batch.bytes() < BATCH_BYTES_MAX && batch.group().is_none(),
             _ => false,
         };
         if !self.lanes[to.index()].waiting.back().is_some_and(is_open) {
@@ -71,6 +72,15 @@ impl Lanes {
         }
         if let Some(Message::Publishes(batch)) = self.lanes[to.index()].waiting.back_mut() {
             batch.push(routed);
+        }
+    }
+
+    /// Tells a shard which group what it was told belongs to: with the last publishes, if nothing
+    /// has come behind them.
+    pub(super) fn tell_part(&mut self, to: ShardId, group: Group) {
+        match self.lanes[to.index()].waiting.back_mut() {
+            Some(Message::Publishes(batch)) if batch.group().is_none() => batch.close(group),
+            _ => self.send(to, Message::Part { group }),
         }
     }
 
@@ -156,6 +166,7 @@ mod tests {
             picks: &[],
             publisher: None,
             author: None,
+            is_grouped: false,
         }
     }
 

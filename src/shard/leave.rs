@@ -1,12 +1,17 @@
 //! A connection ends, and perhaps its session with it.
 
+use std::borrow::Cow;
+
 use skein_protocol::{Error, ReasonCode, packet::Disconnect};
 
 use super::{
     CloseCause, Connection, ConnectionId, Message, NoticeLevel, Shard, ShardId, Turn,
     effect::Close, metrics::DropReason, respond::Violation, timers::Timer,
 };
-use crate::session::{Delivery, SessionKey};
+use crate::{
+    record::Record,
+    session::{Delivery, SessionKey},
+};
 
 impl Shard {
     /// DISCONNECT from the client (3.14).
@@ -88,6 +93,7 @@ impl Shard {
         self.forget_rate(id);
         let mut connection = self.connections.remove(id)?;
         self.memory.release(connection.charged);
+        connection.outbox.drop_held();
         let rest = std::mem::take(&mut connection.outbox);
         turn.effects.closes.push(Close { connection: id, rest });
         Some(connection)
@@ -99,8 +105,8 @@ impl Shard {
         self.calm(key, turn);
         let session = self.sessions.at_mut(key);
         let id = session.connection.take();
-        if !publishes_will {
-            session.will = None;
+        if !publishes_will && session.will.take().is_some() {
+            self.record(key, |client_id| Record::WillCleared { client_id });
         }
         if let Some(id) = id {
             self.forget_login(id, key);
@@ -113,8 +119,13 @@ impl Shard {
             self.end_session(key, turn);
             return;
         }
-        let expires_at = session.end_after_loss(turn.now);
+        let (expires_at, expiry_s) = (session.end_after_loss(turn.now), session.expiry_s);
         session.expires_at = expires_at;
+        self.record_at(key, turn.now, |client_id, at_ms| Record::Disconnected {
+            client_id,
+            expiry_s,
+            at_ms,
+        });
         if let Some(at) = expires_at {
             self.timers.arm(at, Timer::SessionEnds(key));
         }
@@ -141,7 +152,6 @@ impl Shard {
         self.rights.remove(key);
         let mut session = self.sessions.remove(key);
         self.metrics.sessions_ended += 1;
-        self.release(&session.client_id, session.epoch, turn);
         self.memory.release(session.queue.bytes());
         let unacknowledged: Vec<_> = session.sender.drain().collect();
         for (_, delivery) in &unacknowledged {
@@ -152,6 +162,14 @@ impl Shard {
         let in_flight = in_flight.filter(|d| d.qos != skein_protocol::qos::QoS::ExactlyOnce);
         for delivery in in_flight.chain(session.queue.drain()) {
             self.pass_on(&delivery, turn);
+        }
+        // Behind what was passed on: a member has it, or this session has it still.
+        if session.durability.is_some() {
+            let client_id = Cow::Borrowed(&*session.client_id);
+            self.journal.push(&Record::Ended { client_id });
+            self.journal.end_later(&session.client_id, session.epoch);
+        } else {
+            self.release(&session.client_id, session.epoch, turn);
         }
     }
 

@@ -2,13 +2,14 @@
 
 use super::{place::Admission, replay::ReplayId};
 use crate::{
+    record::Group,
     router::Batch,
     session::{AcceptOrder, ConnectionId, ListenerId, PeerAddress},
     topic::ShareWeight,
 };
 
 /// One change of what the sending shard wants; only that shard may tell it (law 2).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Interest {
     /// It has a first subscriber of this filter.
     Subscribed {
@@ -26,6 +27,13 @@ pub enum Interest {
         pattern: Box<str>,
         /// Whether all are full.
         is_full: bool,
+    },
+    /// Whether messages are recorded for a subscriber of this filter.
+    Durable {
+        /// The filter.
+        pattern: Box<str>,
+        /// Whether they are for any.
+        is_durable: bool,
     },
     /// How many members it has in a share.
     Share {
@@ -78,6 +86,13 @@ pub struct RetainedReply {
 pub enum Message {
     /// The publishes of one turn, or what stood between two other messages of it.
     Publishes(Batch),
+    /// What the sender told before, and what belongs to a group of it, belongs to this one.
+    Part {
+        /// The group.
+        group: Group,
+    },
+    /// What the sender wants in place of its sessions that the store had kept is told.
+    Recovered,
     /// What the sender wants. The receiver applies all, then answers a `barrier` that is not zero.
     Interest {
         /// The changes, in order.
@@ -202,7 +217,8 @@ impl Interest {
         let text = match self {
             Self::Subscribed { pattern }
             | Self::Unsubscribed { pattern }
-            | Self::Full { pattern, .. } => pattern.len(),
+            | Self::Full { pattern, .. }
+            | Self::Durable { pattern, .. } => pattern.len(),
             Self::Share { pattern, group, .. } => pattern.len() + group.len(),
         };
         size_of::<Self>() + text

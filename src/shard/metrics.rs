@@ -160,6 +160,18 @@ counters! {
     retained_refused,
     /// Retained messages forgotten or not kept because whoever published them may not any more.
     retained_denied,
+    /// Retained messages of QoS 0 that were delivered and not kept, as the store did not work.
+    retained_unsafe,
+    /// Batches of records that were handed to the store.
+    journal_batches,
+    /// Bytes of them.
+    journal_bytes,
+    /// Times that the store has stopped working.
+    store_failures,
+    /// Connections closed because the store did not work when they waited for an acknowledgement.
+    acknowledgements_withheld,
+    /// Times that nobody was read because more than 16 MiB waited for the store.
+    store_pauses,
     /// Publishers paused for a slow consumer or a full lane.
     publishers_paused,
     /// Publishers paused because they, or all of their listener, published faster than they may.

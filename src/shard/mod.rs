@@ -42,6 +42,8 @@ mod place;
 mod pressure;
 mod publish;
 mod reauthenticate;
+mod record;
+mod recover;
 mod refill;
 mod registrar;
 mod reload;
@@ -55,6 +57,7 @@ mod sessions;
 mod share;
 mod subscribe;
 mod timers;
+mod trouble;
 mod unsubscribe;
 mod wills;
 
@@ -229,6 +232,8 @@ impl Shard {
     fn on_message(&mut self, from: ShardId, message: Message, turn: &mut Turn<'_>) {
         match message {
             Message::Publishes(batch) => self.on_publishes(from, &batch, turn),
+            Message::Part { group } => self.journal.take_part(from, group),
+            Message::Recovered => self.on_others_recovered(from, turn),
             Message::Interest { changes, barrier } => {
                 self.on_interest(from, changes, barrier, turn);
             }
@@ -283,6 +288,9 @@ impl Shard {
 
     fn on_tick(&mut self, turn: &mut Turn<'_>) {
         use timers::Timer;
+        if self.journal.recovery.is_going_on() {
+            return;
+        }
         while let Some(timer) = self.timers.pop_due(turn.now) {
             match timer {
                 Timer::Connection(connection) => self.on_silence(connection, turn),
@@ -293,6 +301,7 @@ impl Shard {
                 Timer::QueueExpires(session) => self.on_queue_expired(session, turn),
                 Timer::RetainedExpires => self.on_retained_expired(turn),
                 Timer::RateAllows(connection) => self.on_rate_allows(connection, turn),
+                Timer::JournalDue => self.on_journal_due(),
                 Timer::MemoryPauseEnds => self.on_memory_pause_over(turn),
             }
         }
@@ -303,6 +312,10 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Time> {
         if self.replays.is_unfinished() {
             return Some(Time::default());
+        }
+        if self.journal.recovery.is_going_on() {
+            // Whose time is over leaves a will to those who want it, which is not known yet.
+            return None;
         }
         self.timers.next()
     }
@@ -330,7 +343,11 @@ impl Shard {
         let connection = self.connections.find(connection)?;
         let limits = &self.settings.limits;
         let reads = connection.outbox.len() <= limits.outbox_bytes_max;
-        if !reads || connection.is_paused() || self.is_shutting_down {
+        if !reads
+            || connection.is_paused()
+            || self.is_shutting_down
+            || self.journal.trouble.is_behind()
+        {
             return None;
         }
         match connection.stage {

@@ -223,6 +223,9 @@ impl Shard {
 
     /// Tells the registrar that the session of this grant is over.
     pub(super) fn release(&mut self, client_id: &str, epoch: u64, turn: &mut Turn<'_>) {
+        if self.journal.defers_release(client_id, epoch) {
+            return;
+        }
         let registrar = self.registrar_of(client_id);
         self.tell(registrar, Message::Released { client_id: client_id.into(), epoch }, turn);
     }

@@ -19,9 +19,10 @@ use super::{
     room::Incoming,
 };
 use crate::{
+    record::Record,
     router::{Batch, Route, Routed},
     session::{ApplicationRef, Payload, Publisher, SHARED_PAYLOAD_BYTES_MIN, SessionKey},
-    topic::Pick,
+    topic::{Pick, ShardSet},
 };
 
 impl Shard {
@@ -120,6 +121,9 @@ impl Shard {
                 Ok(Arrival::Duplicate) => {
                     // Owned already: acknowledged again, never delivered again [MQTT-4.3.3-10].
                     let success = ReasonCode::Success;
+                    if self.is_durable(session) {
+                        self.hold_for_all(id, true);
+                    }
                     self.acknowledge(id, AckKind::Rec, packet_id, success, turn);
                     return Ok(());
                 }
@@ -138,7 +142,12 @@ impl Shard {
             return Ok(());
         }
         let route = self.routes.find(topic.as_str(), &self.subscriptions);
-        match self.refusal(id, topic, incoming, &route) {
+        match self.refusal((id, session), topic, incoming, &route) {
+            // Nothing can be promised, which an older client understands by the end alone.
+            Some(refusal) if self.sessions.at(session).version != Version::V5 => {
+                publish.packet_id.map(|it| self.sessions.at_mut(session).receiver.acknowledged(it));
+                self.close_unsafe_publisher(id, &refusal, turn);
+            }
             Some(refusal) => self.refuse_publish(id, session, publish, &refusal, turn),
             None => self.accept_publish((id, session), topic, publish, &route, turn),
         }
@@ -168,13 +177,17 @@ impl Shard {
     #[inline]
     fn refusal(
         &self,
-        id: ConnectionId,
+        (id, session): (ConnectionId, SessionKey),
         topic: TopicName<'_>,
         incoming: &Incoming<'_>,
         route: &Route,
     ) -> Option<Violation> {
         if incoming.publish.qos == QoS::AtMostOnce {
             return None;
+        }
+        if self.journal.trouble.has_failed() && self.needs_journal(session, incoming.publish, route)
+        {
+            return self.promise_to(id).and_then(|_| self.journal.trouble.violation());
         }
         let version = self.connections.find(id).map(|connection| connection.version);
         if version != Some(Version::V5) {
@@ -211,6 +224,10 @@ impl Shard {
         if is_v5 {
             self.acknowledge_refusal(id, kind, packet_id, refusal, turn);
         } else {
+            if kind == AckKind::Rec && self.is_durable(session) {
+                self.record(session, |client_id| Record::Held { client_id, packet_id });
+                self.hold_for_all(id, true);
+            }
             self.acknowledge(id, kind, packet_id, ReasonCode::Success, turn);
         }
     }
@@ -248,6 +265,12 @@ impl Shard {
             // Before the deliveries: a client that leaves when its own message has come back has
             // then heard that we have it, too.
             let is_wanted = !route.is_empty();
+            if publish.qos == QoS::ExactlyOnce {
+                self.record(session, |client_id| Record::Held { client_id, packet_id });
+            }
+            if self.needs_journal(session, publish, route) {
+                self.hold_for_publish(id);
+            }
             self.acknowledge_publish(id, session, publish.qos, packet_id, is_wanted, turn);
         }
         let author = if publish.retain { self.author(session) } else { None };
@@ -255,6 +278,17 @@ impl Shard {
         outgoing.author = author.as_ref();
         self.spread(&mut outgoing, route, Some(session), turn);
         self.pause_for_memory(id, turn);
+    }
+
+    /// Whether what this PUBLISH changes outlives the broker, so that its acknowledgement waits.
+    #[inline]
+    fn needs_journal(&self, session: SessionKey, publish: &Publish<'_>, route: &Route) -> bool {
+        self.journal.is_on()
+            && (publish.retain
+                || route.is_durable
+                || !route.durable_shards.is_empty()
+                || !route.shares.is_empty()
+                || (publish.qos == QoS::ExactlyOnce && self.is_durable(session)))
     }
 
     fn acknowledge_publish(
@@ -290,7 +324,7 @@ impl Shard {
         }
         self.frames.begin();
         let picks = self.pick_shares(route);
-        self.tell_shards(outgoing, route, &picks);
+        self.tell_shards(outgoing, route, &picks, own);
         self.deliver_to_receivers(outgoing, route, own, turn);
         for (shard, key) in &picks {
             if *shard == self.id {
@@ -317,7 +351,13 @@ impl Shard {
 
     /// One entry in the lane of each shard that has subscribers, a picked member or the topic's
     /// retained message.
-    fn tell_shards(&mut self, outgoing: &Outgoing<'_>, route: &Route, picks: &[(ShardId, u64)]) {
+    fn tell_shards(
+        &mut self,
+        outgoing: &Outgoing<'_>,
+        route: &Route,
+        picks: &[(ShardId, u64)],
+        own: Option<SessionKey>,
+    ) {
         let mut shards = route.shards;
         for (shard, _) in picks {
             shards.insert(*shard);
@@ -327,6 +367,11 @@ impl Shard {
             shards.insert(home);
         }
         shards.remove(self.id);
+        let mut recording = route.durable_shards;
+        picks.iter().map(|(shard, _)| *shard).chain(home).for_each(|shard| {
+            recording.insert(shard);
+        });
+        let grouped = self.group(outgoing.message.qos, shards, recording, own);
         for shard in shards.iter() {
             let keys: SmallVec<[u64; 2]> =
                 picks.iter().filter(|(s, _)| *s == shard).map(|(_, key)| *key).collect();
@@ -338,6 +383,7 @@ impl Shard {
                 picks: &keys,
                 publisher: outgoing.publisher.map(|publisher| publisher.connection),
                 author: outgoing.author.filter(|_| home == Some(shard)),
+                is_grouped: grouped.contains(shard),
             };
             self.metrics.publishes_forwarded += 1;
             self.lanes.publish(shard, &routed);
@@ -347,6 +393,26 @@ impl Shard {
         }
     }
 
+    /// Of the other shards that a message is told, those that record it, or may: it is there after
+    /// a crash with what this shard records of it, or neither is. A client that has proved by its
+    /// QoS 2 handshake that it has sent the message once is not to find it twice anywhere.
+    #[inline]
+    fn group(
+        &mut self,
+        qos: QoS,
+        told: ShardSet,
+        recording: ShardSet,
+        own: Option<SessionKey>,
+    ) -> ShardSet {
+        if !self.journal.is_on() || qos == QoS::AtMostOnce {
+            return ShardSet::EMPTY;
+        }
+        let is_sent_once = qos == QoS::ExactlyOnce && own.is_some_and(|own| self.is_durable(own));
+        let grouped = if is_sent_once { told } else { told.intersection(recording) };
+        self.journal.tell(grouped);
+        grouped
+    }
+
     /// The publishes of another shard's turn.
     pub(super) fn on_publishes(&mut self, from: ShardId, batch: &Batch, turn: &mut Turn<'_>) {
         batch.for_each(|routed| {
@@ -354,6 +420,9 @@ impl Shard {
             let publisher = connection.map(|connection| Publisher { shard: from, connection });
             let mut outgoing = Outgoing::new(routed.message, publisher);
             outgoing.stamp = routed.stamp;
+            if routed.is_grouped {
+                self.journal.await_part(from);
+            }
             if routed.stamp != 0 {
                 self.interest.note_stamp(from, super::retain::origin_of(routed.stamp).1);
             }
@@ -372,9 +441,12 @@ impl Shard {
             }
             if routed.store {
                 outgoing.author = routed.author;
-                self.retain(&outgoing);
+                self.retain(&mut outgoing);
             }
         });
+        if let Some(group) = batch.group() {
+            self.journal.take_part(from, group);
+        }
     }
 }
 

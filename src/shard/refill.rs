@@ -9,7 +9,10 @@ use skein_protocol::{
 };
 
 use super::{ConnectionId, Shard, Turn, metrics::DropReason, respond::AckKind, sending::Sending};
-use crate::session::{Delivery, SessionKey};
+use crate::{
+    record::Record,
+    session::{Delivery, SessionKey},
+};
 
 /// The next thing that goes out again.
 enum Owed {
@@ -130,7 +133,14 @@ impl Shard {
             QoS::AtLeastOnce | QoS::AtMostOnce => sender.on_puback(packet_id).is_ok(),
         };
         debug_assert!(goes_on, "what was just resent is in flight");
+        self.record(key, |client_id| match delivery.qos {
+            QoS::ExactlyOnce => Record::Received { client_id, packet_id },
+            QoS::AtLeastOnce | QoS::AtMostOnce => Record::Finished { client_id, packet_id },
+        });
         if delivery.qos == QoS::ExactlyOnce {
+            if self.is_durable(key) {
+                self.hold_for_all(id, false);
+            }
             self.acknowledge(id, AckKind::Rel, packet_id, ReasonCode::Success, turn);
         }
         self.memory.release(delivery.bytes());
@@ -151,8 +161,10 @@ impl Shard {
         self.memory.release(delivery.bytes());
         if self.rights.deny(key, delivery.message.topic()) {
             self.withdraw(&delivery, turn);
+            self.record_dropped(key, &delivery);
         } else if delivery.message.borrow().is_expired(turn.now) {
             let message = Rc::clone(&delivery.message);
+            self.record_dropped(key, &delivery);
             self.drop_message(key, message.topic(), DropReason::Expired, turn);
         } else {
             self.send_delivery(key, delivery, false, turn);

@@ -47,6 +47,7 @@ impl Shard {
         for delivery in denied {
             self.memory.release(delivery.bytes());
             self.withdraw(&delivery, turn);
+            self.record_dropped(key, &delivery);
         }
         self.update_fullness(key);
         self.refill(key, turn);

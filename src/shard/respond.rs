@@ -232,6 +232,9 @@ impl Shard {
                 Packet::Disconnect(Disconnect { reason: violation.reason, properties })
             };
             let (explained, bare) = (disconnect(Some(&*violation.text)), disconnect(None));
+            if let Some(connection) = self.connections.find_mut(id) {
+                connection.outbox.drop_held();
+            }
             self.write_or_bare(id, &explained, &bare, turn);
         }
         let Some(connection) = self.close(id, turn) else { return };

@@ -11,6 +11,8 @@ use std::{
     sync::Arc,
 };
 
+use skein_protocol::qos::QoS;
+
 use super::{
     Message, RetainedReply, Shard, ShardId, Time, Turn, deliver::Outgoing, memory::MemoryLevel,
     rights::may_still_publish, timers::Timer,
@@ -18,6 +20,7 @@ use super::{
 use crate::{
     access::Author,
     config::Limits,
+    record::Record,
     router::{Batch, Routed},
     session::Application,
     topic::{
@@ -100,6 +103,21 @@ impl RetainedHome {
         self.stamps
     }
 
+    /// Some home has kept messages that nobody has published since the start.
+    pub(super) fn note_recovered(&mut self) {
+        self.stamps = self.stamps.max(1);
+    }
+
+    /// A message that the store had kept, older than all that come.
+    pub(super) fn restore(
+        &mut self,
+        topic: &str,
+        message: Application,
+        author: Option<Arc<Author>>,
+    ) {
+        self.insert(topic, RetainedMessage { message, stamp: 0, author });
+    }
+
     pub(super) fn set_full(&mut self, home: ShardId, is_full: bool) {
         let _ = if is_full { self.full.insert(home) } else { self.full.remove(home) };
     }
@@ -172,7 +190,7 @@ pub(super) fn is_same_or_newer(stamp: u64, other: u64) -> bool {
 impl Shard {
     /// Replaces the topic's retained message [MQTT-3.3.1-5]; an empty payload removes it
     /// [MQTT-3.3.1-6].
-    pub(super) fn retain(&mut self, outgoing: &Outgoing<'_>) {
+    pub(super) fn retain(&mut self, outgoing: &mut Outgoing<'_>) {
         let topic = outgoing.message.topic;
         // The rules may have changed while it was on its way.
         if let Some(author) = outgoing.author
@@ -181,8 +199,13 @@ impl Shard {
             self.metrics.retained_denied += 1;
             return;
         }
+        if self.journal.trouble.has_failed() && outgoing.message.qos == QoS::AtMostOnce {
+            self.metrics.retained_unsafe += 1;
+            return;
+        }
         let old = self.retained.remove(topic);
         self.memory.release(old.as_ref().map_or(0, |old| old.message.bytes()));
+        let mut is_kept = false;
         if !outgoing.message.payload.is_empty() {
             let bytes = outgoing.message.bytes() + Application::OVERHEAD_BYTES;
             let fits = self.retained.topics.len() < self.retained.messages_max
@@ -192,10 +215,14 @@ impl Shard {
                 let kept = outgoing.to_retained();
                 self.memory.charge(kept.message.bytes());
                 self.retained.insert(topic, kept);
+                is_kept = true;
             } else {
                 // The old message is gone all the same: none is better than a stale one.
                 self.metrics.retained_refused += 1;
             }
+        }
+        if is_kept || old.is_some() {
+            self.record_retained(outgoing, is_kept);
         }
         self.settle_retained();
     }
@@ -310,6 +337,7 @@ impl Shard {
                 picks,
                 publisher,
                 author: None,
+                is_grouped: false,
             });
             messages.bytes() < REPLY_BYTES_MAX
         });
@@ -324,6 +352,9 @@ impl Shard {
     pub(super) fn forget_retained(&mut self, topic: &str) {
         if let Some(old) = self.retained.remove(topic) {
             self.memory.release(old.message.bytes());
+            if self.journal.is_on() {
+                self.journal.push(&Record::Unretained { topic: topic.into() });
+            }
         }
     }
 }

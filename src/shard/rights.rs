@@ -185,6 +185,15 @@ impl Shard {
         self.rights.insert(key, rights);
     }
 
+    /// The session is one that the store had kept.
+    pub(super) fn restore_rights(&mut self, key: SessionKey, identity: Identity) {
+        let session = self.sessions.at(key);
+        let permissions = self.access.permissions(session.listener, &identity, &session.client_id);
+        let (author, proof, method, expires_at) = (None, None, None, None);
+        let rights = Rights { identity, permissions, author, method, expires_at, proof };
+        self.rights.insert(key, rights);
+    }
+
     /// The rules have changed: what the session may do now.
     pub(super) fn renew_rights(&mut self, key: SessionKey) {
         let session = self.sessions.at(key);

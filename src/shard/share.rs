@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use skein_protocol::qos::QoS;
+
 use super::{
     Shard, Turn,
     deliver::{Outgoing, Terms},
@@ -11,7 +13,7 @@ use super::{
 use crate::{
     router::Routed,
     session::{Delivery, SessionKey, ShareOrigin},
-    topic::Pick,
+    topic::{Pick, ShardSet},
 };
 
 impl Shard {
@@ -88,7 +90,13 @@ impl Shard {
                     picks: &[key],
                     publisher: publisher.map(|publisher| publisher.connection),
                     author: None,
+                    is_grouped: self.journal.is_on() && outgoing.message.qos != QoS::AtMostOnce,
                 };
+                if routed.is_grouped {
+                    let mut told = ShardSet::EMPTY;
+                    told.insert(shard);
+                    self.journal.tell(told);
+                }
                 self.lanes.publish(shard, &routed);
             }
             Some(Pick::Nobody) | None => return false,

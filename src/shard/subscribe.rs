@@ -93,6 +93,9 @@ impl Shard {
         if filter.level_count() > limits.topic_levels_max {
             return Some(ReasonCode::TopicFilterInvalid);
         }
+        if self.journal.trouble.has_failed() && self.is_durable(session) {
+            return Some(ReasonCode::QuotaExceeded);
+        }
         if filter.share().is_some() && !limits.shared_subscription_available {
             return Some(ReasonCode::SharedSubscriptionsNotSupported);
         }
@@ -135,28 +138,13 @@ impl Shard {
             qos: lower(options.qos, self.settings.limits.maximum_qos),
             no_local: options.no_local,
             retain_as_published: options.retain_as_published,
+            is_durable: self.is_durable(session),
             identifier,
         };
+        self.record_subscribed(filter.as_str(), subscriber, options);
         let was_held = self.held(session, filter).is_some();
-        let key = self.subscriptions.insert(filter.pattern());
-        let barrier = match filter.share() {
-            Some(group) => {
-                self.change_share(key, group, |share| {
-                    share.join(subscriber, true);
-                });
-                self.subscriptions.entry(key).share(group).map_or(0, |share| share.barrier)
-            }
-            None => {
-                self.subscribe_locally(key, subscriber);
-                self.subscriptions.entry(key).barrier
-            }
-        };
+        let barrier = self.take_subscription(filter, subscriber, true);
         pending.barrier = pending.barrier.max(barrier);
-        if !was_held {
-            let held = HeldSubscription { filter: key, group: filter.share().map(Box::from) };
-            self.sessions.at_mut(session).hold(held);
-            self.subscription_bytes += subscription_bytes(filter.pattern());
-        }
         let sends_retained = match options.retain_handling {
             RetainHandling::SendAtSubscribe => true,
             RetainHandling::SendIfNew => !was_held,
@@ -167,6 +155,31 @@ impl Shard {
             pending.replays.push(filter.pattern().into());
         }
         granted_reason(subscriber.qos)
+    }
+
+    /// A session holds a subscription from now on, or another one with the same filter; returns
+    /// the number of the interest that tells the other shards.
+    pub(super) fn take_subscription(
+        &mut self,
+        filter: TopicFilter<'_>,
+        subscriber: Subscriber,
+        is_online: bool,
+    ) -> u64 {
+        let was_held = self.held(subscriber.session, filter).is_some();
+        let key = self.subscriptions.insert(filter.pattern());
+        if !was_held {
+            let held = HeldSubscription { filter: key, group: filter.share().map(Box::from) };
+            self.sessions.at_mut(subscriber.session).hold(held);
+            self.subscription_bytes += subscription_bytes(filter.pattern());
+        }
+        let Some(group) = filter.share() else {
+            self.subscribe_locally(key, subscriber);
+            return self.subscriptions.entry(key).barrier;
+        };
+        self.change_share(key, group, |share| {
+            share.join(subscriber, is_online);
+        });
+        self.subscriptions.entry(key).share(group).map_or(0, |share| share.barrier)
     }
 
     fn subscribe_locally(&mut self, key: FilterId, subscriber: Subscriber) {
@@ -196,6 +209,9 @@ impl Shard {
         if let Err(violation) = self.check_answer(id, &suback) {
             self.punish(id, &violation, turn);
             return;
+        }
+        if self.is_durable(pending.session) {
+            self.hold_for_all(id, true);
         }
         self.write(id, &suback, turn);
         if pending.live_after.iter().all(|stamp| *stamp == 0) {

@@ -24,6 +24,8 @@ pub(super) enum Timer {
     RetainedExpires,
     /// A connection that published too fast may be read again.
     RateAllows(ConnectionId),
+    /// What was recorded goes to the store, though nobody waits for it.
+    JournalDue,
     /// Publishers that were paused for memory may go on for a while.
     MemoryPauseEnds,
 }

@@ -1,5 +1,7 @@
 //! UNSUBSCRIBE (3.10), and what a full queue tells the filters of its session (policy `refuse`).
 
+use std::borrow::Cow;
+
 use skein_protocol::{
     ReasonCode,
     packet::{AckProperties, Packet, UnsubAck, Unsubscribe},
@@ -14,7 +16,9 @@ use super::{
 };
 use crate::{
     config::Overflow,
+    record::Record,
     session::{HeldSubscription, SessionKey},
+    topic::Subscriber,
 };
 
 impl Shard {
@@ -39,6 +43,8 @@ impl Shard {
                     if let Ok(at) = all.binary_search(&held) {
                         all.remove(at);
                     }
+                    let filter = Cow::Borrowed(filter.as_str());
+                    self.record(session, |client_id| Record::Unsubscribed { client_id, filter });
                     ReasonCode::Success
                 }
                 None => ReasonCode::NoSubscriptionExisted,
@@ -47,6 +53,9 @@ impl Shard {
         }
         let unsuback = Packet::UnsubAck(unsuback);
         self.check_answer(id, &unsuback)?;
+        if self.is_durable(session) {
+            self.hold_for_all(id, true);
+        }
         self.write(id, &unsuback, turn);
         Ok(())
     }
@@ -109,6 +118,7 @@ impl Shard {
     pub(super) fn drop_expired(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
         for delivery in self.sessions.at_mut(key).queue.take_expired(turn.now) {
             self.memory.release(delivery.bytes());
+            self.record_dropped(key, &delivery);
             self.drop_message(key, delivery.message.topic(), DropReason::Expired, turn);
         }
     }
@@ -123,6 +133,19 @@ impl Shard {
         if session.is_full {
             let room_at = session.queue.expires_from();
             self.await_room(key, room_at);
+        }
+    }
+
+    /// The session is recorded from now on, or no longer: so is what its subscriptions bring.
+    pub(super) fn set_session_durable(&mut self, key: SessionKey, is_durable: bool) {
+        let held = self.sessions.at(key).subscriptions.iter().filter(|held| held.group.is_none());
+        let filters: Vec<_> = held.map(|held| held.filter).collect();
+        for filter in filters {
+            self.change_filter(filter, |entry| {
+                if let Some(old) = entry.subscriber(key).copied() {
+                    entry.subscribe(Subscriber { is_durable, ..old });
+                }
+            });
         }
     }
 

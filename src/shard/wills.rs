@@ -4,7 +4,7 @@
 use skein_protocol::TopicName;
 
 use super::{NoticeLevel, Shard, Turn, deliver::Outgoing, timers::Timer};
-use crate::session::SessionKey;
+use crate::{record::Record, session::SessionKey};
 
 impl Shard {
     /// The connection is lost: when is the will due?
@@ -17,6 +17,7 @@ impl Shard {
         } else {
             session.will_at = Some(due);
             self.timers.arm(due, Timer::WillDue(key));
+            self.record_at(key, due, |client_id, at_ms| Record::WillDue { client_id, at_ms });
         }
     }
 
@@ -33,6 +34,7 @@ impl Shard {
         }
         let session = self.sessions.at_mut(key);
         let Some(will) = session.will.take() else { return };
+        self.record(key, |client_id| Record::WillCleared { client_id });
         if !self.may_publish(key, TopicName::assume_valid(will.message.topic())) {
             self.deny_will(key, will.message.topic(), turn);
             return;

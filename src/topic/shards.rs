@@ -40,6 +40,12 @@ impl ShardSet {
         Self(self.0 | other.0)
     }
 
+    /// Those in both.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether all of these are in `other`.
     pub fn is_subset_of(self, other: Self) -> bool {
         self.0 & !other.0 == 0

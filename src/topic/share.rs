@@ -188,6 +188,7 @@ mod tests {
             qos: QoS::AtLeastOnce,
             no_local: false,
             retain_as_published: false,
+            is_durable: false,
             identifier: None,
         }
     }

@@ -21,11 +21,18 @@ pub struct Subscriber {
     pub no_local: bool,
     /// Keep the RETAIN flag as published.
     pub retain_as_published: bool,
+    /// Whether its session is recorded.
+    pub is_durable: bool,
     /// Subscription Identifier.
     pub identifier: Option<NonZeroU32>,
 }
 
 impl Subscriber {
+    /// Whether what it gets is recorded.
+    fn is_recorded(&self) -> bool {
+        self.is_durable && self.qos != QoS::AtMostOnce
+    }
+
     /// What this subscription alone grants.
     pub fn grant(&self) -> Grant {
         Grant {
@@ -52,10 +59,14 @@ pub struct FilterEntry {
     pub full_shards: ShardSet,
     /// Local subscribers whose queue is full.
     pub full_local: u32,
+    /// Local subscribers for whom messages are recorded.
+    durable_local: u32,
+    /// Other shards with such subscribers.
+    pub durable_shards: ShardSet,
 }
 
 // Every shard has one for each filter that anybody wants.
-const _: () = assert!(size_of::<FilterEntry>() <= 64);
+const _: () = assert!(size_of::<FilterEntry>() <= 72);
 
 impl FilterEntry {
     /// This shard's subscribers, sorted by session.
@@ -72,8 +83,13 @@ impl FilterEntry {
     /// Takes a subscriber in, or changes its options; the replaced one is given back
     /// [MQTT-3.8.4-3].
     pub fn subscribe(&mut self, subscriber: Subscriber) -> Option<Subscriber> {
+        self.durable_local += u32::from(subscriber.is_recorded());
         match self.local.binary_search_by_key(&subscriber.session, |s| s.session) {
-            Ok(at) => Some(std::mem::replace(&mut self.local[at], subscriber)),
+            Ok(at) => {
+                let replaced = std::mem::replace(&mut self.local[at], subscriber);
+                self.durable_local -= u32::from(replaced.is_recorded());
+                Some(replaced)
+            }
             Err(at) => {
                 self.local.insert(at, subscriber);
                 None
@@ -81,10 +97,16 @@ impl FilterEntry {
         }
     }
 
+    /// Whether messages are recorded for a local subscriber.
+    pub fn is_durable(&self) -> bool {
+        self.durable_local > 0
+    }
+
     /// Takes a subscriber out.
     pub fn unsubscribe(&mut self, session: SessionKey) -> Option<Subscriber> {
         let at = self.local.binary_search_by_key(&session, |s| s.session).ok()?;
         let subscriber = self.local.remove(at);
+        self.durable_local -= u32::from(subscriber.is_recorded());
         if self.local.is_empty() {
             self.local = SmallVec::new();
         }

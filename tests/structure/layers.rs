@@ -5,7 +5,7 @@ use super::source::Source;
 
 /// From the top of the list down, as DESIGN and `src/lib.rs` have it.
 pub(crate) const LAYERS: [&str; 11] = [
-    "config", "session", "access", "topic", "record", "router", "shard", "net", "store", "server",
+    "config", "record", "session", "access", "topic", "router", "shard", "net", "store", "server",
     "cli",
 ];
 

@@ -118,6 +118,30 @@ impl Receiver {
         self.free(id, false)
     }
 
+    /// Holds a QoS 2 id again, as before a restart. False if it is in use.
+    pub fn restore(&mut self, id: PacketId) -> bool {
+        let (number, bit) = Page::place(id);
+        let index = self.find(number).unwrap_or_else(|index| {
+            self.pages.insert(index, Page { number, at_least_once: 0, exactly_once: 0 });
+            index
+        });
+        let page = &mut self.pages[index];
+        if (page.exactly_once | page.at_least_once) & bit != 0 {
+            return false;
+        }
+        page.exactly_once |= bit;
+        self.held += 1;
+        true
+    }
+
+    /// The QoS 2 ids that wait for their PUBREL, in order of their numbers.
+    pub fn held_ids(&self) -> impl Iterator<Item = PacketId> {
+        self.pages.iter().flat_map(|page| {
+            let held = (0..64).filter(|bit| page.exactly_once >> bit & 1 == 1);
+            held.filter_map(|bit| PacketId::new(page.number * 64 + bit))
+        })
+    }
+
     /// How many QoS 2 ids wait for their PUBREL.
     pub fn held(&self) -> usize {
         usize::from(self.held)
@@ -219,6 +243,20 @@ mod tests {
         assert_eq!(receiver.on_publish(QoS::ExactlyOnce, id(1)), Ok(Arrival::New));
         receiver.acknowledged(id(99));
         assert_eq!(receiver.on_publish(QoS::ExactlyOnce, id(4)), refused);
+    }
+
+    /// [MQTT-4.1.0-1]
+    #[test]
+    fn what_was_held_before_a_restart_is_held_again() {
+        let mut receiver = Receiver::new();
+        for number in [65_535, 1, 64] {
+            assert!(receiver.restore(id(number)) && !receiver.restore(id(number)));
+        }
+        let held: Vec<u16> = receiver.held_ids().map(PacketId::get).collect();
+        assert_eq!((held, receiver.held()), (vec![1, 64, 65_535], 3));
+        receiver.begin_connection(9);
+        assert_eq!(receiver.on_publish(QoS::ExactlyOnce, id(64)), Ok(Arrival::Duplicate));
+        assert!(receiver.on_pubrel(id(64)) && !receiver.on_pubrel(id(64)));
     }
 
     /// A sender that follows 4.9 to the letter: its two PUBREL of an earlier connection use no

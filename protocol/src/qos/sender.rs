@@ -239,6 +239,31 @@ impl<T> Sender<T> {
         self.window.iter().filter_map(|(id, slot)| Some((id, slot.value.as_ref()?)))
     }
 
+    /// Every exchange that is not finished, in order, with what is sent again; without it where only
+    /// PUBREL is owed.
+    pub fn exchanges(&self) -> impl Iterator<Item = (PacketId, Option<&T>)> {
+        self.window.iter().map(|(id, slot)| (id, slot.value.as_ref()))
+    }
+
+    /// Takes up an exchange as it was before a restart, behind all others [MQTT-4.4.0-1]: without a
+    /// value, if only PUBREL is owed. It waits for a connection. False if its id is in use, or the
+    /// QoS is 0, which has no exchange.
+    pub fn restore(&mut self, id: PacketId, qos: QoS, value: Option<T>) -> bool {
+        let state = match (qos, &value) {
+            (QoS::AtMostOnce, _) => return false,
+            (_, None) => State::Released,
+            (QoS::AtLeastOnce, Some(_)) => State::AtLeastOnce,
+            (QoS::ExactlyOnce, Some(_)) => State::ExactlyOnce,
+        };
+        if self.window.find(id).is_some() {
+            return false;
+        }
+        self.window.push(id, state, false, value);
+        self.in_flight += 1;
+        self.last_id = id.get();
+        true
+    }
+
     /// An unused id for SUBSCRIBE or UNSUBSCRIBE: they share the numbers of PUBLISH
     /// [MQTT-2.2.1-3]. None if all are in use.
     pub fn reserve(&mut self) -> Option<PacketId> {
