@@ -228,8 +228,9 @@ impl Journal {
     /// A session has ended, which the open batch says. Its registrar hears of it when that is
     /// durable: another shard might record a new session before this one's end.
     pub(super) fn end_later(&mut self, client_id: &str, epoch: u64) {
-        self.ended.insert(client_id.into(), (self.ticket, epoch));
-        self.endings.push_back((self.ticket, client_id.into()));
+        let ticket = self.want(Durability::Os);
+        self.ended.insert(client_id.into(), (ticket, epoch));
+        self.endings.push_back((ticket, client_id.into()));
     }
 
     /// Whether the end of this client id's last session is not durable: a newer grant waits for it.

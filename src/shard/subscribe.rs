@@ -200,6 +200,7 @@ impl Shard {
             self.metrics.late_replies += 1;
             return;
         }
+        let is_granted = pending.reasons.iter().any(|reason| !reason.is_error());
         let suback = SubAck {
             packet_id: pending.packet_id,
             reasons: pending.reasons,
@@ -210,7 +211,7 @@ impl Shard {
             self.punish(id, &violation, turn);
             return;
         }
-        if self.is_durable(pending.session) {
+        if is_granted && self.is_durable(pending.session) {
             self.hold_for_all(id, true);
         }
         self.write(id, &suback, turn);

@@ -2,12 +2,14 @@
 
 pub(crate) mod logins;
 mod peer;
+mod store;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use skein::{
     access::Access,
     config::{Overflow, Settings},
+    record::state::State,
     shard::{
         AcceptOrder, Audit, CloseCause, ConnectionId, Effects, Event, HandOver, ListenerId,
         Message, Metrics, PeerAddress, Shard, ShardId, Time,
@@ -16,7 +18,11 @@ use skein::{
 use skein_protocol::{Connect, Frame, Packet, Version};
 
 use logins::Logins;
-use peer::State;
+use peer::State as Client;
+use store::Store;
+
+/// The start of the clock, milliseconds since 1970.
+const UNIX_MS: u64 = 1_700_000_000_000;
 
 /// One client's network connection, by its number in the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +32,7 @@ pub(crate) struct Peer(usize);
 /// read until nothing moves any more, but for what the test holds.
 pub(crate) struct Broker {
     shards: Vec<Shard>,
-    peers: Vec<State>,
+    peers: Vec<Client>,
     now: Time,
     held: BTreeSet<(usize, usize)>,
     serial: u64,
@@ -37,6 +43,10 @@ pub(crate) struct Broker {
     /// The listener that further sockets come through.
     pub(crate) listener: u16,
     pub(crate) logins: Logins,
+    settings: Settings,
+    access: Arc<Access>,
+    /// Where what outlives the broker goes, if it has a store.
+    store: Option<Store>,
     /// What the log says, by kind.
     notices: Vec<(&'static str, String)>,
 }
@@ -52,12 +62,11 @@ impl Broker {
         let mut settings = Settings::default();
         change(&mut settings);
         let access = Arc::new(Access::new(Vec::new(), &settings.access));
-        let shard = |index| {
-            let (settings, access) = (settings.clone(), Arc::clone(&access));
-            Shard::new(ShardId::new(index), shards, settings, access, [1, 2, 3, 4])
-        };
-        Self {
-            shards: (0..shards).map(shard).collect(),
+        let mut broker = Self {
+            shards: Vec::new(),
+            settings,
+            access,
+            store: std::env::var_os("CORE_STORE").map(|_| Store::default()),
             peers: Vec::new(),
             now: Time::from_millis(1_000_000),
             held: BTreeSet::new(),
@@ -67,7 +76,114 @@ impl Broker {
             listener: 0,
             logins: Logins::default(),
             notices: Vec::new(),
+        };
+        broker.make_shards(shards);
+        if broker.store.is_some() {
+            broker.recover(Arc::default());
+            broker.settle();
         }
+        broker
+    }
+
+    fn make_shards(&mut self, shards: usize) {
+        let shard = |index| {
+            let (settings, access) = (self.settings.clone(), Arc::clone(&self.access));
+            Shard::new(ShardId::new(index), shards, settings, access, [1, 2, 3, 4])
+        };
+        self.shards = (0..shards).map(shard).collect();
+    }
+
+    /// A broker with a store that is empty.
+    pub(crate) fn durable(shards: usize) -> Self {
+        Self::durable_with(shards, |_| {})
+    }
+
+    /// A broker with a store that is empty, and other settings.
+    pub(crate) fn durable_with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut broker = Self::with(shards, change);
+        if broker.store.is_some() {
+            return broker;
+        }
+        broker.store = Some(Store::default());
+        broker.recover(Arc::default());
+        broker.settle();
+        broker
+    }
+
+    /// Everything in memory is gone, and nobody is connected. The broker starts again from what
+    /// was durable, after so many milliseconds, with so many shards.
+    pub(crate) fn crash(&mut self, down_ms: u64, shards: usize) {
+        let lost_at_ms = UNIX_MS + self.now.as_millis();
+        let state = self.store().crash(lost_at_ms);
+        for peer in &mut self.peers {
+            (peer.is_closed, peer.shard) = (true, 0);
+        }
+        self.now = self.now.plus(down_ms);
+        self.held.clear();
+        self.store().is_held = false;
+        self.make_shards(shards);
+        self.recover(state);
+        self.settle();
+        assert!(self.shards.iter().all(Shard::is_recovered), "all know what was kept");
+    }
+
+    fn recover(&mut self, state: Arc<State>) {
+        for shard in 0..self.shards.len() {
+            let state = Arc::clone(&state);
+            self.handle(shard, Event::Recovered { state, unix_ms: UNIX_MS });
+        }
+    }
+
+    /// The store of a broker that has one.
+    #[track_caller]
+    pub(crate) fn store(&mut self) -> &mut Store {
+        self.store.as_mut().expect("the broker has a store")
+    }
+
+    /// Nothing becomes durable from now on.
+    pub(crate) fn hold_store(&mut self) {
+        self.store().is_held = true;
+    }
+
+    /// What was handed over becomes durable, and so does what comes.
+    pub(crate) fn release_store(&mut self) {
+        self.store().is_held = false;
+        self.settle();
+    }
+
+    /// What was handed over becomes durable, and nothing that comes.
+    pub(crate) fn commit(&mut self) {
+        self.release_store();
+        self.hold_store();
+    }
+
+    /// The store fails.
+    pub(crate) fn fail_store(&mut self, is_disk_full: bool) {
+        self.hold_store();
+        for shard in 0..self.shards.len() {
+            self.handle(shard, Event::StoreFailed { is_disk_full });
+        }
+        self.settle();
+    }
+
+    /// The end of a turn: what was recorded goes to the store.
+    fn seal(&mut self) -> bool {
+        if self.store.is_none() {
+            return false;
+        }
+        for shard in 0..self.shards.len() {
+            let mut effects = Effects::default();
+            self.shards[shard].seal(self.now, &mut effects);
+            self.store().push(shard, effects.persists);
+        }
+        if self.store().is_held {
+            return false;
+        }
+        let tickets = self.store().commit();
+        for (shard, ticket) in &tickets {
+            self.handle(*shard, Event::Durable { ticket: *ticket });
+        }
+        !tickets.is_empty()
     }
 
     /// A broker whose listener has this overflow policy and whose queues hold so many messages.
@@ -82,7 +198,7 @@ impl Broker {
     pub(crate) fn open(&mut self, shard: usize) -> Peer {
         let peer = Peer(self.peers.len());
         let connection = self.next_connection();
-        self.peers.push(State::new(shard, connection));
+        self.peers.push(Client::new(shard, connection));
         let address = PeerAddress::new(format!("peer-{}", peer.0));
         let listener = ListenerId(self.listener);
         self.order = self.order.next(self.now.as_millis() * 1000);
@@ -126,6 +242,11 @@ impl Broker {
     /// What the client has received since it was last asked, a line for each packet.
     pub(crate) fn hear(&mut self, peer: Peer) -> Vec<String> {
         std::mem::take(&mut self.peers[peer.0].heard)
+    }
+
+    /// The client has received this before what it receives from now on.
+    pub(crate) fn put_back(&mut self, peer: Peer, lines: impl Iterator<Item = String>) {
+        self.peers[peer.0].heard.splice(0..0, lines);
     }
 
     /// The client has received exactly this since it was last asked.
@@ -296,8 +417,10 @@ impl Broker {
             for peer in 0..self.peers.len() {
                 has_moved |= self.read(peer);
                 has_moved |= !self.logins.are_held && self.answer_login();
+                has_moved |= self.seal();
                 has_moved |= !self.peers[peer].is_stalled && self.flush(peer, usize::MAX);
             }
+            has_moved |= self.seal();
             let due = self.shards.iter().filter_map(Shard::next_deadline).min();
             if due == Some(Time::default()) {
                 // The core asks to be called again at once.
@@ -382,7 +505,7 @@ impl Broker {
         self.logins.push(shard, effects.logins);
         self.notices.extend(effects.notices.into_iter().map(|notice| (notice.kind, notice.text)));
         for mut close in effects.closes {
-            let is_its = |p: &&mut State| p.shard == shard && p.connection == close.connection;
+            let is_its = |p: &&mut Client| p.shard == shard && p.connection == close.connection;
             if let Some(state) = self.peers.iter_mut().find(is_its) {
                 state.take(&mut close.rest, usize::MAX);
                 state.is_closed = true;
@@ -398,5 +521,16 @@ impl Broker {
     /// What the peer speaks; for packets that a test makes itself.
     pub(crate) fn version(&self, peer: Peer) -> Version {
         self.peers[peer.0].version
+    }
+}
+
+impl Drop for Broker {
+    /// What was recorded in a test can be replayed, whatever the test looked at.
+    fn drop(&mut self) {
+        if let Some(store) = &self.store
+            && !std::thread::panicking()
+        {
+            store.state();
+        }
     }
 }
