@@ -139,6 +139,11 @@ impl Outbox {
         self.holds.get_or_insert_default().hold(ticket, len)
     }
 
+    /// Whether there is a fence.
+    pub fn is_holding(&self) -> bool {
+        self.holds.is_some()
+    }
+
     /// The batches of the journal up to this one are durable.
     pub fn release_held(&mut self, ticket: u64) {
         self.holds.take_if(|holds| holds.release(ticket));

@@ -98,6 +98,8 @@ pub(super) struct Connection {
     /// Whether CONNACK said that the session is present: the client may resend what it has not
     /// heard the end of.
     pub(super) is_resumed: bool,
+    /// Whether CONNACK may not leave yet. Nothing may come before it [MQTT-3.2.0-1].
+    pub(super) is_connack_held: bool,
     /// Bytes that wait to be written.
     pub(super) outbox: Outbox,
     /// Bytes of the outbox that the memory account knows of.
@@ -134,6 +136,7 @@ impl Connection {
             version: Version::V3_1_1,
             problem_information: true,
             is_resumed: false,
+            is_connack_held: false,
             outbox: Outbox::default(),
             charged: 0,
             packet_bytes_max: u32::MAX,

@@ -221,7 +221,10 @@ impl Shard {
             return self.enqueue(key, delivery, terms.is_replay, outgoing, turn);
         }
         self.record_queued(key, &delivery, outgoing);
-        self.send_delivery(key, delivery, outgoing.is_for_many, turn);
+        if !self.send_delivery(key, delivery, outgoing.is_for_many, turn) {
+            // What was recorded of it may be gone with the entry: the next one records it anew.
+            outgoing.number = 0;
+        }
         let connection = self.sessions.at(key).connection;
         let waiting = connection.and_then(|id| self.connections.find(id)).map(|c| c.outbox.len());
         if waiting.is_some_and(|bytes| bytes > self.settings.limits.outbox_high_water_bytes) {
@@ -243,23 +246,23 @@ impl Shard {
     }
 
     /// Begins the exchange and writes the PUBLISH; `frames` hold this very message if
-    /// `is_framed`. The session is connected and has quota.
+    /// `is_framed`. The session is connected and has quota. False if it is dropped.
     pub(super) fn send_delivery(
         &mut self,
         key: SessionKey,
         delivery: Delivery,
         is_framed: bool,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         let session = self.sessions.at_mut(key);
-        let Some(id) = session.connection else { return };
-        let Some(connection) = self.connections.find_mut(id) else { return };
+        let Some(id) = session.connection else { return false };
+        let Some(connection) = self.connections.find_mut(id) else { return false };
         let frames = is_framed.then_some(&mut self.frames);
         let message = delivery.message.borrow();
         if !connection.takes(&Sending::of(&message, &delivery, PacketId::new(1)), turn.now) {
             self.record_dropped(key, &delivery);
             self.drop_message(key, delivery.message.topic(), DropReason::PacketTooLarge, turn);
-            return;
+            return false;
         }
         self.memory.charge(delivery.bytes());
         let Ok((packet_id, delivery)) = session.sender.begin(delivery.qos, delivery) else {
@@ -275,6 +278,7 @@ impl Shard {
             turn.effects.dirty.push(id);
         }
         self.metrics.publishes_sent += 1;
+        true
     }
 
     /// Puts a delivery into the session's queue, or does what its policy says. False if it is

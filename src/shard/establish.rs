@@ -31,7 +31,6 @@ impl Shard {
         claim: Claim,
         turn: &mut Turn<'_>,
     ) {
-        let recorded_before = self.journal.open_bytes();
         self.take_over(client_id, connect.clean_start, turn);
         let resumed = self.sessions.find_by_client_id(client_id);
         let sessions_max = self.settings.limits.sessions_max.div_ceil(self.shards);
@@ -46,9 +45,7 @@ impl Shard {
         let is_resumed = resumed.is_some();
         let owner = admission.identity.user_name.clone();
         self.begin_durability(id, session, owner.as_deref(), is_resumed, turn);
-        if self.is_durable(session) || self.journal.open_bytes() > recorded_before {
-            self.hold_for_all(id, true);
-        }
+        self.hold_connack(id, session);
         if let Some(connection) = self.connections.find_mut(id) {
             connection.is_resumed = is_resumed;
         }

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     config::DurabilityMode,
     record::{Batch, Durability, Group, Record},
+    session::SessionKey,
     topic::ShardSet,
 };
 
@@ -156,11 +157,6 @@ impl Journal {
         self.entry
     }
 
-    /// How much was recorded since the last batch.
-    pub(super) fn open_bytes(&self) -> usize {
-        self.open.bytes()
-    }
-
     /// Bytes that were handed over, or will be, and are not durable.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.sealed_bytes + self.open.bytes()
@@ -233,6 +229,11 @@ impl Journal {
         self.endings.push_back((ticket, client_id.into()));
     }
 
+    /// Whether the end of this client id's last session is not durable.
+    fn is_ending(&self, client_id: &str) -> bool {
+        self.ended.contains_key(client_id)
+    }
+
     /// Whether the end of this client id's last session is not durable: a newer grant waits for it.
     pub(super) fn defers_release(&mut self, client_id: &str, epoch: u64) -> bool {
         let found = self.ended.get_mut(client_id).map(|(_, newest)| *newest = epoch);
@@ -291,7 +292,8 @@ impl Shard {
         if !journal.is_open_used() || !journal.unparted.is_empty() {
             return;
         }
-        let is_asked = journal.wanted.is_some() || !journal.groups.is_empty();
+        let is_asked =
+            journal.wanted.is_some() || !journal.groups.is_empty() || self.is_shutting_down;
         if !is_asked && !journal.is_due && journal.open.bytes() < LAZY_BYTES_MAX {
             if journal.due_at.is_none() {
                 let at = turn.now.plus(LAZY_MS_MAX);
@@ -329,6 +331,7 @@ impl Shard {
             let Some(connection) = self.connections.find_mut(fenced.connection) else { continue };
             let waited = connection.outbox.released() == 0;
             connection.outbox.release_held(ticket);
+            connection.is_connack_held = false;
             if waited && connection.outbox.released() > 0 {
                 turn.effects.dirty.push(fenced.connection);
             }
@@ -374,6 +377,18 @@ impl Shard {
         let Some(ticket) = self.journal.want_all(durability) else { return };
         if let Some(connection) = self.connections.find_mut(id) {
             self.journal.hold(ticket, id, &mut connection.outbox, is_answer);
+        }
+    }
+
+    /// CONNACK says whether there is a session: it waits until that will be so after a crash.
+    pub(super) fn hold_connack(&mut self, id: ConnectionId, key: SessionKey) {
+        let session = self.sessions.at(key);
+        if session.durability.is_none() && !self.journal.is_ending(&session.client_id) {
+            return;
+        }
+        self.hold_for_all(id, true);
+        if let Some(connection) = self.connections.find_mut(id) {
+            connection.is_connack_held = connection.outbox.is_holding();
         }
     }
 

@@ -225,7 +225,9 @@ impl Shard {
     ) {
         let Some(connection) = self.connections.find(id) else { return };
         let session = connection.session();
-        if connection.version == Version::V5 && session.is_some() {
+        // Nothing may come before CONNACK [MQTT-3.2.0-1].
+        let is_told = session.is_some() && !connection.is_connack_held;
+        if connection.version == Version::V5 && is_told {
             let disconnect = |reason_string| {
                 let properties =
                     DisconnectProperties { reason_string, ..DisconnectProperties::default() };

@@ -138,6 +138,44 @@ fn the_connack_of_a_clean_start_over_a_durable_session_waits() {
     assert!(broker.store().state().sessions().all(|(client_id, _)| client_id != "keeper"));
 }
 
+/// The same if the session had ended before, and that is not durable.
+#[test]
+fn the_connack_of_a_clean_start_after_an_end_that_is_not_durable_waits() {
+    let (mut broker, publisher) = broker(1, 1);
+    broker.send(publisher, disconnect(0, Some(0)));
+    let clean = broker.dial(0, v5("publisher"));
+    broker.expect_nothing(clean);
+    broker.release_store();
+    broker.expect(clean, ["CONNACK 0x00"]);
+}
+
+/// A message that one session can not be sent is recorded for the next one all the same.
+#[test]
+fn a_message_that_is_too_large_for_one_session_is_recorded_for_the_others() {
+    let mut broker = Broker::durable(1);
+    let small = crate::packets::with_packet_bytes_max(lasting("a", 100), 20);
+    let small = broker.connect(0, small);
+    broker.send(small, subscribe(1, "t", 1));
+    let large = broker.connect(0, lasting("b", 100));
+    broker.send(large, subscribe(1, "t", 1));
+    let publisher = broker.connect(0, v5("publisher"));
+    let payload = "x".repeat(30);
+    broker.ask(publisher, publish(1, "t", &payload), ["PUBACK #1"]);
+    assert_eq!(broker.store().state().counts().entries, 1);
+}
+
+/// A stop in order leaves nothing behind that was recorded.
+#[test]
+fn a_stop_hands_over_what_nobody_waits_for() {
+    let mut broker = Broker::durable(2);
+    let publisher = broker.connect(0, lasting("publisher", 100));
+    broker.ask(publisher, retained("t", "x"), []);
+    broker.shut_down();
+    let state = broker.store().state();
+    assert_eq!(state.counts().retained, 1);
+    assert!(state.sessions().all(|(_, session)| !session.is_connected));
+}
+
 #[test]
 fn a_listener_for_memory_promises_nothing_and_records_nothing() {
     let memory = |settings: &mut skein::config::Settings| {

@@ -101,6 +101,17 @@ fn while_the_store_fails_nothing_is_retained_that_nobody_can_be_told_of() {
     broker.ask(late, subscribe(1, "r", 0), ["SUBACK #1 0x00", "PUBLISH r old retain"]);
 }
 
+/// [MQTT-3.2.0-1]
+#[test]
+fn a_client_whose_connack_waits_is_closed_without_a_word() {
+    let (mut broker, ..) = broker(1);
+    broker.hold_store();
+    let keeper = broker.dial(0, lasting("new", 100));
+    broker.fail_store(true);
+    broker.expect_nothing(keeper);
+    assert!(broker.is_closed(keeper));
+}
+
 /// Handshakes that have begun wait, and go on where they were.
 #[test]
 fn handshakes_wait_until_the_store_works_again() {
