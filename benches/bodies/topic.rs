@@ -77,6 +77,7 @@ fn subscriptions(wildcards: &[&str]) -> Subscriptions {
             qos: QoS::AtMostOnce,
             no_local: false,
             retain_as_published: false,
+            is_durable: false,
             identifier: None,
         });
     }

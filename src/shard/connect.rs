@@ -280,7 +280,9 @@ impl Shard {
             return;
         }
         // While we do not read, its silence is ours.
-        if connection.is_paused() || self.journal.trouble.is_behind() {
+        let is_full = connection.outbox.len() > self.settings.limits.outbox_bytes_max;
+        let waits_for_store = connection.outbox.is_holding() && is_full;
+        if connection.is_paused() || waits_for_store || self.journal.trouble.is_behind() {
             connection.heard_at = turn.now;
         }
         let deadline = connection.heard_at.plus(u64::from(connection.silence_ms_max));

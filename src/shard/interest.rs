@@ -128,7 +128,7 @@ impl Shard {
 
     fn tell_wanted(&mut self, filter: FilterId, before: Wanted, now: Wanted) {
         // Who subscribes waits until all others know of the filter, and that they record for it.
-        let is_more = now.is_wanted > before.is_wanted || now.is_durable > before.is_durable;
+        let is_more = now.is_wanted && !before.is_wanted || now.is_durable && !before.is_durable;
         let barrier = if is_more { self.interest.issue() } else { 0 };
         if is_more {
             self.subscriptions.entry_mut(filter).barrier = barrier;

@@ -16,13 +16,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    ConnectionId, Effects, Lanes, ListenerId, Message, Outbox, Persist, Shard, ShardId, Time, Turn,
+    ConnectionId, Effects, Lanes, Message, Outbox, Persist, Shard, ShardId, Time, Turn,
     timers::Timer,
 };
 use crate::{
-    config::DurabilityMode,
     record::{Batch, Durability, Group, Record},
-    session::SessionKey,
     topic::ShardSet,
 };
 
@@ -169,7 +167,7 @@ impl Journal {
     }
 
     /// Somebody waits for everything so far; returns the ticket of that, or none if it is durable.
-    fn want_all(&mut self, durability: Durability) -> Option<u64> {
+    pub(super) fn want_all(&mut self, durability: Durability) -> Option<u64> {
         if self.is_open_used() {
             return Some(self.want(durability));
         }
@@ -230,13 +228,15 @@ impl Journal {
     }
 
     /// Whether the end of this client id's last session is not durable.
-    fn is_ending(&self, client_id: &str) -> bool {
+    pub(super) fn is_ending(&self, client_id: &str) -> bool {
         self.ended.contains_key(client_id)
     }
 
     /// Whether the end of this client id's last session is not durable: a newer grant waits for it.
     pub(super) fn defers_release(&mut self, client_id: &str, epoch: u64) -> bool {
-        let found = self.ended.get_mut(client_id).map(|(_, newest)| *newest = epoch);
+        let found = self.ended.get_mut(client_id).map(|(_, newest)| {
+            *newest = epoch.max(*newest);
+        });
         found.is_some()
     }
 
@@ -350,54 +350,6 @@ impl Shard {
                 let registrar = self.registrar_of(&client_id);
                 self.tell(registrar, Message::Released { client_id, epoch }, turn);
             }
-        }
-    }
-
-    /// How safe an acknowledgement is to clients of this connection's listener; nothing without a
-    /// store.
-    pub(super) fn promise_to(&self, id: ConnectionId) -> Option<Durability> {
-        if !self.journal.is_on {
-            return None;
-        }
-        self.promise_of(self.connections.find(id)?.listener)
-    }
-
-    /// How safe an acknowledgement is to clients of this listener.
-    pub(super) fn promise_of(&self, listener: ListenerId) -> Option<Durability> {
-        match self.settings.listeners.get(usize::from(listener.0))?.durability {
-            DurabilityMode::Disk => Some(Durability::Disk),
-            DurabilityMode::Os => Some(Durability::Os),
-            DurabilityMode::Memory => None,
-        }
-    }
-
-    /// What is written to the connection from now on waits for what was recorded so far.
-    pub(super) fn hold_for_all(&mut self, id: ConnectionId, is_answer: bool) {
-        let Some(durability) = self.promise_to(id) else { return };
-        let Some(ticket) = self.journal.want_all(durability) else { return };
-        if let Some(connection) = self.connections.find_mut(id) {
-            self.journal.hold(ticket, id, &mut connection.outbox, is_answer);
-        }
-    }
-
-    /// CONNACK says whether there is a session: it waits until that will be so after a crash.
-    pub(super) fn hold_connack(&mut self, id: ConnectionId, key: SessionKey) {
-        let session = self.sessions.at(key);
-        if session.durability.is_none() && !self.journal.is_ending(&session.client_id) {
-            return;
-        }
-        self.hold_for_all(id, true);
-        if let Some(connection) = self.connections.find_mut(id) {
-            connection.is_connack_held = connection.outbox.is_holding();
-        }
-    }
-
-    /// The answer to a publish waits for what will be recorded of it.
-    pub(super) fn hold_for_publish(&mut self, id: ConnectionId) {
-        let Some(durability) = self.promise_to(id) else { return };
-        let ticket = self.journal.want(durability);
-        if let Some(connection) = self.connections.find_mut(id) {
-            self.journal.hold(ticket, id, &mut connection.outbox, true);
         }
     }
 }

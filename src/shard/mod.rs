@@ -13,10 +13,12 @@
 //! | what it may do; the rules change | `rights`, `reload` |
 //! | the session begins or goes on | `establish` |
 //! | the connection or the session ends | `leave`, `wills` |
-//! | PUBLISH comes | `publish` |
+//! | PUBLISH comes; it goes to all who want it | `publish`, `spread` |
 //! | a message goes to a session | `deliver`, `refill` |
 //! | PUBACK, PUBREC, PUBREL, PUBCOMP | `acknowledge` |
 //! | SUBSCRIBE, UNSUBSCRIBE | `subscribe`, `unsubscribe`, `interest` |
+//! | what outlives the broker: recorded, promised, taken up again | `journal`, `record`, `promise`, `recover` |
+//! | the store does not work | `trouble` |
 //! | retained messages are kept and replayed | `retain`, `room`, `replay` |
 //! | somebody is too slow or too fast, or memory runs out | `pressure`, `pace`, `memory` |
 
@@ -40,6 +42,7 @@ mod pace;
 mod phase;
 mod place;
 mod pressure;
+mod promise;
 mod publish;
 mod reauthenticate;
 mod record;
@@ -55,6 +58,7 @@ mod room;
 mod sending;
 mod sessions;
 mod share;
+mod spread;
 mod subscribe;
 mod timers;
 mod trouble;
@@ -324,15 +328,6 @@ impl Shard {
     #[inline]
     pub fn wants_packets(&self, connection: ConnectionId) -> bool {
         self.next_packet_bytes_max(connection).is_some()
-    }
-
-    /// Whether this connection has sent CONNECT and waits for an answer or its place. Nothing is read from it
-    /// meanwhile; if the shell finds that its peer is gone, it need not wait.
-    pub fn is_being_placed(&self, connection: ConnectionId) -> bool {
-        let connection = self.connections.find(connection);
-        connection.is_some_and(|found| {
-            matches!(found.stage, Stage::AwaitingIdentity(_) | Stage::AwaitingGrant(_))
-        })
     }
 
     /// The longest packet this connection may send now, in bytes with its header; `None` if none

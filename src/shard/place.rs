@@ -76,6 +76,15 @@ impl Shard {
         ShardId::new((self.placement.hash_one(text) % self.shards as u64) as usize)
     }
 
+    /// Whether this connection has sent CONNECT and waits for an answer or its place. Nothing is read from it
+    /// meanwhile; if the shell finds that its peer is gone, it need not wait.
+    pub fn is_being_placed(&self, connection: ConnectionId) -> bool {
+        let connection = self.connections.find(connection);
+        connection.is_some_and(|found| {
+            matches!(found.stage, Stage::AwaitingIdentity(_) | Stage::AwaitingGrant(_))
+        })
+    }
+
     /// Asks where the connection belongs.
     pub(super) fn locate(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         let Some(admitted) = self.connections.find(id).and_then(admitted) else { return };

@@ -166,8 +166,12 @@ impl Shard {
         let session = self.sessions.at_mut(key);
         session.will = kept.will.as_deref().map(|will| Box::new(recalled_will(will)));
         (session.will_at, session.expires_at) = (will_at, expires_at);
-        will_at.map(|at| self.timers.arm(at, Timer::WillDue(key)));
-        expires_at.map(|at| self.timers.arm(at, Timer::SessionEnds(key)));
+        if let Some(at) = will_at {
+            self.timers.arm(at, Timer::WillDue(key));
+        }
+        if let Some(at) = expires_at {
+            self.timers.arm(at, Timer::SessionEnds(key));
+        }
     }
 
     fn recover_retained(&mut self, state: &State) {
@@ -186,7 +190,8 @@ impl Shard {
             self.memory.charge(message.bytes());
             self.retained.restore(topic, message, author);
         }
-        self.settle_retained();
+        // The rules may have changed while nothing ran.
+        self.forget_denied_retained();
     }
 
     /// The listener of this name; the first one, if it is there no longer.

@@ -64,7 +64,7 @@ impl Shard {
     }
 
     /// Retained messages of those who may no longer publish them go (CVE-2018-12546).
-    fn forget_denied_retained(&mut self) {
+    pub(super) fn forget_denied_retained(&mut self) {
         let access = Arc::clone(&self.access);
         let denied =
             self.retained.topics_of(|author, topic| !may_still_publish(&access, author, topic));

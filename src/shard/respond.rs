@@ -225,9 +225,9 @@ impl Shard {
     ) {
         let Some(connection) = self.connections.find(id) else { return };
         let session = connection.session();
-        // Nothing may come before CONNACK [MQTT-3.2.0-1].
-        let is_told = session.is_some() && !connection.is_connack_held;
-        if connection.version == Version::V5 && is_told {
+        if connection.is_connack_held {
+            self.take_back_connack(id, turn);
+        } else if connection.version == Version::V5 && session.is_some() {
             let disconnect = |reason_string| {
                 let properties =
                     DisconnectProperties { reason_string, ..DisconnectProperties::default() };
@@ -243,6 +243,16 @@ impl Shard {
         if let Some(session) = connection.session() {
             self.lose(session, true, turn);
         }
+    }
+
+    /// Refuses a connection after all, whose CONNACK waits: nothing may come before a CONNACK
+    /// [MQTT-3.2.0-1].
+    fn take_back_connack(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connections.find_mut(id) else { return };
+        connection.outbox.drop_held();
+        let (reason, properties) = (ReasonCode::ServerUnavailable, ConnAckProperties::default());
+        let refusal = ConnAck { session_present: false, reason, properties };
+        self.write(id, &Packet::ConnAck(refusal), turn);
     }
 
     /// The peer broke a rule: a line in the log, the reason, and the end of this connection.

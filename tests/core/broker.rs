@@ -45,7 +45,8 @@ pub(crate) struct Broker {
     pub(crate) logins: Logins,
     settings: Settings,
     access: Arc<Access>,
-    /// Where what outlives the broker goes, if it has a store.
+    /// Where what outlives the broker goes, if it has a store. With CORE_STORE=1 in the environment
+    /// all have one, and nothing else may change.
     store: Option<Store>,
     /// What the log says, by kind.
     notices: Vec<(&'static str, String)>,
@@ -66,7 +67,7 @@ impl Broker {
             shards: Vec::new(),
             settings,
             access,
-            store: std::env::var_os("CORE_STORE").map(|_| Store::default()),
+            store: None,
             peers: Vec::new(),
             now: Time::from_millis(1_000_000),
             held: BTreeSet::new(),
@@ -78,9 +79,8 @@ impl Broker {
             notices: Vec::new(),
         };
         broker.make_shards(shards);
-        if broker.store.is_some() {
-            broker.recover(Arc::default());
-            broker.settle();
+        if std::env::var_os("CORE_STORE").is_some() {
+            broker.add_store();
         }
         broker
     }
@@ -101,13 +101,16 @@ impl Broker {
     /// A broker with a store that is empty, and other settings.
     pub(crate) fn durable_with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
         let mut broker = Self::with(shards, change);
-        if broker.store.is_some() {
-            return broker;
+        if broker.store.is_none() {
+            broker.add_store();
         }
-        broker.store = Some(Store::default());
-        broker.recover(Arc::default());
-        broker.settle();
         broker
+    }
+
+    fn add_store(&mut self) {
+        self.store = Some(Store::default());
+        self.recover(&Arc::default());
+        self.settle();
     }
 
     /// Everything in memory is gone, and nobody is connected. The broker starts again from what
@@ -122,14 +125,14 @@ impl Broker {
         self.held.clear();
         self.store().is_held = false;
         self.make_shards(shards);
-        self.recover(state);
+        self.recover(&state);
         self.settle();
         assert!(self.shards.iter().all(Shard::is_recovered), "all know what was kept");
     }
 
-    fn recover(&mut self, state: Arc<State>) {
+    fn recover(&mut self, state: &Arc<State>) {
         for shard in 0..self.shards.len() {
-            let state = Arc::clone(&state);
+            let state = Arc::clone(state);
             self.handle(shard, Event::Recovered { state, unix_ms: UNIX_MS });
         }
     }

@@ -434,3 +434,20 @@ fn a_session_that_is_durable_no_longer_is_gone_after_a_crash() {
     let keeper = broker.dial(0, lasting("keeper", 0));
     broker.expect(keeper, ["CONNACK 0x00"]);
 }
+
+/// Where no session has room, a client id is not known for ever.
+#[test]
+fn a_client_that_finds_no_room_while_its_last_session_ends_is_forgotten() {
+    let one = |settings: &mut skein::config::Settings| settings.limits.sessions_max = 2;
+    let mut broker = Broker::durable_with(2, one);
+    let client_id = broker.name_on(1, "client");
+    let client = broker.connect(0, lasting(&client_id, 100));
+    broker.hold_store();
+    broker.send(client, disconnect(0, Some(0)));
+    broker.connect(0, v5("other"));
+    let client = broker.dial(1, lasting(&client_id, 100));
+    broker.expect(client, ["CONNACK 0x97"]);
+    broker.release_store();
+    let registered: usize = (0..2).map(|shard| broker.audit(shard).registered).sum();
+    assert_eq!(registered, 1);
+}

@@ -144,11 +144,31 @@ fn h08_a_retained_message_that_comes_after_the_rules_is_not_kept() {
     broker.change_rules(rules(&format!("user bob\ntopic {topic}\n")));
     let bob = broker.connect(0, as_user(v5("bob"), "bob"));
     broker.hold(0, 1);
-    broker.ask(bob, retained1(1, &topic, "x"), ["PUBACK #1 0x10"]);
+    broker.ask(bob, retained(&topic, "x"), []);
     let access = Arc::new(Access::new(rules(ONLY_B), &config::Access::default()));
     broker.change_access(1, &access);
     broker.release_all();
     assert!(broker.audit(1).retained.is_empty());
+}
+
+/// The rules may change while nothing runs (CVE-2018-12546).
+#[test]
+fn a_retained_message_whose_author_may_no_longer_publish_it_is_not_taken_up() {
+    for shards in 1..=2 {
+        let both = "user ann\ntopic a\nuser bob\ntopic b\n";
+        let mut broker = Broker::durable(shards);
+        broker.change_rules(rules(both));
+        for (user, topic) in [("ann", "a"), ("bob", "b")] {
+            let peer = broker.connect(0, as_user(v5(user), user));
+            broker.send(peer, retained(topic, "x"));
+            broker.wait_ms(200);
+        }
+        broker.crash_into(rules("user ann\ntopic a\n"));
+        let kept: usize = (0..shards).map(|shard| broker.audit(shard).retained.len()).sum();
+        assert_eq!(kept, 1);
+        broker.wait_ms(200);
+        assert_eq!(broker.store().state().counts().retained, 1);
+    }
 }
 
 /// H11: who is not known any more is closed; others stay.

@@ -101,15 +101,34 @@ fn while_the_store_fails_nothing_is_retained_that_nobody_can_be_told_of() {
     broker.ask(late, subscribe(1, "r", 0), ["SUBACK #1 0x00", "PUBLISH r old retain"]);
 }
 
-/// [MQTT-3.2.0-1]
+/// A CONNACK that waits is refused after all, and not overtaken by a DISCONNECT [MQTT-3.2.0-1].
 #[test]
-fn a_client_whose_connack_waits_is_closed_without_a_word() {
-    let (mut broker, ..) = broker(1);
+fn who_waits_for_the_connack_is_refused() {
+    let mut broker = Broker::durable(1);
     broker.hold_store();
-    let keeper = broker.dial(0, lasting("new", 100));
-    broker.fail_store(true);
-    broker.expect_nothing(keeper);
-    assert!(broker.is_closed(keeper));
+    let newer = broker.dial(0, lasting("newer", 100));
+    let older = broker.dial(0, v3("older", false));
+    broker.fail_store(false);
+    for peer in [newer, older] {
+        broker.expect(peer, ["CONNACK 0x88"]);
+        assert!(broker.is_closed(peer));
+    }
+    broker.release_store();
+    let newer = broker.dial(0, lasting("newer", 100));
+    broker.expect(newer, ["CONNACK present 0x00"]);
+}
+
+/// The same where the connection ends for another reason.
+#[test]
+fn who_is_taken_over_before_the_connack_is_refused() {
+    let mut broker = Broker::durable(1);
+    broker.hold_store();
+    let first = broker.dial(0, lasting("client", 100));
+    let second = broker.dial(0, lasting("client", 100));
+    broker.expect(first, ["CONNACK 0x88"]);
+    assert!(broker.is_closed(first));
+    broker.release_store();
+    broker.expect(second, ["CONNACK present 0x00"]);
 }
 
 /// Handshakes that have begun wait, and go on where they were.

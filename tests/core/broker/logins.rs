@@ -60,6 +60,12 @@ impl Broker {
         self.settle();
     }
 
+    /// The broker crashes, and starts again with other rules.
+    pub(crate) fn crash_into(&mut self, rules: Vec<ListenerAccess>) {
+        self.access = Arc::new(Access::new(rules, &config::Access::default()));
+        self.crash(0, self.shards.len());
+    }
+
     /// One shard hears of new rules, and nothing else happens.
     pub(crate) fn change_access(&mut self, shard: usize, access: &Arc<Access>) {
         self.handle(shard, Event::AccessChanged { access: Arc::clone(access) });

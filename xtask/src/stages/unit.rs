@@ -26,7 +26,10 @@ pub(super) fn unit(job: &mut Job) -> Result<(), Stop> {
         root_targets.push_str(" --test ");
         root_targets.push_str(&name);
     }
-    job.cargo(&format!("{run} --package skein --lib --bins{root_targets}"))
+    job.cargo(&format!("{run} --package skein --lib --bins{root_targets}"))?;
+    // What the core promises it promises with a store, too.
+    let with_store = format!("{run} --package skein --test core");
+    job.run(cargo().args(with_store.split_whitespace()).env("CORE_STORE", "1"))
 }
 
 pub(super) fn documentation(job: &mut Job) -> Result<(), Stop> {
