@@ -182,9 +182,11 @@ impl Shard {
         if incoming.publish.qos == QoS::AtMostOnce {
             return None;
         }
-        if self.journal.trouble.has_failed() && self.needs_journal(session, incoming.publish, route)
+        if let Some(violation) = self.journal.trouble.violation()
+            && self.needs_journal(session, incoming.publish, route)
+            && self.promise_to(id).is_some()
         {
-            return self.promise_to(id).and_then(|_| self.journal.trouble.violation());
+            return Some(violation);
         }
         let version = self.connections.find(id).map(|connection| connection.version);
         if version != Some(Version::V5) {

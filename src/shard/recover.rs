@@ -53,7 +53,9 @@ struct Recalled<'a> {
 
 impl Shard {
     /// Whether every other shard knows what the sessions here want that the store had kept. Only
-    /// when all shards say so, connections may come.
+    /// when all shards say so, connections may come. Means nothing before [`Event::Recovered`].
+    ///
+    /// [`Event::Recovered`]: super::Event::Recovered
     pub fn is_recovered(&self) -> bool {
         let recovery = &self.journal.recovery;
         !recovery.waits && self.interest.applied_everywhere(self.id) >= recovery.barrier

@@ -39,7 +39,9 @@ impl Trouble {
     }
 
     /// What those are told whom nothing can be promised; none if the store works.
+    #[inline]
     pub(super) fn violation(&self) -> Option<Violation> {
+        self.failure?;
         Some(match self.failure? {
             true => Violation::new(ReasonCode::QuotaExceeded, "the disk of the store is full"),
             false => {
