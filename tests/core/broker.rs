@@ -236,6 +236,19 @@ impl Broker {
         self.settle();
     }
 
+    /// The client sends packets that are read in one turn, and everything that follows happens.
+    pub(crate) fn send_all<'a>(
+        &mut self,
+        peer: Peer,
+        packets: impl IntoIterator<Item = Packet<'a>>,
+    ) {
+        let state = &mut self.peers[peer.0];
+        for packet in packets {
+            packet.encode(state.version, &mut state.unread);
+        }
+        self.settle();
+    }
+
     /// The client sends a packet and hears exactly these lines.
     pub(crate) fn ask<const N: usize>(&mut self, peer: Peer, packet: Packet<'_>, lines: [&str; N]) {
         self.send(peer, packet);

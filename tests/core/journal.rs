@@ -256,6 +256,59 @@ fn a_message_is_on_no_shard_without_what_its_publisher_was_told() {
     assert_eq!(broker.store().state().counts().entries, 1);
 }
 
+/// Between the publishes of a turn and the part that they are, something else may come. What is
+/// recorded meanwhile, of whomever, waits for the part.
+#[test]
+fn a_part_that_comes_apart_from_its_publishes_is_waited_for() {
+    let (mut broker, publisher) = broker(2, 2);
+    let other = broker.connect(1, v5("other"));
+    broker.hold(0, 1);
+    broker.send_all(publisher, [publish2(1, "t", "x"), subscribe(2, "new", 0)]);
+    assert_eq!(broker.waiting(0, 1), 3);
+    broker.step(0, 1);
+    broker.send(other, publish(1, "t", "y"));
+    broker.commit();
+    broker.expect_nothing(publisher);
+    broker.expect_nothing(other);
+    assert_eq!(broker.store().state().counts().entries, 0);
+    broker.step(0, 1);
+    broker.commit();
+    broker.expect_nothing(other);
+    broker.step(0, 1);
+    broker.commit();
+    broker.release_all();
+    broker.commit();
+    broker.expect(publisher, ["PUBREC #1", "SUBACK #2 0x00"]);
+    broker.expect(other, ["PUBACK #1"]);
+    assert_eq!(broker.store().state().counts().entries, 2);
+}
+
+/// A shard that has publishes of two others in one open batch tears neither group.
+#[test]
+fn publishes_of_two_shards_in_one_batch_wait_for_both_parts() {
+    let mut broker = Broker::durable(3);
+    let keeper = broker.connect(2, lasting("keeper", 100));
+    broker.ask(keeper, subscribe(1, "t", 2), ["SUBACK #1 0x02"]);
+    broker.send(keeper, disconnect(0, None));
+    let publishers = [0, 1].map(|shard| broker.connect(shard, v5(["p", "q"][shard])));
+    let keeper_home = (0..3).find(|shard| broker.audit(*shard).sessions.contains_key("keeper"));
+    assert_eq!(keeper_home, Some(2));
+    broker.hold(0, 2);
+    broker.hold(1, 2);
+    for publisher in publishers {
+        broker.send_all(publisher, [publish2(1, "t", "x"), subscribe(2, "new", 0)]);
+    }
+    for (from, entries) in [(0, 0), (1, 0), (0, 0), (0, 0), (1, 0), (1, 2)] {
+        broker.step(from, 2);
+        broker.settle();
+        assert_eq!(broker.store().state().counts().entries, entries);
+    }
+    broker.release_all();
+    for publisher in publishers {
+        broker.expect(publisher, ["PUBREC #1", "SUBACK #2 0x00"]);
+    }
+}
+
 /// Two shards that tell each other something in one turn do not wait for each other for ever.
 #[test]
 fn groups_that_cross_each_other_become_durable() {
