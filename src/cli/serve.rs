@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 
 use super::machine::this_machine;
 use crate::config::{
-    self, Address, Authentication, ConfigError, Imported, Listener, LogFormat, LogLevel,
-    SHARDS_MAX, Settings,
+    self, Address, Authentication, ConfigError, DurabilityMode, Imported, Listener, LogFormat,
+    LogLevel, SHARDS_MAX, Settings,
 };
 use crate::server::{Ending, Server, raise_open_files, start_log};
 
@@ -28,6 +28,11 @@ pub(super) struct Serve {
     /// Event loops to run, each on its own thread [default: 0, the cores this process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=SHARDS_MAX as i64))]
     shards: Option<u16>,
+
+    /// Keep sessions, subscriptions, queued and retained messages and wills in this folder, so that
+    /// they outlive the broker; without it they are kept in memory
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 
     /// Read the configuration from this file; what is given here goes before it
     #[arg(long, value_name = "FILE")]
@@ -109,8 +114,13 @@ impl Serve {
             (None, None) => Settings::default().into(),
         };
         if !self.listen.is_empty() {
-            let listeners = self.listen.iter().cloned().map(|address| self.listener(address));
+            let durability = settings.store.durability;
+            let listeners = self.listen.iter().cloned();
+            let listeners = listeners.map(|address| self.listener(address, durability));
             settings.listeners = listeners.collect();
+        }
+        if let Some(folder) = &self.data_dir {
+            settings.store.data_dir = Some(folder.clone());
         }
         if let Some(shards) = self.shards {
             settings.shards = usize::from(shards);
@@ -133,9 +143,9 @@ impl Serve {
         Ok(Imported { settings, warnings })
     }
 
-    fn listener(&self, address: Address) -> Listener {
+    fn listener(&self, address: Address, durability: DurabilityMode) -> Listener {
         let auth = if self.anonymous { vec![Authentication::Anonymous] } else { Vec::new() };
-        Listener { auth, ..Listener::at(address) }
+        Listener { auth, durability, ..Listener::at(address) }
     }
 
     /// Says where the broker listens, who may connect, and how to change that.
@@ -268,6 +278,13 @@ mod tests {
         settings.access.anonymous = false;
         settings.listeners.iter_mut().for_each(|listener| listener.auth.clear());
         assert!(who(&settings).starts_with("nobody may connect"));
+    }
+
+    #[test]
+    fn without_a_folder_all_is_kept_in_memory() {
+        assert_eq!(settings(&[]).store.data_dir, None);
+        let settings = settings(&["--data-dir", "/var/lib/skein"]);
+        assert_eq!(settings.store.data_dir, Some("/var/lib/skein".into()));
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Value for Vec<Authentication> {
 }
 
 impl Value for Option<PathBuf> {
-    const WANTED: &'static str = "the path of a file, like \"/etc/skein/passwords\"; \"\" = none";
+    const WANTED: &'static str = "a path, like \"/etc/skein/passwords\"; \"\" = none";
 
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         let path = String::read(value)?;

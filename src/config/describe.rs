@@ -3,7 +3,7 @@
 use super::table::{Row, rows};
 
 /// What each section is for, in the order of the table.
-const SECTIONS: [(&str, &str); 9] = [
+const SECTIONS: [(&str, &str); 10] = [
     ("", "At the top of the file, before the first section."),
     (
         "listener",
@@ -17,6 +17,10 @@ const SECTIONS: [(&str, &str); 9] = [
     (
         "limits",
         "Bounds on what clients can make the broker hold and do. Every limit has a reaction, and nothing is dropped without being counted.",
+    ),
+    (
+        "store",
+        "What outlives the broker, and how it is kept ([what is promised](durability.md)). A change needs a restart.",
     ),
     ("access", "Who may do what."),
     (

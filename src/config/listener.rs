@@ -8,7 +8,7 @@ use super::parse::{find, section_table};
 use super::reader::{Reader, Source};
 use super::table::{Listener, Tls, WebSocket};
 use super::transport::{ClientCertificates, Protocol};
-use super::value::quote;
+use super::value::{DurabilityMode, quote};
 use super::{Address, Written};
 
 /// What a section for TLS may not leave out: it must not mean MQTT in the clear.
@@ -17,9 +17,16 @@ const NO_CERTIFICATE: &str = "this listener has a section for TLS and no certifi
 /// The sections of a listener.
 const SECTIONS: [&str; 2] = ["tls", "websocket"];
 
-/// Every block, or the default listener when there is none.
-pub(super) fn read(table: &DeTable<'_>, source: &mut Source<'_>) -> Vec<Listener> {
-    let Some((span, value)) = find(table, "listener") else { return vec![Listener::default()] };
+/// Every block, or the default listener when there is none. One that does not say its durability has
+/// the given one.
+pub(super) fn read(
+    table: &DeTable<'_>,
+    durability: DurabilityMode,
+    source: &mut Source<'_>,
+) -> Vec<Listener> {
+    let Some((span, value)) = find(table, "listener") else {
+        return vec![Listener { durability, ..Listener::default() }];
+    };
     let Some(blocks) = value.get_ref().as_array() else {
         source.report(span, "there may be several listeners; write [[listener]]".to_owned());
         return Vec::new();
@@ -30,7 +37,10 @@ pub(super) fn read(table: &DeTable<'_>, source: &mut Source<'_>) -> Vec<Listener
             source.report(block.span(), "a listener is a block; write [[listener]]".to_owned());
             continue;
         };
-        let listener = read_one(inner, block.span(), source);
+        let mut listener = read_one(inner, block.span(), source);
+        if find(inner, "durability").is_none() {
+            listener.durability = durability;
+        }
         refuse_twin(&listener, &listeners, block.span(), source);
         listeners.push(listener);
     }

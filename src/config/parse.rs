@@ -11,11 +11,12 @@ use super::access::{Access, HttpHook, Jwt};
 use super::error::{ConfigError, Problem};
 use super::limits::Limits;
 use super::reader::{Reader, Source};
+use super::store::Store;
 use super::table::{Log, Settings};
 use super::{Written, listener, relations};
 
 /// The sections of the file, beside the keys at its top.
-const SECTIONS: [&str; 6] = ["listener", "limits", "access", "jwt", "http_hook", "log"];
+const SECTIONS: [&str; 7] = ["listener", "limits", "store", "access", "jwt", "http_hook", "log"];
 
 /// Reads and checks the file at `path`.
 ///
@@ -60,7 +61,8 @@ fn read(table: &DeTable<'_>, source: &mut Source<'_>) -> Settings {
     let mut top = Reader::new("", Some(table), source);
     top.refuse_unknown_keys(&SECTIONS);
     let settings = Settings::read(&mut top);
-    let listeners = listener::read(table, source);
+    let store = section("store", table, source, Store::read);
+    let listeners = listener::read(table, store.durability, source);
     let limits = section("limits", table, source, Limits::read);
     let mut access = section("access", table, source, Access::read);
     access.written = Written::of(source, "access");
@@ -69,7 +71,7 @@ fn read(table: &DeTable<'_>, source: &mut Source<'_>) -> Settings {
     let mut http_hook = section("http_hook", table, source, HttpHook::read);
     http_hook.written = Written::of(source, "http_hook");
     let log = section("log", table, source, Log::read);
-    Settings { listeners, limits, access, jwt, http_hook, log, ..settings }
+    Settings { listeners, limits, store, access, jwt, http_hook, log, ..settings }
 }
 
 /// Reads one section with the reader its table row was expanded to.

@@ -9,6 +9,7 @@ use super::access::{Access, Authentication, CertificateName, HttpHook, Jwt};
 use super::address::{Address, Network};
 use super::limits::Limits;
 use super::reader::Reader;
+use super::store::Store;
 use super::transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};
 use super::value::{Allowed, DurabilityMode, LogFormat, LogLevel, Overflow, Value};
 use super::written::Written;
@@ -120,6 +121,8 @@ section! {
         listeners: Vec<Listener> = vec![Listener::default()];
         /// The bounds on what clients can make the broker hold and do.
         limits: Limits = Limits::default();
+        /// What outlives the broker.
+        store: Store = Store::default();
         /// Who may do what.
         access: Access = Access::default();
         /// Signed tokens in place of passwords.
@@ -173,9 +176,10 @@ section! {
         "drop-newest and drop-oldest drop and count a message, disconnect closes the session's \
          connection with 0x97, refuse answers an MQTT 5 publisher 0x97 when nobody could take its \
          message and else does as drop-newest";
-    /// What an acknowledgement promises to clients that connected here: "disk", that what it is for
-    /// survives a power cut; "os", that it survives the end of the broker; "memory", nothing, and
-    /// their sessions end with the broker. Without a store everything is in memory.
+    /// What an acknowledgement promises to clients that connected here, where there is a
+    /// store.data_dir: "disk", that what it is for survives a power cut; "os", that it survives the
+    /// end of the broker; "memory", nothing, and their sessions end with the broker. A listener that
+    /// does not say has that of store.durability.
     durability: DurabilityMode = DurabilityMode::Disk, ..,
         "while the store does not work, MQTT 5 publishers are refused with 0x97 or 0x83 and those of \
          3.1.1 are closed";
@@ -272,6 +276,7 @@ pub(super) fn rows() -> Vec<Row> {
         Tls::rows(),
         WebSocket::rows(),
         Limits::rows(),
+        Store::rows(),
         Access::rows(),
         Jwt::rows(),
         HttpHook::rows(),

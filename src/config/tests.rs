@@ -2,7 +2,7 @@
 
 use skein_protocol::QoS;
 
-use super::{Listener, LogFormat, LogLevel, Overflow, Settings, load, parse};
+use super::{DurabilityMode, Listener, LogFormat, LogLevel, Overflow, Settings, load, parse};
 
 fn accepted(text: &str) -> Settings {
     parse(text, "skein.toml").unwrap_or_else(|error| panic!("refused:\n{error}"))
@@ -222,4 +222,17 @@ fn every_example_of_the_repository_is_accepted() {
         }
     }
     assert!(files >= 2, "the examples were found");
+}
+
+#[test]
+fn a_listener_promises_what_the_store_does_unless_it_says_otherwise() {
+    let text = "[[listener]]\naddress = \"127.0.0.1:1\"\n\
+                [[listener]]\naddress = \"127.0.0.1:2\"\ndurability = \"memory\"\n\
+                [store]\ndata_dir = \"/var/lib/skein\"\ndurability = \"os\"\n";
+    let settings = parse(text, "skein.toml").expect("it is right");
+    let durability: Vec<_> = settings.listeners.iter().map(|each| each.durability).collect();
+    assert_eq!(durability, [DurabilityMode::Os, DurabilityMode::Memory]);
+    let settings = parse("[store]\ndurability = \"os\"\n", "skein.toml").expect("it is right");
+    assert_eq!(settings.listeners[0].durability, DurabilityMode::Os);
+    assert_eq!(settings.store.data_dir, None);
 }

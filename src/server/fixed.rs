@@ -10,9 +10,26 @@ pub(super) fn keep_fixed(settings: &mut Settings, old: &Settings) -> Vec<String>
     let is_fixed = |key: &str| key.contains("login") || key == "cached_credentials_max";
     let access = settings.access.keep(&old.access, is_fixed);
     let access = access.into_iter().map(|key| format!("access.{key}"));
+    let store = settings.store.keep(&old.store, |_| true);
+    let store = store.into_iter().map(|key| format!("store.{key}"));
+    let durability = keep_durability(settings, old);
+    let durability = durability.then(|| "listener.durability".to_owned());
     let log = settings.log.keep(&old.log, |key| key != "lines_per_second_max");
     let log = log.into_iter().map(|key| format!("log.{key}"));
-    top.chain(limits).chain(access).chain(log).collect()
+    top.chain(limits).chain(access).chain(store).chain(log).chain(durability).collect()
+}
+
+/// What sessions were promised when they began stays, for listeners that stay; whether any differed.
+fn keep_durability(settings: &mut Settings, old: &Settings) -> bool {
+    let mut has_kept = false;
+    for listener in &mut settings.listeners {
+        let before = old.listeners.iter().find(|before| before.address == listener.address);
+        if let Some(before) = before {
+            has_kept |= listener.durability != before.durability;
+            listener.durability = before.durability;
+        }
+    }
+    has_kept
 }
 
 /// Limits that hold for whatever happens next. The others were told to clients, or something was
@@ -61,6 +78,9 @@ mod tests {
         new.limits.connections_max = 5;
         new.access.login_workers = 9;
         new.access.acl_strict = true;
+        new.store.data_dir = Some("/elsewhere".into());
+        new.store.durability = config::DurabilityMode::Os;
+        new.listeners[0].durability = config::DurabilityMode::Os;
         new.log.lines_per_second_max = 3;
         new.log.level = config::LogLevel::Trace;
         let kept = keep_fixed(&mut new, &old);
@@ -71,10 +91,14 @@ mod tests {
                 "limits.topic_alias_maximum",
                 "limits.lane_slots",
                 "access.login_workers",
-                "log.level"
+                "store.data_dir",
+                "store.durability",
+                "log.level",
+                "listener.durability",
             ]
         );
         assert_eq!((new.shards, new.limits.lane_slots), (old.shards, old.limits.lane_slots));
+        assert_eq!((&new.store, &new.listeners), (&old.store, &old.listeners));
         assert_eq!((new.limits.connections_max, new.reload_check_s), (5, 9));
         assert!(new.access.acl_strict);
         assert_eq!(new.log.lines_per_second_max, 3);

@@ -1,5 +1,7 @@
 //! Everything that was read so far, and what it comes to.
 
+use std::path::PathBuf;
+
 use super::door::{Door, Guard};
 use super::lines::{Line, Lines, Place};
 use super::{Imported, Machine};
@@ -24,6 +26,8 @@ pub(super) struct Draft {
     main: String,
     pub(super) has_default_door: bool,
     log_level: Option<LogLevel>,
+    pub(super) is_persistent: bool,
+    pub(super) persistence_location: PathBuf,
     /// A block about a bridge, which nothing is done with.
     pub(super) in_bridge: bool,
 }
@@ -47,6 +51,8 @@ impl Draft {
             main,
             has_default_door: !lines.has("listener"),
             log_level: None,
+            is_persistent: false,
+            persistence_location: PathBuf::new(),
             in_bridge: false,
         }
     }
@@ -146,6 +152,9 @@ impl Draft {
             return Err(format!("no listener is left to open: {}", self.warnings.join("; ")));
         }
         self.settings.listeners = listeners;
+        // Mosquitto's own files stay as they are beside it.
+        let folder = self.persistence_location.join("skein");
+        self.settings.store.data_dir = self.is_persistent.then_some(folder);
         self.settings.log.level = self.log_level.unwrap_or(self.settings.log.level);
         Ok(Imported { settings: self.settings, warnings: self.warnings })
     }

@@ -29,7 +29,6 @@ use Meaning::{Closes, Instead, InsteadIfOff, InsteadIfOn, Moot, Obeyed, OfBridge
 
 const NO_PLUGINS: &str = "skein runs no plugins; what this one decides nobody would decide";
 const NO_PSK: &str = "TLS with pre-shared keys is not spoken; use certificates";
-const MEMORY_ONLY: &str = "sessions and retained messages are kept in memory, not on disk";
 
 #[rustfmt::skip] // One option a line.
 const OPTIONS: &[(&str, Meaning)] = &[
@@ -102,12 +101,12 @@ const OPTIONS: &[(&str, Meaning)] = &[
     ("upgrade_outgoing_qos", InsteadIfOn("a message keeps the QoS that it was published with")),
     ("allow_duplicate_messages", InsteadIfOn("a client gets one copy of a message, however many of its filters match")),
     // What is kept.
-    ("persistence", InsteadIfOn(MEMORY_ONLY)),
-    ("persistence_location", Moot),
+    ("persistence", Obeyed(|draft, line| { draft.is_persistent = line.is_on()?; Ok(()) })),
+    ("persistence_location", Obeyed(|draft, line| { draft.persistence_location = line.path()?; Ok(()) })),
     ("persistence_file", Moot),
     ("autosave_interval", Moot),
     ("autosave_on_changes", Moot),
-    ("retained_persistence", Moot),
+    ("retained_persistence", InsteadIfOff("retained messages are kept wherever sessions are")),
     // How it runs and what it says.
     ("user", Obeyed(|draft, line| { draft.warn(line, "the user does not change; let the service manager start skein as this user"); Ok(()) })),
     ("pid_file", Instead("no file is written; the service manager knows the process")),
@@ -194,6 +193,14 @@ start, with its line. A limit that the file does not set is skein's own
 
 An option that keeps clients out, or apart, in a way that skein has not, closes the listeners that it
 is about: nobody gets in by an oversight. If none is left, the broker does not start.
+
+With `persistence true`, what is acknowledged is kept in the folder `skein` of
+`persistence_location`, at once and on the disk ([what is promised](durability.md)); with
+`persistence false`, which is the default, in memory. What Mosquitto has kept is taken over by
+
+```
+skein store import /var/lib/mosquitto/skein --from /var/lib/mosquitto/mosquitto.db
+```
 
 `mosquitto_passwd` and `skein passwd` write the same files, with the same flags.
 

@@ -134,11 +134,26 @@ fn limits_are_taken_over() {
 
 #[test]
 fn what_is_not_done_is_said_with_its_line() {
-    let imported = import("persistence true\npersistence_location /var\nlog_dest file /log\n");
-    let [memory, log] = &imported.warnings[..] else { panic!("{:?}", imported.warnings) };
-    assert!(memory.starts_with("mosquitto.conf:1: persistence: "), "{memory}");
+    let imported = import("upgrade_outgoing_qos true\npersistence_file m.db\nlog_dest file /log\n");
+    let [qos, log] = &imported.warnings[..] else { panic!("{:?}", imported.warnings) };
+    assert!(qos.starts_with("mosquitto.conf:1: upgrade_outgoing_qos: "), "{qos}");
     assert!(log.starts_with("mosquitto.conf:3: log_dest: "), "{log}");
-    assert!(import("persistence false\nupgrade_outgoing_qos false\n").warnings.is_empty());
+    assert!(import("upgrade_outgoing_qos false\n").warnings.is_empty());
+}
+
+#[test]
+fn what_is_kept_stands_beside_the_file_of_mosquitto() {
+    let folder_of = |text: &str| {
+        let imported = import(text);
+        assert!(imported.warnings.is_empty(), "{:?}", imported.warnings);
+        imported.settings.store.data_dir
+    };
+    let folder = folder_of("persistence_location /var/lib/mosquitto/\npersistence true\n");
+    assert_eq!(folder.as_deref(), Some(Path::new("/var/lib/mosquitto/skein")));
+    // Mosquitto takes the folder that it was started in.
+    assert_eq!(folder_of("persistence true\n").as_deref(), Some(Path::new("skein")));
+    assert_eq!(folder_of("persistence_location /var/lib/mosquitto/\n"), None);
+    assert_eq!(folder_of("persistence true\npersistence false\n"), None);
 }
 
 /// H14: what cannot be honoured opens nothing.
