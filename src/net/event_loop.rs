@@ -4,10 +4,12 @@
 //!
 //! ```text
 //!   wait      until something happens or is due     now = clock, the only reading of it
-//!   lanes     commands, answers about logins, then each neighbour    → shard.handle
+//!   lanes     commands, answers about logins, those of the store, then each neighbour
+//!                                                                    → shard.handle
 //!   sockets   each ready one, a byte budget: bytes → frames          → shard.handle
 //!   timers    one tick if it is due                                  → shard.handle
-//!   flush     logins to the workers; each dirty connection once; then closes, resumes, notices
+//!   seal      logins to the workers; what was recorded to the store
+//!   flush     each dirty connection once; then closes, resumes, what these recorded, notices
 //!   lanes out push what fits; wake each neighbour once that was sent something and sleeps
 //! ```
 //!
@@ -25,6 +27,7 @@ use super::close::Lingering;
 use super::connection::Connections;
 use super::core::Core;
 use super::inbound::Inbound;
+use super::keeper::Keeping;
 use super::lane::{Consumer, Doorbell};
 use super::logins::Logins;
 use super::mesh::{Command, Place, Tallies};
@@ -65,6 +68,7 @@ pub struct EventLoop {
     pub(super) lingering: Lingering,
     pub(super) commands: Consumer<Command>,
     pub(super) logins: Logins,
+    pub(super) keeping: Keeping,
     pub(super) neighbours: Vec<Neighbour>,
     pub(super) tallies: Arc<Tallies>,
     /// Of the whole broker.
@@ -104,6 +108,7 @@ impl EventLoop {
             lingering: Lingering::default(),
             commands: place.commands,
             logins: place.logins,
+            keeping: place.keeping,
             neighbours: place.neighbours,
             tallies: place.tallies,
             addresses: place.addresses,
@@ -125,11 +130,16 @@ impl EventLoop {
     /// Runs until it is told to shut down and its connections have ended, or the time for that is
     /// over.
     pub fn run(&mut self) {
+        self.run_until(Self::is_over);
+        self.seal_the_rest();
+        self.notices.end();
+    }
+
+    pub(super) fn run_until(&mut self, is_over: impl Fn(&Self) -> bool) {
         let mut events = Events::with_capacity(READINESS_PER_TURN);
-        while !self.is_over() {
+        while !is_over(self) {
             self.turn(&mut events);
         }
-        self.notices.end();
     }
 
     fn turn(&mut self, events: &mut Events) {
@@ -138,6 +148,7 @@ impl EventLoop {
         self.note_readiness(events);
         self.take_commands();
         self.take_answers();
+        self.take_kept();
         self.take_parcels();
         self.read_ready();
         self.lose_patience();
@@ -145,9 +156,13 @@ impl EventLoop {
             self.core.handle(Event::Tick);
         }
         self.obey_logins();
+        self.seal();
         self.flush();
         self.obey_closes();
         self.obey_resumes();
+        // A queue that was flushed from has been refilled. What the neighbours are told of a message
+        // has to leave together with it.
+        self.seal();
         self.notices.print(&mut self.core.effects.notices, self.core.now);
         self.send_parcels();
         self.linger();
@@ -202,6 +217,7 @@ impl EventLoop {
             self.lingering.next_deadline(),
             self.patience.next_deadline(),
             self.notices.next_deadline(),
+            self.keeping.next_deadline(),
             self.trim_at,
             self.ends_at,
         ];
@@ -216,7 +232,7 @@ impl EventLoop {
         self.lanes_left || self.inbound.has_work() || self.core.has_effects()
     }
 
-    fn clock(&self) -> Time {
+    pub(super) fn clock(&self) -> Time {
         let ms = self.start.elapsed().as_millis();
         Time::from_millis(u64::try_from(ms).expect("the process is younger than 500 million years"))
     }

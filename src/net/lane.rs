@@ -79,6 +79,11 @@ impl<T> Producer<T> {
         self.len() == 0
     }
 
+    /// Whether the reader is gone: nobody will take anything any more.
+    pub fn is_abandoned(&self) -> bool {
+        Arc::strong_count(&self.ring) < 2
+    }
+
     /// Whether the lane has no room now. Only the reader can make room.
     pub fn is_full(&mut self) -> bool {
         if self.tail.wrapping_sub(self.head_seen) < self.ring.slots.len() {

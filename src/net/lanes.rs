@@ -136,6 +136,7 @@ impl EventLoop {
         let lanes = self.core.shard.lanes();
         !self.commands.is_empty()
             || !self.logins.answers.is_empty()
+            || !self.keeping.answers.is_empty()
             || self.neighbours.iter_mut().any(|neighbour| {
                 !neighbour.incoming.is_empty()
                     || (lanes.front(neighbour.id).is_some() && neighbour.has_room())

@@ -15,6 +15,7 @@ use mio::net::TcpStream;
 use mio::{Poll, Token, Waker};
 
 use super::addresses::{Addresses, Seat};
+use super::keeper::{KeeperDesk, Keeping};
 use super::lane::{Consumer, Doorbell, Producer, Tally, lane};
 use super::logins::{LoginDesk, LoginRequest, Logins};
 use super::neighbour::Neighbour;
@@ -36,7 +37,7 @@ const BYTES_ON_THE_WAY_MOST: usize = 256 * 1024;
 /// kernel holds the new connections meanwhile.
 const COMMAND_SLOTS: usize = 1_024;
 
-/// Items in the lane from the workers to one shard. When it is full a worker waits.
+/// Items in the lane from the workers to one shard, and from the keeper. When it is full they wait.
 const ANSWER_SLOTS: usize = 1_024;
 
 /// Listeners that reloads may add; a removed one that comes back counts once.
@@ -139,18 +140,28 @@ pub struct Place {
     pub(super) neighbours: Vec<Neighbour>,
     pub(super) tallies: Arc<Tallies>,
     pub(super) logins: Logins,
+    pub(super) keeping: Keeping,
     pub(super) addresses: Arc<Addresses>,
 }
 
+/// Where the answers for one shard are handed in.
+#[derive(Debug)]
+pub struct Desks {
+    /// By the workers.
+    pub logins: LoginDesk,
+    /// By the keeper.
+    pub keeper: KeeperDesk,
+}
+
 /// Joins the shards of a broker with these settings; they ask about logins by `requests`. Returns
-/// each shard's place, the acceptor's door to it and the workers' desk for it, by shard.
+/// each shard's place, the acceptor's door to it and the desks for it, by shard.
 ///
 /// # Errors
 /// When the kernel gives no poll or no waker: no more file descriptors.
 pub fn mesh(
     settings: &Settings,
     requests: &SyncSender<LoginRequest>,
-) -> io::Result<Vec<(Place, Door, LoginDesk)>> {
+) -> io::Result<Vec<(Place, Door, Desks)>> {
     let shards = settings.shards;
     let addresses = Arc::new(Addresses::new(&settings.limits));
     let mut pairs = Vec::with_capacity(shards);
@@ -161,6 +172,7 @@ pub fn mesh(
         let doorbell = Arc::new(Doorbell::new(move || drop(waker.wake())));
         let (producer, consumer) = lane(COMMAND_SLOTS);
         let (answers, answered) = lane(ANSWER_SLOTS);
+        let (kept, heard) = lane(ANSWER_SLOTS);
         let closed = (0..listeners_max(settings)).map(|_| Tally::new()).collect();
         let tallies = Arc::new(Tallies { moved: Tally::new(), closed });
         let place = Place {
@@ -171,11 +183,15 @@ pub fn mesh(
             neighbours: Vec::with_capacity(shards),
             tallies: Arc::clone(&tallies),
             logins: Logins { requests: requests.clone(), answers: answered },
+            keeping: Keeping::new(heard),
             addresses: Arc::clone(&addresses),
         };
-        let desk = LoginDesk { answers, doorbell: Arc::clone(&doorbell) };
+        let desks = Desks {
+            logins: LoginDesk { answers, doorbell: Arc::clone(&doorbell) },
+            keeper: KeeperDesk { answers: kept, doorbell: Arc::clone(&doorbell) },
+        };
         let addresses = Arc::clone(&addresses);
-        pairs.push((place, Door { commands: producer, doorbell, tallies, addresses }, desk));
+        pairs.push((place, Door { commands: producer, doorbell, tallies, addresses }, desks));
     }
     for low in 0..shards {
         for high in low + 1..shards {

@@ -10,6 +10,7 @@ mod contain;
 mod core;
 mod event_loop;
 mod inbound;
+mod keeper;
 mod lane;
 mod lanes;
 mod logins;
@@ -23,9 +24,10 @@ mod unread;
 
 pub use addresses::{Addresses, Crowd, Seat};
 pub use event_loop::{Beginning, EventLoop};
+pub use keeper::{Keeper, KeeperAnswer, KeeperDesk, Recovery};
 pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
 pub use logins::{LoginAnswer, LoginDesk, LoginRequest};
-pub use mesh::{Accepted, Command, Door, Place, Tallies, listeners_max, mesh};
+pub use mesh::{Accepted, Command, Desks, Door, Place, Tallies, listeners_max, mesh};
 pub use transport::{Layers, WebSocketTerms};
 #[cfg(fuzzing)]
 pub use transport::{Received, receive_in_pieces};

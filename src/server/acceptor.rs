@@ -10,6 +10,7 @@ use mio::{Events, Poll};
 
 use super::dealer::Dealer;
 use super::listener::Listener;
+use super::opening::Opening;
 use super::refusals::{Refusal, Refusals};
 use super::reload::Reloading;
 use super::signals::{Signal, Signals};
@@ -33,6 +34,8 @@ pub(super) enum Request {
     ShutDown,
     /// Let the shards write their counters to the log.
     ReportMetrics,
+    /// A shard has taken over what was kept.
+    ShardRecovered,
     /// A shard has ended, as it was told.
     ShardEnded,
     /// The keys of tokens have come from their address, and are new.
@@ -74,6 +77,8 @@ pub(super) struct Acceptor {
     requests: mpsc::Receiver<Request>,
     pub(super) dealer: Dealer,
     pub(super) reloading: Reloading,
+    /// Of a broker with a store.
+    opening: Option<Opening>,
     /// The zero of the broker's clock.
     start: Instant,
     /// The place of the connection that was accepted last.
@@ -96,6 +101,7 @@ impl Acceptor {
         server: Parts,
         doors: Vec<Door>,
         reloading: Reloading,
+        opening: Option<Opening>,
         start: Instant,
     ) -> Self {
         let Parts { settings, poll, listeners, signals, requests } = server;
@@ -108,6 +114,7 @@ impl Acceptor {
             requests,
             dealer: Dealer::new(doors),
             reloading,
+            opening,
             start,
             order: AcceptOrder::default(),
             shards_ended: 0,
@@ -151,13 +158,20 @@ impl Acceptor {
         }
         self.take_requests(now);
         self.look_at_files(now);
-        for index in 0..self.listeners.len() {
-            self.accept_from(index, now);
+        if self.serves() {
+            for index in 0..self.listeners.len() {
+                self.accept_from(index, now);
+            }
         }
         self.refusals.tell_more(now);
         if self.dealer.finish_turn() || (!self.dealer.has_room() && self.ends_at.is_none()) {
             self.full_until = Some(now + FULL_LANE_WAIT);
         }
+    }
+
+    /// Whether clients may come: what was kept is known to all shards.
+    fn serves(&self) -> bool {
+        self.opening.as_ref().is_none_or(Opening::is_over)
     }
 
     fn take_signals(&mut self, now: Instant) {
@@ -180,6 +194,9 @@ impl Acceptor {
             match request {
                 Request::ShutDown => self.begin_shutdown(now),
                 Request::ReportMetrics => self.report_metrics(),
+                Request::ShardRecovered => {
+                    self.opening.iter_mut().for_each(Opening::note_recovered);
+                }
                 Request::ShardEnded => self.shards_ended += 1,
                 Request::KeysFetched { url, keys } => self.renew_keys(&url, keys),
             }
@@ -190,6 +207,7 @@ impl Acceptor {
         let connections: usize = self.listeners.iter().map(|l| self.open_on(l)).sum();
         let counters = self.refusals.rows().map(|(name, count)| format!(" {name}={count}"));
         tracing::info!("acceptor: connections={connections}{}", counters.collect::<String>());
+        self.opening.iter().for_each(Opening::report_metrics);
         self.dealer.tell_all(|| Command::ReportMetrics);
     }
 
@@ -315,7 +333,8 @@ impl Acceptor {
         deadlines.extend(self.reloading.watch.next_deadline());
         let full_until = self.full_until.filter(|until| *until > now);
         deadlines.extend(full_until);
-        for listener in self.listeners.iter().filter(|listener| listener.is_ready) {
+        let waiting = self.listeners.iter().filter(|listener| listener.is_ready && self.serves());
+        for listener in waiting {
             // A ready listener is looked at when its wait is over, at once if it has none.
             deadlines.push(listener.backoff.wait_until(now).or(full_until).unwrap_or(now));
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::rules::RulesError;
+use super::store::StoreError;
 use super::tls::TlsError;
 use crate::config::Address;
 
@@ -23,6 +24,8 @@ pub enum StartError {
     Tls(TlsError),
     /// What says who clients are and what they may do cannot be used.
     Rules(RulesError),
+    /// What outlives the broker cannot be used.
+    Store(StoreError),
     /// The kernel refused something every program needs: a thread, a poll, a file descriptor.
     Kernel(io::Error),
 }
@@ -35,6 +38,7 @@ impl fmt::Display for StartError {
             }
             Self::Tls(error) => error.fmt(formatter),
             Self::Rules(error) => error.fmt(formatter),
+            Self::Store(error) => write!(formatter, "cannot start with this store: {error}"),
             Self::Kernel(source) => write!(formatter, "cannot start: {source}"),
         }
     }
@@ -44,7 +48,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { source, .. } | Self::Kernel(source) => Some(source),
-            Self::Tls(_) | Self::Rules(_) => None,
+            Self::Tls(_) | Self::Rules(_) | Self::Store(_) => None,
         }
     }
 }

@@ -28,11 +28,13 @@ mod listener;
 mod log;
 mod login_workers;
 mod memory;
+mod opening;
 mod refusals;
 mod reload;
 mod rules;
 mod shards;
 mod signals;
+mod store;
 mod throttle;
 mod tls;
 mod watch;
@@ -40,7 +42,7 @@ mod web;
 
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
 
@@ -49,9 +51,12 @@ use crate::config::{Address, ConfigError, Settings};
 use self::acceptor::{Acceptor, Parts, Request};
 use self::listener::Listener;
 use self::login_workers::{LoginWorkers, random};
+use self::opening::Opening;
 use self::reload::{Reloading, Reread, Started};
 use self::rules::{Given, Place, Rules};
+use self::shards::{Shards, ShardsStore};
 use self::signals::Signals;
+use self::store::OpenStore;
 use self::watch::Watch;
 use self::web::Web;
 
@@ -62,6 +67,7 @@ pub use self::log::{Log, start_log};
 pub use self::memory::available_memory;
 pub use self::refusals::ACCEPTOR_COUNTERS;
 pub use self::rules::RulesError;
+pub use self::store::StoreError;
 pub use self::tls::TlsError;
 
 /// The acceptor's token of its waker; its listeners have the tokens from zero.
@@ -74,6 +80,7 @@ pub struct Server {
     settings: Settings,
     poll: Poll,
     listeners: Vec<Listener>,
+    store: Option<OpenStore>,
     started: Started,
     web: Option<Web>,
     signals: Option<Signals>,
@@ -82,11 +89,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds all listeners of `settings`. With port 0 the kernel chooses one; see
+    /// Binds all listeners of `settings`, and reads what outlives brokers. With port 0 the kernel chooses one; see
     /// [`local_addresses`](Self::local_addresses).
     ///
     /// # Errors
-    /// Names the address that cannot be had and what to do about it.
+    /// Names the address or the file that cannot be had and what to do about it.
     pub fn bind(mut settings: Settings) -> Result<Self, StartError> {
         settle(&mut settings);
         // Before the files are read: what changes from now on is noticed.
@@ -100,10 +107,12 @@ impl Server {
         for (index, listener) in settings.listeners.iter().enumerate() {
             listeners.push(Listener::bind(index, listener, poll.registry())?);
         }
+        // Clients that connect meanwhile wait in the backlog.
+        let store = OpenStore::open(&settings.store)?;
         let (sender, requests) = mpsc::channel();
         let handle = Handle { sender, waker: Arc::new(waker) };
         let started = Started { reread: None, rules, given, watch };
-        Ok(Self { settings, poll, listeners, started, web, signals: None, requests, handle })
+        Ok(Self { settings, poll, listeners, store, started, web, signals: None, requests, handle })
     }
 
     /// Lets the process's signals steer this broker: SIGTERM and SIGINT shut it down, a second one
@@ -149,18 +158,38 @@ impl Server {
     /// When the kernel gives no threads or file descriptors for the shards.
     pub fn run(self) -> Result<Ending, StartError> {
         let start = Instant::now();
-        let Self { settings, poll, listeners, started, web, signals, requests, handle } = self;
+        let Self { settings, poll, listeners, store, started, web, signals, requests, handle } =
+            self;
         for warning in &started.rules.warnings {
             tracing::warn!("{warning}");
         }
         let (ask, queue) = mpsc::sync_channel(settings.access.logins_waiting_max);
-        let (doors, desks) = shards::start(&settings, &started.rules.access, &ask, &handle, start)?;
+        if store.is_none() {
+            tracing::info!(
+                "sessions and messages are kept in memory and end with the broker; --data-dir DIR, or \
+                 data_dir in [store], keeps them"
+            );
+        }
+        let access = &started.rules.access;
+        let Shards { doors, desks, store } =
+            shards::start(&settings, access, &ask, store, &handle, start)?;
+        let (opening, closing) = match store {
+            Some(ShardsStore { summary, counters, closing }) => {
+                (Some(Opening::new(summary, counters, doors.len())), Some(closing))
+            }
+            None => (None, None),
+        };
         let workers = LoginWorkers::start(&settings.access, queue, desks, web, start)
             .map_err(StartError::Kernel)?;
         let mut reloading = Reloading::new(&settings, started, workers, handle);
         reloading.fetch_keys(&settings)?;
         let parts = Parts { settings, poll, listeners, signals, requests };
-        Ok(Acceptor::new(parts, doors, reloading, start).run())
+        let shutdown = Duration::from_millis(parts.settings.limits.shutdown_ms_max);
+        let ending = Acceptor::new(parts, doors, reloading, opening, start).run();
+        if let (Ending::Finished, Some(closing)) = (ending, closing) {
+            closing.wait(shutdown);
+        }
+        Ok(ending)
     }
 }
 

@@ -4,45 +4,86 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Handle;
 use super::acceptor::Request;
 use super::error::StartError;
+use super::store::{Closing, OpenStore, RunningStore, Summary, unix_ms};
 use crate::access::Access;
 use crate::config::Settings;
-use crate::net::{Beginning, Door, EventLoop, LoginDesk, LoginRequest, mesh};
+use crate::net::{Beginning, Desks, Door, EventLoop, LoginDesk, LoginRequest, Recovery, mesh};
+use crate::store::housekeeper::Counters;
 
 /// Time for the last line of the log.
-const LOG_WAIT: Duration = Duration::from_millis(200);
+pub(super) const LOG_WAIT: Duration = Duration::from_millis(200);
 
-/// Starts a thread for each shard and returns the doors to them, and the workers' desks. A shard that ends says so to the
-/// acceptor.
+/// What the acceptor's thread has of the shards.
+pub(super) struct Shards {
+    /// By shard.
+    pub(super) doors: Vec<Door>,
+    /// By shard.
+    pub(super) desks: Vec<LoginDesk>,
+    /// Of a broker with a store.
+    pub(super) store: Option<ShardsStore>,
+}
+
+/// What is left of a store that the shards have.
+pub(super) struct ShardsStore {
+    pub(super) summary: Summary,
+    pub(super) counters: Arc<Mutex<Counters>>,
+    pub(super) closing: Closing,
+}
+
+/// Starts a thread for each shard. One that has taken over what was kept, and one that ends, says so
+/// to the acceptor.
 pub(super) fn start(
     settings: &Settings,
     access: &Arc<Access>,
     requests: &SyncSender<LoginRequest>,
+    store: Option<OpenStore>,
     handle: &Handle,
     start: Instant,
-) -> Result<(Vec<Door>, Vec<LoginDesk>), StartError> {
-    let places = mesh(settings, requests);
+) -> Result<Shards, StartError> {
+    let unix_ms = unix_ms(SystemTime::now());
+    let (mut places, mut doors, mut desks, mut keepers) = (vec![], vec![], vec![], vec![]);
+    for (place, door, Desks { logins, keeper }) in
+        mesh(settings, requests).map_err(StartError::Kernel)?
+    {
+        places.push(place);
+        doors.push(door);
+        desks.push(logins);
+        keepers.push(keeper);
+    }
+    let store = store.map(|store| store.start(settings, keepers)).transpose()?;
     let beginning = Beginning { start, seed: seed() };
-    places
-        .map_err(StartError::Kernel)?
-        .into_iter()
-        .enumerate()
-        .map(|(index, (place, door, desk))| {
-            let access = Arc::clone(access);
-            let run = move |settings: &Settings| {
-                EventLoop::new(place, settings.shards, settings, access, beginning).run();
-            };
-            start_one(index, settings.clone(), run, handle.clone()).map_err(StartError::Kernel)?;
-            Ok((door, desk))
-        })
-        .collect()
+    for (index, place) in places.into_iter().enumerate() {
+        let access = Arc::clone(access);
+        let kept = store.as_ref().map(|store| {
+            let recovery = Recovery { state: Arc::clone(&store.state), unix_ms };
+            (Box::new(store.queue.clone()), recovery)
+        });
+        let recovered = handle.clone();
+        let run = move |settings: &Settings| {
+            let mut event_loop =
+                EventLoop::new(place, settings.shards, settings, access, beginning);
+            if let Some((keeper, recovery)) = kept {
+                event_loop.recover(keeper, recovery);
+                recovered.request(Request::ShardRecovered);
+            }
+            event_loop.run();
+        };
+        start_one(index, settings.clone(), run, handle.clone()).map_err(StartError::Kernel)?;
+    }
+    let store = store.map(|RunningStore { summary, counters, closing, .. }| ShardsStore {
+        summary,
+        counters,
+        closing,
+    });
+    Ok(Shards { doors, desks, store })
 }
 
 fn start_one(

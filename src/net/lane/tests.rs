@@ -43,6 +43,14 @@ fn a_full_lane_gives_the_item_back() {
 }
 
 #[test]
+fn a_writer_knows_when_nobody_reads_any_more() {
+    let (producer, consumer) = lane::<u8>(2);
+    assert!(!producer.is_abandoned());
+    drop(consumer);
+    assert!(producer.is_abandoned());
+}
+
+#[test]
 fn items_nobody_took_are_dropped_once() {
     struct Counted(Arc<Counter>);
     impl Drop for Counted {

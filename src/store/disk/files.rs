@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -76,6 +77,22 @@ impl Files {
         // Messages are nobody else's business, whoever made the folder.
         fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)).map_err(because)?;
         Ok(Self { path: path.to_owned(), folder, _lock: lock })
+    }
+
+    /// When a file of the folder was last changed; `None` if there is none, or the system does not
+    /// know.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn last_change(&self) -> io::Result<Option<SystemTime>> {
+        let mut last = None;
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_name() != LOCK {
+                last = last.max(entry.metadata()?.modified().ok());
+            }
+        }
+        Ok(last)
     }
 }
 
@@ -204,7 +221,9 @@ mod tests {
         assert_eq!(files.read_start("a", &mut start).expect("read"), 2);
         assert_eq!((all.as_slice(), start), (&b"hell"[..], *b"he"));
         assert_eq!(files.list().expect("listed"), [("a".into(), 4), (LOCK.into(), 0)]);
+        assert!(files.last_change().expect("listed").is_some());
         files.remove("a").expect("removed");
         assert_eq!(files.list().expect("listed").len(), 1);
+        assert_eq!(files.last_change().expect("listed"), None, "the lock does not count");
     }
 }

@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 
 use super::{
     super::log::{Batch, Log, LogError, Sequence},
-    Answer, Durability, Persist,
+    Answer, Counters, Durability, Persist,
     compaction::Compaction,
     groups,
 };
+
+/// How often it is said that the disk does not work, while it does not.
+const FAILURE_SAID_AGAIN_MS: u64 = 60_000;
 
 /// How the housekeeper works.
 #[derive(Clone, Debug)]
@@ -52,6 +55,9 @@ pub struct Committer<L: Log> {
     batch: Batch,
     /// When the disk is tried again, after it has failed.
     retry_at_ms: Option<u64>,
+    /// When it was last said that the disk has failed.
+    failure_said_ms: u64,
+    pub(super) counters: Counters,
     is_idle: bool,
     compaction: Option<Compaction>,
     /// The log is compacted when it has more bytes.
@@ -80,6 +86,8 @@ impl<L: Log> Committer<L> {
             appended: VecDeque::new(),
             batch: Batch::default(),
             retry_at_ms: None,
+            failure_said_ms: 0,
+            counters: Counters::default(),
             is_idle: false,
             compaction: None,
             compacts_above,
@@ -90,6 +98,11 @@ impl<L: Log> Committer<L> {
     /// Takes out what is to be answered: to whom, and what.
     pub fn take_answers(&mut self) -> Vec<(usize, Answer)> {
         std::mem::take(&mut self.answers)
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Whether another batch may be taken in. On a disk that works there is always room: what is
@@ -146,6 +159,8 @@ impl<L: Log> Committer<L> {
         }
         let needs_disk = |appended: &Appended| appended.durability == Durability::Disk;
         let syncs = self.retry_at_ms.is_some() || self.appended.iter().any(needs_disk);
+        self.counters.commits += 1;
+        self.counters.syncs += u64::from(syncs);
         let done = if syncs { self.log.sync() } else { self.log.write() };
         match done {
             // What did not fit is appended the next time.
@@ -176,8 +191,10 @@ impl<L: Log> Committer<L> {
             return Ok(());
         }
         let sequence = self.log.append(&self.batch)?;
+        self.counters.bytes += self.batch.bytes() as u64;
         for (queue, end) in self.queues.iter_mut().zip(ends) {
             self.waiting_bytes -= queue.drain(..end).map(|it| it.batch.bytes()).sum::<usize>();
+            self.counters.batches += end as u64;
         }
         self.appended.push_back(Appended { sequence, tickets, durability });
         Ok(())
@@ -191,13 +208,24 @@ impl<L: Log> Committer<L> {
             self.answers.push((to, Answer::Durable { ticket }));
         }
         if self.appended.is_empty() && self.retry_at_ms.take().is_some() {
-            tracing::warn!("the store works again");
+            tracing::warn!("the store works again: what had to wait for it is acknowledged");
         }
     }
 
     fn fail(&mut self, error: &LogError, now_ms: u64) {
-        if self.retry_at_ms.is_none() {
-            tracing::error!(%error, "nothing can be made durable; no acknowledgement leaves");
+        self.counters.failures += 1;
+        let is_new = self.retry_at_ms.is_none();
+        if is_new || now_ms.saturating_sub(self.failure_said_ms) >= FAILURE_SAID_AGAIN_MS {
+            self.failure_said_ms = now_ms;
+            let still = if is_new { "" } else { "still " };
+            let helps =
+                if error.is_disk_full() { "make room on the disk" } else { "look at the disk" };
+            tracing::error!(
+                "the store {still}does not work: {error}; what needs it is refused, and it is tried \
+                 again all the time: {helps}"
+            );
+        }
+        if is_new {
             let is_disk_full = error.is_disk_full();
             let failed = |to| (to, Answer::Failed { why: error.to_string(), is_disk_full });
             self.answers.extend((0..self.options.askers).map(failed));
@@ -214,7 +242,10 @@ impl<L: Log> Committer<L> {
         let Some(compaction) = &mut self.compaction else { return };
         match compaction.step(&mut self.log) {
             Ok(true) => return,
-            Ok(false) => tracing::info!(bytes = self.log.bytes(), "the store was compacted"),
+            Ok(false) => {
+                self.counters.compactions += 1;
+                tracing::info!("the store was compacted, to {} bytes", self.log.bytes());
+            }
             Err(error) => tracing::error!(%error, "the store can not be compacted"),
         }
         self.compaction = None;

@@ -3,6 +3,7 @@
 
 mod commit;
 mod compaction;
+mod counters;
 mod groups;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use commit::{Committer, HousekeeperOptions};
+pub use counters::Counters;
 
 use super::log::{Batch, Log};
 pub use crate::record::{Durability, Group};
@@ -52,8 +54,13 @@ pub enum Answer {
 
 /// Where answers go.
 pub trait Answers: Send {
-    /// Hands an answer over, without waiting.
+    /// Hands an answer over.
     fn answer(&mut self, to: usize, answer: Answer);
+
+    /// Says what was done so far, after each round of work.
+    fn count(&mut self, counters: &Counters) {
+        let _ = counters;
+    }
 }
 
 /// What a shard hands its batches to. Dropping all of them ends the housekeeper, which first makes
@@ -104,11 +111,16 @@ fn run<L: Log>(
     let mut is_open = true;
     while is_open {
         is_open = gather(&mut committer, requests, now_ms());
+        let (begin, commits) = (Instant::now(), committer.counters.commits);
         committer.commit(now_ms());
+        if committer.counters.commits > commits {
+            committer.counters.note_commit(begin.elapsed());
+        }
         for (to, answer) in committer.take_answers() {
             answers.answer(to, answer);
         }
         committer.compact_some();
+        answers.count(committer.counters());
     }
     committer.finish();
     for (to, answer) in committer.take_answers() {

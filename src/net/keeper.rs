@@ -1,0 +1,158 @@
+//! Batches on their way to the store, and what is heard of them.
+//!
+//! ```text
+//!   shard 0 ─┐                                        ┌─▶ answers ─▶ shard 0
+//!   shard 1 ─┼─▶ one queue, bounded ─▶ housekeeper ───┼─▶ answers ─▶ shard 1
+//!   shard n ─┘   full: waits at its shard, in order   └─▶ answers ─▶ shard n
+//! ```
+//!
+//! A shard never waits for the disk: what a turn has recorded is handed over at its end, and what
+//! has to wait for that stays in the outboxes until the answer.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::event_loop::EventLoop;
+use super::lane::{Consumer, Doorbell, Producer};
+use crate::record::state::State;
+use crate::session::{ShardId, Time};
+use crate::shard::{Event, Persist};
+
+/// How soon a batch is handed over again for which the queue had no room.
+const FULL_QUEUE_MS: u64 = 5;
+/// The same, when nothing else is left to do.
+const LAST_WAIT: Duration = Duration::from_millis(1);
+
+/// Where the shards hand their batches to.
+pub trait Keeper: Send + fmt::Debug {
+    /// Hands a batch over, without waiting.
+    ///
+    /// # Errors
+    /// There is no room: the batch comes back.
+    fn keep(&self, from: ShardId, persist: Persist) -> Result<(), Persist>;
+}
+
+/// What a shard hears of its batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeeperAnswer {
+    /// All of them up to this ticket are as safe as they were to be.
+    Durable {
+        /// The last of them.
+        ticket: u64,
+    },
+    /// Nothing can be made durable for now.
+    Failed {
+        /// Whether room on the disk is missing.
+        is_disk_full: bool,
+    },
+}
+
+/// The keeper's side of one shard.
+#[derive(Debug)]
+pub struct KeeperDesk {
+    /// Answers go in here; ring afterwards.
+    pub answers: Producer<KeeperAnswer>,
+    /// Wakes the shard.
+    pub doorbell: Arc<Doorbell>,
+}
+
+/// What the shards of a broker with a store begin with.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// What was kept.
+    pub state: Arc<State>,
+    /// The zero of the broker's clock, in milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+/// A shard's side.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    keeper: Option<Box<dyn Keeper>>,
+    pub(super) answers: Consumer<KeeperAnswer>,
+    /// Batches for which there was no room, in order.
+    waiting: VecDeque<Persist>,
+    /// When they are handed over again.
+    retry_at: Option<Time>,
+}
+
+impl Keeping {
+    /// Without a keeper: what is recorded goes nowhere.
+    pub(super) fn new(answers: Consumer<KeeperAnswer>) -> Self {
+        Self { keeper: None, answers, waiting: VecDeque::new(), retry_at: None }
+    }
+
+    /// When [`EventLoop::seal`] is wanted at the latest.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    fn hand_over(&mut self, from: ShardId, persists: &mut Vec<Persist>, now: Time) {
+        self.waiting.extend(persists.drain(..));
+        let Some(keeper) = &self.keeper else { return };
+        self.retry_at = None;
+        while let Some(persist) = self.waiting.pop_front() {
+            if let Err(back) = keeper.keep(from, persist) {
+                self.waiting.push_front(back);
+                self.retry_at = Some(now.plus(FULL_QUEUE_MS));
+                return;
+            }
+        }
+    }
+}
+
+impl EventLoop {
+    /// Takes over what the store has kept, and hands to `keeper` what is to be kept from now on.
+    /// Returns when all other shards know what they have to of that, or when the broker is told to
+    /// shut down; [`run`](Self::run) comes after it.
+    pub fn recover(&mut self, keeper: Box<dyn Keeper>, recovery: Recovery) {
+        let Recovery { state, unix_ms } = recovery;
+        self.keeping.keeper = Some(keeper);
+        self.core.now = self.clock();
+        self.core.handle(Event::Recovered { state, unix_ms });
+        self.run_until(|this| this.core.shard.is_recovered() || this.ends_at.is_some());
+    }
+
+    /// Takes what was heard of the batches.
+    pub(super) fn take_kept(&mut self) {
+        while let Some(answer) = self.keeping.answers.pop() {
+            self.core.handle(match answer {
+                KeeperAnswer::Durable { ticket } => Event::Durable { ticket },
+                KeeperAnswer::Failed { is_disk_full } => Event::StoreFailed { is_disk_full },
+            });
+        }
+    }
+
+    /// Makes a batch of what the turn has recorded, and hands it over.
+    pub(super) fn seal(&mut self) {
+        if self.keeping.keeper.is_none() {
+            return;
+        }
+        let core = &mut self.core;
+        core.shard.seal(core.now, &mut core.effects);
+        if !(core.effects.persists.is_empty() && self.keeping.waiting.is_empty()) {
+            self.keeping.hand_over(self.id, &mut core.effects.persists, core.now);
+        }
+    }
+
+    /// Hands over what is left when the loop ends, for as long as that may take.
+    pub(super) fn seal_the_rest(&mut self) {
+        let begin = Instant::now();
+        self.seal();
+        while !self.keeping.waiting.is_empty() {
+            if begin.elapsed() > Duration::from_millis(self.shutdown_ms_max) {
+                let batches = self.keeping.waiting.len();
+                tracing::error!(
+                    shard = %self.id,
+                    "{batches} batches could not be handed to the store; nothing in them was acknowledged"
+                );
+                return;
+            }
+            thread::sleep(LAST_WAIT);
+            self.seal();
+        }
+    }
+}
