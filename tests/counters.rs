@@ -4,6 +4,7 @@ use std::path::Path;
 
 use skein::server::ACCEPTOR_COUNTERS;
 use skein::shard::{DropReason, Metrics};
+use skein::store::housekeeper::Counters;
 
 #[test]
 fn the_page_of_counters_is_up_to_date() {
@@ -19,7 +20,7 @@ fn the_page_of_counters_is_up_to_date() {
 fn page() -> String {
     let mut page = String::from(
         "# Counters\n\n\
-         <!-- Made from src/shard/metrics.rs: UPDATE_DOCS=1 cargo test --test counters -->\n\n\
+         <!-- Made from src/shard/metrics.rs and others: UPDATE_DOCS=1 cargo test --test counters -->\n\n\
          `kill -USR1` of the broker's process writes the counters of every shard to the log, and \
          what each shard dropped by reason and first topic level. All count since the start.\n\n\
          | counter | what it counts |\n|---|---|\n",
@@ -30,6 +31,10 @@ fn page() -> String {
     page.push_str("\n| counter of the acceptor | what it counts |\n|---|---|\n");
     for (name, meaning) in ACCEPTOR_COUNTERS {
         page.push_str(&format!("| `{name}` | {meaning} |\n"));
+    }
+    page.push_str("\n| counter of the store | what it counts |\n|---|---|\n");
+    for (name, meaning) in Counters::descriptions() {
+        page.push_str(&format!("| `{name}` | {} |\n", meaning.trim_end_matches('.')));
     }
     page.push_str("\n| reason of a drop | what it means |\n|---|---|\n");
     for reason in DropReason::ALL {
