@@ -156,3 +156,55 @@ impl EventLoop {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::super::lane::lane;
+    use super::*;
+    use crate::record::{Batch, Durability};
+
+    #[derive(Debug)]
+    struct Queue(Mutex<SyncSender<u64>>);
+
+    impl Keeper for Queue {
+        fn keep(&self, _: ShardId, persist: Persist) -> Result<(), Persist> {
+            let queue = self.0.lock().expect("nobody panics with it");
+            queue.try_send(persist.ticket).map_err(|_| persist)
+        }
+    }
+
+    fn persists(tickets: impl Iterator<Item = u64>) -> Vec<Persist> {
+        let (durability, groups) = (Durability::Disk, Vec::new());
+        let persist = |ticket| Persist {
+            ticket,
+            batch: Batch::default(),
+            durability,
+            groups: groups.clone(),
+        };
+        tickets.map(persist).collect()
+    }
+
+    fn keeping(slots: usize) -> (Keeping, Receiver<u64>) {
+        let (sender, kept) = sync_channel(slots);
+        let mut keeping = Keeping::new(lane(1).1);
+        keeping.keeper = Some(Box::new(Queue(Mutex::new(sender))));
+        (keeping, kept)
+    }
+
+    #[test]
+    fn what_finds_no_room_waits_and_nothing_overtakes_it() {
+        let (mut keeping, kept) = keeping(2);
+        let (shard, at) = (ShardId::new(0), Time::from_millis);
+        keeping.hand_over(shard, &mut persists(1..=3), at(0));
+        assert_eq!(keeping.next_deadline(), Some(at(FULL_QUEUE_MS)));
+        assert_eq!(kept.try_recv(), Ok(1));
+        keeping.hand_over(shard, &mut persists(4..=5), at(1));
+        assert_eq!(kept.try_iter().collect::<Vec<_>>(), [2, 3]);
+        keeping.hand_over(shard, &mut Vec::new(), at(2));
+        assert_eq!(kept.try_iter().collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(keeping.next_deadline(), None);
+    }
+}
