@@ -20,6 +20,7 @@ mod process;
 mod publish;
 mod publish_v5;
 mod resources;
+mod restart;
 mod retained;
 mod sessions;
 mod sharing;
