@@ -15,6 +15,7 @@ mod connect;
 mod connect_v5;
 mod flow;
 mod framing;
+mod full_disk;
 mod harness;
 mod process;
 mod publish;

@@ -138,6 +138,12 @@ impl Broker {
         broker
     }
 
+    /// The folder that it sees under this path, whatever others see there.
+    pub(crate) fn inside(&self, path: &Path) -> PathBuf {
+        let below = path.strip_prefix("/").unwrap_or(path);
+        PathBuf::from(format!("/proc/{}/root", self.pid)).join(below)
+    }
+
     /// Whether the process is there and has not become a zombie.
     pub(crate) fn is_alive(&self) -> bool {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
@@ -162,10 +168,16 @@ impl Broker {
 
     /// Starts a broker that may have so many open files.
     pub(crate) fn start_with_files(shards: usize, settings: &str, files: usize) -> Self {
-        let config = write_config(settings);
-        let mut command = Command::new("sh");
         let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
-        command.args(["-c", &script]).arg(binary());
+        Self::start_behind(shards, settings, &["sh", "-c", &script])
+    }
+
+    /// Starts a broker by a command that is followed by the broker's own, and becomes it.
+    pub(crate) fn start_behind(shards: usize, settings: &str, words: &[&str]) -> Self {
+        let config = write_config(settings);
+        let (program, arguments) = words.split_first().expect("a command has a word");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(binary());
         command.args(serve_arguments(shards, &config)).args(LISTEN);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let broker = Self::spawn(&mut command, false);
