@@ -17,6 +17,7 @@ use crate::harness::{
 
 /// More than fits into the last page of a file.
 const PAYLOAD: [u8; 8_192] = [b'x'; 8_192];
+const SHARDS: usize = 2;
 const HOUR_S: u32 = 3_600;
 
 /// A broker on a disk that can be filled.
@@ -35,7 +36,7 @@ impl Small {
         let script = format!("{mount} && exec \"$0\" \"$@\"");
         let settings = format!("[store]\ndata_dir = {:?}\nretry_ms = 100\n", disk.join("data"));
         let command = ["unshare", "--map-root-user", "--mount", "sh", "-c", &script];
-        Self { broker: Broker::start_behind(2, &settings, &command), folder }
+        Self { broker: Broker::start_behind(SHARDS, &settings, &command), folder }
     }
 
     fn disk(&self) -> PathBuf {
@@ -61,11 +62,19 @@ impl Small {
         peer
     }
 
-    /// Waits until the broker has noticed, by a publisher that it closes for that.
-    fn notice(&self) {
+    /// Waits until all shards have noticed, by a publisher that is closed for that.
+    fn notice(&self, topic: &str) {
         let mut peer = self.accept(&connect(Version::V5, "first"));
-        peer.send(&publish_as(QoS::AtLeastOnce, 1, "t", &PAYLOAD));
+        peer.send(&publish_as(QoS::AtLeastOnce, 1, topic, &PAYLOAD));
         peer.expect_closed_with(0x97);
+        let notices = || {
+            let log = self.broker.log();
+            let is_notice = |line: &&str| {
+                line.contains("shard=") && line.contains("the disk of the store is full")
+            };
+            log.lines().filter(is_notice).count()
+        };
+        assert!(eventually(PATIENCE, || notices() >= SHARDS), "{}", self.broker.log());
     }
 
     /// What a kill would leave, as a folder of its own.
@@ -112,7 +121,7 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_goes_on_when_there_is_room() {
     let mut publisher = small.accept(&connect(Version::V5, "pub"));
     publisher.publish("t", b"before", QoS::AtLeastOnce);
     small.fill();
-    small.notice();
+    small.notice("t");
     for (qos, kind) in
         [(QoS::AtLeastOnce, PacketType::PubAck), (QoS::ExactlyOnce, PacketType::PubRec)]
     {
@@ -149,9 +158,7 @@ fn a_full_disk_is_nothing_to_those_who_keep_nothing() {
     let mut durable = small.accept(&persistent(Version::V5, "durable", HOUR_S));
     durable.subscribe("both/#", QoS::AtLeastOnce);
     small.fill();
-    let mut kept = small.accept(&connect(Version::V5, "first"));
-    kept.send(&publish_as(QoS::AtLeastOnce, 1, "both/0", &PAYLOAD));
-    kept.expect_closed_with(0x97);
+    small.notice("both/0");
     let mut clean = small.accept(&connect(Version::V5, "clean"));
     clean.subscribe("clean", QoS::ExactlyOnce);
     let mut publisher = small.accept(&connect(Version::V5, "pub"));
@@ -181,7 +188,7 @@ fn a_full_disk_refuses_sessions_and_subscriptions_that_last() {
     let mut old = small.accept(&persistent(Version::V3_1_1, "old", HOUR_S));
     old.subscribe("t", QoS::AtLeastOnce);
     small.fill();
-    small.notice();
+    small.notice("t");
     there.send(&subscribe(2, &[("u", options(QoS::AtLeastOnce))]));
     there.expect_suback(2, &[0x97]);
     old.send(&subscribe(2, &[("u", options(QoS::AtLeastOnce))]));
@@ -208,7 +215,7 @@ fn a_full_disk_does_not_hold_up_the_end() {
     sub.subscribe("t", QoS::AtLeastOnce);
     sub.leave();
     small.fill();
-    small.notice();
+    small.notice("t");
     let began = std::time::Instant::now();
     small.broker.signal("TERM");
     assert_eq!(small.broker.wait().code(), Some(0), "{}", small.broker.log());
