@@ -264,6 +264,7 @@ impl EventLoop {
     }
 
     fn is_over(&self) -> bool {
-        self.ends_at.is_some_and(|end| self.connections.is_empty() || end <= self.core.now)
+        let is_done = || self.connections.is_empty() && self.core.shard.has_recorded_all();
+        self.ends_at.is_some_and(|end| is_done() || end <= self.core.now)
     }
 }

@@ -174,7 +174,8 @@ impl Journal {
         self.sealed.back().map(|(ticket, _)| *ticket)
     }
 
-    fn is_open_used(&self) -> bool {
+    /// Whether anything is or will be in the open batch, or somebody waits for it.
+    pub(super) fn is_open_used(&self) -> bool {
         !self.open.is_empty()
             || self.wanted.is_some()
             || !self.groups.is_empty()

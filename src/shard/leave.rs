@@ -199,10 +199,21 @@ impl Shard {
         self.say_goodbye(turn);
     }
 
+    /// Whether a shard that was told to stop has handed over all that it will ever record, or keeps
+    /// nothing: the others read no more either, and so tell it nothing that belongs to a batch of
+    /// theirs.
+    pub fn has_recorded_all(&self) -> bool {
+        !self.journal.is_on() || (self.nobody_reads() && !self.journal.is_open_used())
+    }
+
+    fn nobody_reads(&self) -> bool {
+        self.is_shutting_down && self.stopping.iter().count() + 1 >= self.shards
+    }
+
     /// Once no shard reads any more, everybody is told; who has had no CONNACK, by the end alone
     /// [MQTT-3.14.0-1].
     fn say_goodbye(&mut self, turn: &mut Turn<'_>) {
-        if !self.is_shutting_down || self.stopping.iter().count() + 1 < self.shards {
+        if !self.nobody_reads() {
             return;
         }
         let violation =
