@@ -31,6 +31,13 @@ impl Shard {
         claim: Claim,
         turn: &mut Turn<'_>,
     ) {
+        if self.connack_can_not_leave(id, client_id) {
+            self.return_grant(client_id, claim.epoch, turn);
+            let violation =
+                Violation::new(ReasonCode::ServerUnavailable, "the store does not work");
+            self.refuse_connect(id, connect.version, &violation, turn);
+            return;
+        }
         self.take_over(client_id, connect.clean_start, turn);
         let resumed = self.sessions.find_by_client_id(client_id);
         let sessions_max = self.settings.limits.sessions_max.div_ceil(self.shards);

@@ -33,6 +33,16 @@ impl Shard {
         }
     }
 
+    /// Whether a store that does not work has kept a session for this client id, or its end waits:
+    /// what CONNACK says of it could not be kept.
+    pub(super) fn connack_can_not_leave(&self, id: ConnectionId, client_id: &str) -> bool {
+        if !self.journal.trouble.has_failed() || self.promise_to(id).is_none() {
+            return false;
+        }
+        let session = self.sessions.find_by_client_id(client_id);
+        session.is_some_and(|key| self.is_durable(key)) || self.journal.is_ending(client_id)
+    }
+
     /// CONNACK says whether there is a session: it waits until that will be so after a crash.
     pub(super) fn hold_connack(&mut self, id: ConnectionId, key: SessionKey) {
         let session = self.sessions.at(key);

@@ -87,6 +87,20 @@ fn while_the_store_fails_no_session_begins_that_should_last() {
     broker.ask(keeper, subscribe(2, "u", 1), ["SUBACK #2 0x97"]);
 }
 
+/// Nor does one end that did last: what CONNACK would say of it could not be kept.
+#[test]
+fn while_the_store_fails_no_session_ends_for_a_clean_start() {
+    let (mut broker, keeper, _) = broker(2);
+    broker.fail_store(false);
+    let clean = broker.dial(0, v5("keeper"));
+    broker.expect(clean, ["CONNACK 0x88"]);
+    broker.ask(keeper, Packet::PingReq, ["PINGRESP"]);
+    broker.release_store();
+    let clean = broker.dial(0, v5("keeper"));
+    broker.expect(clean, ["CONNACK 0x00"]);
+    broker.expect(keeper, ["DISCONNECT 0x8E"]);
+}
+
 /// A QoS 0 message with RETAIN is delivered, and the topic keeps what it had.
 #[test]
 fn while_the_store_fails_nothing_is_retained_that_nobody_can_be_told_of() {
