@@ -215,6 +215,13 @@ impl Journal {
         self.told = self.told.union(shards);
     }
 
+    /// Whether the open batch may go, and somebody waits for that.
+    #[inline]
+    pub(super) fn is_awaited(&self) -> bool {
+        let is_asked = self.wanted.is_some() || !self.groups.is_empty();
+        (is_asked && self.unparted.is_empty()) || !self.told.is_empty()
+    }
+
     /// The connections behind whose fences an answer waits.
     pub(super) fn fenced_answers(&self) -> Vec<ConnectionId> {
         self.fences.iter().filter(|it| it.is_answer).map(|it| it.connection).collect()
@@ -328,6 +335,7 @@ impl Shard {
         journal.sealed_bytes -=
             journal.sealed.drain(..count).map(|(_, bytes)| bytes).sum::<usize>();
         let count = journal.fences.partition_point(|fenced| fenced.ticket <= ticket);
+        self.metrics.outboxes_held += count as u64;
         for fenced in journal.fences.drain(..count) {
             let Some(connection) = self.connections.find_mut(fenced.connection) else { continue };
             let waited = connection.outbox.released() == 0;

@@ -166,6 +166,8 @@ counters! {
     journal_batches,
     /// Bytes of them.
     journal_bytes,
+    /// Times that what was written to a connection had to wait until the store had something.
+    outboxes_held,
     /// Times that the store has stopped working.
     store_failures,
     /// Connections closed because the store did not work when they waited for an acknowledgement.

@@ -314,7 +314,7 @@ impl Shard {
 
     /// When [`Event::Tick`] is wanted next: the start of all time means at once, after other work.
     pub fn next_deadline(&self) -> Option<Time> {
-        if self.replays.is_unfinished() {
+        if self.replays.is_unfinished() || self.journal.is_awaited() {
             return Some(Time::default());
         }
         if self.journal.recovery.is_going_on() {
