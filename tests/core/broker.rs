@@ -346,6 +346,11 @@ impl Broker {
         assert!(self.deliver_one(from, to), "a message waits in the lane {from} → {to}");
     }
 
+    /// Whether the shard asks to be called again at once.
+    pub(crate) fn is_in_a_hurry(&self, shard: usize) -> bool {
+        self.shards[shard].next_deadline() == Some(Time::default())
+    }
+
     /// How many messages wait for a lane.
     pub(crate) fn waiting(&mut self, from: usize, to: usize) -> usize {
         self.shards[from].lanes().waiting(ShardId::new(to))

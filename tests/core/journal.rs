@@ -225,6 +225,19 @@ fn what_nobody_waits_for_is_durable_a_moment_later() {
     assert_eq!(broker.store().state().counts().retained, 1);
 }
 
+/// A shard that has recorded what somebody waits for does not sleep on it.
+#[test]
+fn what_somebody_waits_for_is_not_slept_on() {
+    let (mut broker, publisher) = broker(2, 2);
+    broker.hold(0, 1);
+    broker.send(publisher, publish2(1, "t", "x"));
+    assert!(!broker.is_in_a_hurry(1));
+    broker.step(0, 1);
+    assert!(broker.is_in_a_hurry(1));
+    broker.settle();
+    assert!(!broker.is_in_a_hurry(1));
+}
+
 /// A message is stored once for all the sessions of a shard.
 #[test]
 fn a_message_is_recorded_once_for_all_sessions_of_a_shard() {
