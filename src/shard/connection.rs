@@ -69,6 +69,8 @@ pub(super) struct Pauses {
     pub(super) pressures: BTreeSet<(ShardId, u64)>,
     /// The memory budget is used up.
     pub(super) memory: bool,
+    /// Too many groups that it has begun are not durable.
+    pub(super) groups: bool,
     /// It has published too much until then.
     pub(super) rate_until: Option<Time>,
     /// This PUBLISH of it, whole, waits for the answer of its topic's home.
@@ -80,6 +82,7 @@ impl Pauses {
         self.lanes.is_empty()
             && self.pressures.is_empty()
             && !self.memory
+            && !self.groups
             && self.rate_until.is_none()
             && self.room.is_none()
     }

@@ -80,6 +80,7 @@ pub(super) struct Journal {
     endings: VecDeque<(u64, Box<str>)>,
     pub(super) recovery: super::recover::Recovery,
     pub(super) trouble: super::trouble::Trouble,
+    pub(super) grouping: super::grouping::Grouping,
 }
 
 impl Journal {
@@ -107,6 +108,7 @@ impl Journal {
             endings: VecDeque::new(),
             recovery: super::recover::Recovery::default(),
             trouble: super::trouble::Trouble::default(),
+            grouping: super::grouping::Grouping::default(),
         }
     }
 
@@ -280,6 +282,7 @@ impl Journal {
             lanes.tell_part(shard, group);
         }
         self.groups.push(group);
+        self.grouping.note_begun(self.ticket);
     }
 }
 
@@ -334,6 +337,7 @@ impl Shard {
         let count = journal.sealed.partition_point(|(sealed, _)| *sealed <= ticket);
         journal.sealed_bytes -=
             journal.sealed.drain(..count).map(|(_, bytes)| bytes).sum::<usize>();
+        journal.grouping.note_durable(ticket);
         let count = journal.fences.partition_point(|fenced| fenced.ticket <= ticket);
         self.metrics.outboxes_held += count as u64;
         for fenced in journal.fences.drain(..count) {
@@ -347,6 +351,7 @@ impl Shard {
         }
         self.release_ended(ticket, turn);
         self.recover_from_trouble(turn);
+        self.resume_grouping(turn);
     }
 
     /// The ends of these sessions are durable.

@@ -18,7 +18,7 @@
 //! | PUBACK, PUBREC, PUBREL, PUBCOMP | `acknowledge` |
 //! | SUBSCRIBE, UNSUBSCRIBE | `subscribe`, `unsubscribe`, `interest` |
 //! | what outlives the broker: recorded, promised, taken up again | `journal`, `record`, `promise`, `recover` |
-//! | the store does not work | `trouble` |
+//! | the store does not work, or falls behind | `trouble`, `grouping` |
 //! | retained messages are kept and replayed | `retain`, `room`, `replay` |
 //! | somebody is too slow or too fast, or memory runs out | `pressure`, `pace`, `memory` |
 
@@ -31,6 +31,7 @@ mod deliver;
 mod effect;
 mod establish;
 mod event;
+mod grouping;
 mod interest;
 mod journal;
 mod lanes;

@@ -74,6 +74,9 @@ impl Shard {
             recording.insert(shard);
         });
         let grouped = self.group(outgoing.message.qos, shards, recording, own);
+        if let Some(publisher) = outgoing.publisher.filter(|_| !grouped.is_empty()) {
+            self.pause_for_groups(publisher.connection);
+        }
         for shard in shards.iter() {
             let keys: SmallVec<[u64; 2]> =
                 picks.iter().filter(|(s, _)| *s == shard).map(|(_, key)| *key).collect();

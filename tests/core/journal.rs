@@ -351,3 +351,35 @@ fn groups_that_cross_each_other_become_durable() {
     }
     assert_eq!(broker.store().state().counts().entries, 9);
 }
+
+/// Two shards that never stop telling each other something: each batch belongs with one that the
+/// other has still to make. Publishers are paused before that goes on for ever.
+#[test]
+fn groups_of_shards_that_never_rest_become_durable() {
+    let mut broker = Broker::durable(2);
+    for shard in 0..2 {
+        let client_id = broker.name_on(shard, "keeper");
+        let keeper = broker.connect(shard, lasting(&client_id, 100));
+        broker.send(keeper, subscribe(1, "#", 1));
+        broker.send(keeper, disconnect(0, None));
+    }
+    let names = [0, 1].map(|shard| broker.name_on(shard, "publisher"));
+    let publishers = [0, 1].map(|shard| broker.connect(shard, v3(&names[shard], true)));
+    broker.hold(0, 1);
+    broker.hold(1, 0);
+    let mut acknowledged = [0; 2];
+    for id in 1..=400 {
+        for (shard, publisher) in publishers.into_iter().enumerate() {
+            if broker.is_read(publisher) {
+                broker.send(publisher, publish(id, "t", "x"));
+            }
+            // What the other one has told before comes only now, one turn late.
+            for _ in 0..broker.waiting(1 - shard, shard) {
+                broker.step(1 - shard, shard);
+            }
+            broker.commit();
+            acknowledged[shard] += broker.hear(publisher).len();
+        }
+    }
+    assert!(acknowledged.iter().all(|count| *count > 200), "{acknowledged:?}");
+}
