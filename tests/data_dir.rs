@@ -123,7 +123,8 @@ fn a_start_says_what_was_recovered_and_how_long_it_took() {
     broker.end();
     let checked = run("store", &["check", path(&store)]);
     let text = String::from_utf8_lossy(&checked.stdout).into_owned();
-    assert!(checked.status.success() && text.contains("3 sessions"), "{text}");
+    // One was to outlive its connection by an hour, which was over long ago.
+    assert!(checked.status.success() && text.contains("\n2 sessions"), "{text}");
 }
 
 #[test]
