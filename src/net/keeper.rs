@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::event_loop::EventLoop;
 use super::lane::{Consumer, Doorbell, Producer};
@@ -138,12 +138,11 @@ impl EventLoop {
         }
     }
 
-    /// Hands over what is left when the loop ends, for as long as that may take.
+    /// Hands over what is left when the loop ends, for as long as a shutdown may take.
     pub(super) fn seal_the_rest(&mut self) {
-        let begin = Instant::now();
         self.seal();
         while !self.keeping.waiting.is_empty() {
-            if begin.elapsed() > Duration::from_millis(self.shutdown_ms_max) {
+            if self.ends_at.is_none_or(|end| end <= self.clock()) {
                 let batches = self.keeping.waiting.len();
                 tracing::error!(
                     shard = %self.id,

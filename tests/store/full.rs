@@ -1,6 +1,10 @@
 //! A disk that is full, or fails once, under the housekeeper.
 
-use skein::store::housekeeper::{Answer, Committer, Durability, HousekeeperOptions, Persist};
+use std::time::{Duration, Instant};
+
+use skein::store::housekeeper::{
+    self, Answer, Answers, Committer, Durability, HousekeeperOptions, Persist,
+};
 use skein::store::log::{Batch, Log, LogOptions, Records, SegmentedLog, Sequence};
 
 use crate::disk::{Faults, SimDisk};
@@ -59,6 +63,32 @@ fn a_full_disk_stops_the_acknowledgements_until_there_is_room() {
     assert_eq!(answers.last(), durable(3).last(), "without a restart");
     disk.crash();
     assert_eq!(records(&disk), [1, 2, 3]);
+}
+
+struct Silent;
+
+impl Answers for Silent {
+    fn answer(&mut self, _: usize, _: Answer) {}
+}
+
+/// That no asker is left is heard, too, while more waits than may.
+#[test]
+fn a_full_disk_does_not_keep_the_housekeeper() {
+    let disk = SimDisk::new(3);
+    let log = open(&disk);
+    disk.set_faults(Faults { bytes_max: Some(0), ..Faults::default() });
+    let options =
+        HousekeeperOptions { retry_ms: 2, commit_bytes_max: 1, ..HousekeeperOptions::default() };
+    let (store, thread) = housekeeper::start(log, options, Silent).expect("it starts");
+    for ticket in 1..=5 {
+        store.persist(persist(ticket)).expect("the queue has room");
+    }
+    drop(store);
+    let began = Instant::now();
+    while !thread.is_finished() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it does not end");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

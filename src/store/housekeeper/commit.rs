@@ -141,8 +141,11 @@ impl<L: Log> Committer<L> {
     pub fn on_idle(&mut self) {
         if !self.is_idle && self.retry_at_ms.is_none() && self.compaction.is_none() {
             self.is_idle = true;
-            if self.log.sync().is_ok() {
-                self.log.rest();
+            match self.log.sync() {
+                Ok(_) => self.log.rest(),
+                Err(error) => tracing::error!(
+                    "{error}; what was written and not synced is written anew with what comes next"
+                ),
             }
         }
     }

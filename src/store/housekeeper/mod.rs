@@ -9,7 +9,9 @@ mod groups;
 mod tests;
 
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -131,9 +133,16 @@ fn run<L: Log>(
 /// Takes in what waits; waits itself if nothing does. False when no asker is left.
 fn gather<L: Log>(committer: &mut Committer<L>, requests: &Receiver<Persist>, now_ms: u64) -> bool {
     if !committer.has_room() {
-        // The disk does not work. What comes now stays in the queue, which fills up.
+        // The disk does not work, so the queue fills up. One at a time is taken all the same, as
+        // there is no other way to learn that no asker is left.
         thread::sleep(Duration::from_millis(committer.wait_ms(now_ms)));
-        return true;
+        return match requests.try_recv() {
+            Ok(persist) => {
+                committer.take(persist);
+                true
+            }
+            Err(error) => error == TryRecvError::Empty,
+        };
     }
     match requests.recv_timeout(Duration::from_millis(committer.wait_ms(now_ms))) {
         Ok(persist) => committer.take(persist),
