@@ -170,6 +170,11 @@ impl Link {
         }
     }
 
+    /// In which step the acceptor took it.
+    pub(crate) fn accepted_step(&self) -> Option<u64> {
+        self.accepted.map(|(_, at)| at.step)
+    }
+
     /// The book by which the byte at this place was written.
     pub(crate) fn book_at(&self, place: u64) -> usize {
         let before = self.books.iter().take_while(|(from, _)| *from <= place);

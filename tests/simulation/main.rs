@@ -12,6 +12,11 @@
 
 mod alphabet;
 mod client;
+mod crash;
+/// The disk that `tests/store` tries the log on.
+#[allow(dead_code, reason = "the store's own simulator does more with it")]
+#[path = "../store/disk.rs"]
+mod disk;
 mod draw;
 mod hostile;
 mod lane;
@@ -22,6 +27,7 @@ mod rules;
 mod scene;
 mod settle;
 mod shell;
+mod store;
 mod world;
 
 use std::{

@@ -10,6 +10,7 @@ use crate::{
     oracle::{At, Oracle},
     plan::Plan,
     rules::{Rules, listener_of},
+    store::Store,
 };
 
 /// Lines that are kept for a failing seed.
@@ -51,6 +52,10 @@ pub(crate) struct Scene {
     pub(crate) plan: Plan,
     /// None where everybody may do everything.
     pub(crate) rules: Option<Rules>,
+    /// None where everything is in memory.
+    pub(crate) store: Option<Store>,
+    /// How long the world is older than the clock of its broker, milliseconds.
+    pub(crate) boot_ms: u64,
     pub(crate) draw: Draw,
     pub(crate) links: Vec<Link>,
     pub(crate) oracle: Oracle,
@@ -64,6 +69,16 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn at(&self) -> At {
         At { now: self.now, step: self.step }
+    }
+
+    /// A moment of the world on the clock of the broker.
+    pub(crate) fn clock(&self, at: Time) -> Time {
+        Time::from_millis(at.as_millis() - self.boot_ms)
+    }
+
+    /// Whether the disk may have been the reason for something since this step.
+    pub(crate) fn was_troubled_since(&self, step: Option<u64>) -> bool {
+        self.store.as_ref().zip(step).is_some_and(|(store, step)| store.was_troubled_since(step))
     }
 
     pub(crate) fn link(&self, id: LinkId) -> &Link {
@@ -123,7 +138,7 @@ impl Scene {
         let is_in_turn = self.draw.chance(3, 4);
         let which = if is_in_turn { 0 } else { self.draw.below(self.dialled.len()) };
         let id = self.dialled.remove(which);
-        self.order = self.order.next(self.now.as_millis() * 1000);
+        self.order = self.order.next(self.clock(self.now).as_millis() * 1000);
         self.links[id.0].accepted = Some((self.order, self.at()));
         Some(id)
     }

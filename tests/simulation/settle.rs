@@ -8,6 +8,8 @@ use crate::{
     client::Client,
     oracle::{At, violated},
     plan::Scarcity,
+    scene::Scene,
+    store::Store,
     world::World,
 };
 
@@ -57,7 +59,7 @@ impl World {
                 break;
             }
             // Something waits for a grace to end.
-            let due = self.nodes.iter().filter_map(|node| node.shard.next_deadline()).min();
+            let due = self.next_deadline();
             let ms = due.map_or(1, |due| due.since(self.scene.now)).clamp(1, 100);
             self.scene.now = self.scene.now.plus(ms);
             waited_ms += ms;
@@ -77,12 +79,16 @@ impl World {
             self.scene.step += 1;
             happened |= node.turn(&mut self.scene, &mut self.rings, true);
         }
-        happened
+        let Scene { store, now, step, .. } = &mut self.scene;
+        happened | store.as_mut().is_some_and(|store| store.work(*now, *step, true))
     }
 
     fn is_at_rest(&mut self) -> bool {
         let scene = &self.scene;
-        self.rings.are_empty() && self.nodes.iter_mut().all(|node| node.is_at_rest(scene))
+        let is_stored = scene.store.as_ref().is_none_or(Store::is_at_rest);
+        is_stored
+            && self.rings.are_empty()
+            && self.nodes.iter_mut().all(|node| node.is_at_rest(scene))
     }
 
     /// What was dropped is counted, and nothing is dropped without need.
@@ -116,6 +122,7 @@ impl World {
     pub(super) fn end(&mut self) {
         self.end_rules();
         self.rest(false);
+        self.restart_at_rest();
         let names = self.scene.oracle.names();
         for client in &mut self.clients {
             if client.is_idle() && names.contains(&client.name) {
@@ -126,6 +133,7 @@ impl World {
         self.rest(is_last);
         if self.scene.draw.chance(1, 4) {
             self.shut_down();
+            self.check_log(false);
             return;
         }
         for client in &mut self.clients {
@@ -137,6 +145,10 @@ impl World {
         self.scene.now = self.scene.now.plus(1_000);
         self.settle();
         self.check_nothing_remains();
+        if self.scene.store.is_some() {
+            self.shut_down();
+            self.check_log(false);
+        }
     }
 
     /// In the end everybody may do everything, and every token has ended or never will.
@@ -153,7 +165,7 @@ impl World {
     }
 
     /// The broker stops while everybody is connected.
-    fn shut_down(&mut self) {
+    pub(super) fn shut_down(&mut self) {
         for node in &mut self.nodes {
             node.shut_down(&mut self.scene);
         }

@@ -6,9 +6,10 @@ mod login;
 mod outbound;
 mod tell;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use skein::{
+    record::{Record, state::State},
     session::{ConnectionId, ListenerId, PeerAddress, ShardId},
     shard::{Effects, Event, Login, Message, Shard},
 };
@@ -16,6 +17,7 @@ use skein::{
 use crate::{
     lane::{Parcel, Rings},
     link::{End, LinkId},
+    oracle::violated,
     scene::Scene,
 };
 
@@ -74,6 +76,11 @@ impl Node {
         }
     }
 
+    /// Its number.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     /// The acceptor deals a socket.
     pub(crate) fn deal(&mut self, link: LinkId) {
         self.dealt.push_back(link);
@@ -91,9 +98,11 @@ impl Node {
             happened |= self.read_ready(scene, full);
         }
         happened |= self.answer_logins(scene, full);
+        happened |= self.hear_store(scene, full);
         if full || scene.draw.chance(7, 8) {
             happened |= self.tick(scene);
         }
+        happened |= self.seal(scene);
         if full || scene.draw.chance(3, 4) {
             happened |= self.flush(scene, full);
         }
@@ -111,10 +120,48 @@ impl Node {
         self.handle(Event::ShutDown, scene);
     }
 
+    /// The broker begins with what the log holds.
+    pub(crate) fn recover(&mut self, state: &Arc<State>, unix_ms: u64, scene: &mut Scene) {
+        self.handle(Event::Recovered { state: Arc::clone(state), unix_ms }, scene);
+    }
+
+    /// Hears what has become of its batches.
+    fn hear_store(&mut self, scene: &mut Scene, full: bool) -> bool {
+        let mut happened = false;
+        while let Some(event) =
+            scene.store.as_mut().and_then(|store| store.next_answer(self.index, full))
+        {
+            scene.log.note(|| format!("shard {} hears {event:?}", self.index));
+            scene.oracle.on_store(self.index, matches!(event, Event::StoreFailed { .. }));
+            self.handle(event, scene);
+            happened = true;
+        }
+        happened
+    }
+
+    /// What was recorded in the turn goes to the store.
+    fn seal(&mut self, scene: &mut Scene) -> bool {
+        self.shard.seal(scene.clock(scene.now), &mut self.effects);
+        let happened = !self.effects.persists.is_empty();
+        for persist in self.effects.persists.drain(..) {
+            scene.log.note(|| {
+                let records = persist.batch.records().map(Record::decode);
+                let records: Vec<_> = records.collect();
+                let (ticket, groups) = (persist.ticket, &persist.groups);
+                format!("shard {} seals {ticket} {groups:?}: {records:?}", self.index)
+            });
+            match &mut scene.store {
+                Some(store) => store.hand_over(self.index, persist),
+                None => violated!("without a store nothing is recorded", "{persist:?}"),
+            }
+        }
+        happened
+    }
+
     fn handle(&mut self, event: Event<'_>, scene: &mut Scene) {
         scene.step += 1;
         let resumed = self.shard.metrics().sessions_resumed;
-        self.shard.handle(event, scene.now, &mut self.effects);
+        self.shard.handle(event, scene.clock(scene.now), &mut self.effects);
         self.logins.append(&mut self.effects.logins);
         let is_resumed = self.shard.metrics().sessions_resumed > resumed;
         self.tell(is_resumed, scene);
@@ -199,7 +246,7 @@ impl Node {
 
     fn tick(&mut self, scene: &mut Scene) -> bool {
         scene.oracle.on_ticked(self.index, scene.now);
-        if self.shard.next_deadline().is_none_or(|deadline| deadline > scene.now) {
+        if self.shard.next_deadline().is_none_or(|deadline| deadline > scene.clock(scene.now)) {
             return false;
         }
         self.handle(Event::Tick, scene);

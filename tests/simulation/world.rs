@@ -18,6 +18,7 @@ use crate::{
     rules::Rules,
     scene::{Log, Scene},
     shell::Node,
+    store::Store,
 };
 
 /// Everything of one seed.
@@ -27,6 +28,8 @@ pub(crate) struct World {
     pub(super) rings: Rings,
     pub(super) clients: Vec<Client>,
     pub(super) hostiles: Vec<Hostile>,
+    /// Messages that the broker dropped before it was killed last.
+    pub(super) dropped_before: u64,
 }
 
 impl World {
@@ -41,6 +44,10 @@ impl World {
         };
         // One listener for users, and one for anybody.
         plan.settings.listeners.push(plan.settings.listeners[0].clone());
+        let store = Store::draw(seed, plan.shards);
+        if let Some(store) = &store {
+            plan.settings.listeners.iter_mut().for_each(|it| it.durability = store.mode());
+        }
         let nodes = (0..plan.shards)
             .map(|index| {
                 let settings = plan.settings.clone();
@@ -54,6 +61,8 @@ impl World {
             step: 1,
             oracle: Oracle::new(&plan, rules.as_ref()),
             rules,
+            store,
+            boot_ms: 0,
             draw,
             links: Vec::new(),
             log: Log::default(),
@@ -64,7 +73,9 @@ impl World {
         let rings = Rings::new(scene.plan.shards, scene.plan.lane_slots);
         let clients = (0..scene.plan.clients).map(|n| Client::new(n, &mut scene)).collect();
         let hostiles = (0..scene.plan.hostiles).map(Hostile::new).collect();
-        Self { scene, nodes, rings, clients, hostiles }
+        let mut world = Self { scene, nodes, rings, clients, hostiles, dropped_before: 0 };
+        world.begin();
+        world
     }
 
     /// Lives through the whole seed.
@@ -95,6 +106,7 @@ impl World {
             _ => self.deal(),
         }
         self.change_rules();
+        self.use_store();
         if self.scene.draw.chance(1, self.scene.plan.rest_every) {
             self.rest(false);
         }
@@ -123,11 +135,12 @@ impl World {
     }
 
     fn pass_time(&mut self) {
+        let due = self.next_deadline();
         let scene = &mut self.scene;
         let ms = match scene.draw.below(10) {
             0..5 => scene.draw.between(0, 3) as u64,
             5..8 => scene.draw.between(1, 400) as u64,
-            8 => match self.nodes.iter().filter_map(|n| n.shard.next_deadline()).min() {
+            8 => match due {
                 // Exactly when something is due, or just before.
                 Some(due) => due.since(scene.now).saturating_sub(scene.draw.below(2) as u64),
                 None => 1,
@@ -138,12 +151,20 @@ impl World {
         scene.now = scene.now.plus(ms.min(100_000));
     }
 
+    /// When the first shard has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let due = self.nodes.iter().filter_map(|node| node.shard.next_deadline()).min();
+        due.map(|due| due.plus(self.scene.boot_ms))
+    }
+
     pub(super) fn audits(&self) -> Vec<Audit> {
         self.nodes.iter().map(|node| node.shard.audit()).collect()
     }
 
     /// Messages that the core says it dropped.
     pub(super) fn dropped(&self) -> u64 {
-        self.nodes.iter().map(|node| node.shard.metrics().messages_dropped).sum()
+        let dropped: u64 =
+            self.nodes.iter().map(|node| node.shard.metrics().messages_dropped).sum();
+        self.dropped_before + dropped
     }
 }

@@ -244,7 +244,8 @@ impl Client {
         if reason != 0 {
             // Before 5.0 there is one code for all such cases.
             let is_overtaken = scene.link(id).is_overtaken && matches!(reason, 0x83 | 0x88);
-            let may_be_refused = scene.may_be_refused(id, reason);
+            let may_be_refused = scene.may_be_refused(id, reason)
+                || (reason == 0x88 && scene.was_troubled_since(scene.link(id).accepted_step()));
             if scene.plan.scarcity != Scarcity::TightQueues && !is_overtaken && !may_be_refused {
                 violated!("a model client may connect", "{} was told {reason:02x}", self.name);
             }
@@ -264,6 +265,7 @@ impl Client {
         if has_flag && connack.session_present == is_first {
             violated!("session present is told", "{}: {}", self.name, connack.session_present);
         }
+        scene.oracle.on_connack(id, scene.links[id.0].session);
         // A 3.1 client is not told. And one that races with itself may find a session that another
         // of its own connections began: no client could know, so this one is told.
         let is_known = self.session == scene.link(id).session;

@@ -54,7 +54,7 @@ impl Client {
             Packet::Publish(publish) => self.on_publish(id, place, publish, scene),
             Packet::PubAck(ack) => self.on_puback(ack, scene),
             Packet::PubRec(ack) => self.on_pubrec(id, ack, scene),
-            Packet::PubComp(ack) => self.on_pubcomp(ack),
+            Packet::PubComp(ack) => self.on_pubcomp(ack, scene),
             Packet::PubRel(ack) => {
                 scene.oracle.on_pubrel(id, session, ack.packet_id.get());
                 let was_held = self.received.remove(&ack.packet_id.get());
@@ -197,9 +197,11 @@ impl Client {
         self.send_pubrel(id, &sent, scene);
     }
 
-    fn on_pubcomp(&mut self, ack: &Ack<'_>) {
+    fn on_pubcomp(&mut self, ack: &Ack<'_>, scene: &mut Scene) {
         let place = self.find_sent(ack.packet_id, |sent| sent.is_released);
-        self.sent.remove(place);
+        if let Some(sent) = self.sent.remove(place) {
+            scene.oracle.on_completed(sent.message);
+        }
     }
 }
 

@@ -234,6 +234,19 @@ impl Client {
         }
     }
 
+    /// The broker is killed. What it has written may still be there, or not.
+    pub(crate) fn lose_broker(&mut self, reads: bool, scene: &mut Scene) {
+        self.leftovers.clear();
+        let Some(link) = self.link else { return };
+        if reads {
+            self.is_slow = false;
+            self.read(link, scene, true);
+        }
+        if self.link == Some(link) {
+            self.reset(scene);
+        }
+    }
+
     /// Reads on earlier connections, only for the broker's farewell.
     fn watch_leftovers(&mut self, scene: &mut Scene) {
         let version = self.version;
@@ -265,10 +278,12 @@ fn check_end(name: &str, id: LinkId, is_told: bool, farewell: Option<u8>, scene:
             && other.owner == link.owner
     };
     let was_taken_over = scene.links.iter().find(is_successor).is_some();
+    let may_be_full = scene.was_troubled_since(link.established_step);
     let reasons: &[u8] = match (was_taken_over, scene.plan.scarcity) {
         (true, _) => &[0x8E],
         // A token has ended, or its user is not known any more.
         (false, _) if scene.rules.is_some() && farewell == Some(0x87) => &[0x87],
+        (false, _) if may_be_full && matches!(farewell, Some(0x83 | 0x97)) => &[0x83, 0x97],
         (false, Scarcity::TightQueues) => &[0x8D, 0x97, 0x8B],
         (false, _) => &[0x8D, 0x8B],
     };

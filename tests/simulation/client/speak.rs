@@ -94,6 +94,7 @@ impl Client {
         }
         let message = draw_message(qos, self.is_v5(), scene);
         let packet_id = if qos > 0 { self.next_id() } else { 0 };
+        scene.oracle.note_packet_id(message, packet_id);
         let sent = Sent { packet_id, message, qos, is_released: false, link: id };
         self.send_publish(id, &sent, false, scene);
         if qos > 0 {

@@ -16,10 +16,10 @@ const UNASKED: &str = "nothing comes unasked for";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Course {
     publisher: usize,
-    topic: usize,
-    qos: u8,
-    retain: bool,
-    delivered_qos: u8,
+    pub(super) topic: usize,
+    pub(super) qos: u8,
+    pub(super) retain: bool,
+    pub(super) delivered_qos: u8,
 }
 
 impl Session {
@@ -279,12 +279,18 @@ impl Oracle {
             delivered_qos: case.delivery.qos,
         };
         let session = &mut self.sessions[case.number];
+        if case.delivery.qos == 2 && session.came_once.contains(&case.message) {
+            return Err("it has come with QoS 2 already".to_owned());
+        }
         let last = session.courses.get(&course).copied();
         let next = attempts.iter().find(|attempt| last.is_none_or(|last| **attempt > last));
         let Some(next) = next else {
             let last = last.map(|last| self.attempts[last].message);
             return Err(format!("message {last:?} of the same course has come already"));
         };
+        if case.delivery.qos == 2 {
+            session.came_once.insert(case.message);
+        }
         session.courses.insert(course, *next);
         session.last_live.insert(course, at.step);
         session.owed.remove(&case.message);

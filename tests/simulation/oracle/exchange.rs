@@ -7,14 +7,16 @@ use crate::link::LinkId;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchange {
     /// The message, if a model client made it.
-    message: Option<usize>,
-    qos: u8,
+    pub(super) message: Option<usize>,
+    pub(super) qos: u8,
     /// The connection its PUBLISH came on last.
-    link: LinkId,
+    pub(super) link: LinkId,
     /// The broker was given the PUBREC, or has sent PUBREL without.
-    is_released: bool,
+    pub(super) is_released: bool,
+    /// PUBREL was seen.
+    pub(super) is_pubrel_seen: bool,
     /// It may not be sent again, and may be given up: QoS 1 is over then, QoS 2 is released.
-    is_given_up: bool,
+    pub(super) is_given_up: bool,
 }
 
 impl Exchange {
@@ -81,7 +83,14 @@ impl Oracle {
                 true
             }
         };
-        let exchange = Exchange { message, qos, link, is_released: false, is_given_up: false };
+        let exchange = Exchange {
+            message,
+            qos,
+            link,
+            is_released: false,
+            is_pubrel_seen: false,
+            is_given_up: false,
+        };
         session.exchanges.insert(packet_id, exchange);
         let open = session.exchanges.values().filter(|exchange| exchange.link == link).count();
         if open > session.receive_maximum {
@@ -106,6 +115,7 @@ impl Oracle {
         let exchange = session.exchanges.get_mut(&packet_id);
         let is_right = match exchange.filter(|exchange| !exchange.may_be_over()) {
             Some(exchange) => {
+                exchange.is_pubrel_seen = true;
                 let was_released = std::mem::replace(&mut exchange.is_released, true);
                 exchange.qos == 2 && (was_released || exchange.is_given_up)
             }

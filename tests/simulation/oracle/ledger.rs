@@ -44,6 +44,14 @@ pub(crate) struct Message {
     pub(super) refusals: usize,
     /// How often it was refused because its publisher may not.
     pub(super) denials: usize,
+    /// The packet id its publisher gave it, if it is not of QoS 0.
+    pub(super) packet_id: u16,
+    /// PUBACK or PUBREC was seen, and did not refuse it.
+    pub(super) is_accepted: bool,
+    /// PUBCOMP was seen.
+    pub(super) is_completed: bool,
+    /// It was refused while nothing could be made durable.
+    pub(super) is_refused_by_store: bool,
 }
 
 /// The core took a message once.
@@ -122,8 +130,22 @@ impl Oracle {
             facts.payload = Facts::payload(number, bytes);
         }
         facts.properties = has_properties.then(|| Properties::new(number));
-        self.messages.push(Message { facts, attempts: Vec::new(), refusals: 0, denials: 0 });
+        self.messages.push(Message {
+            facts,
+            attempts: Vec::new(),
+            refusals: 0,
+            denials: 0,
+            packet_id: 0,
+            is_accepted: false,
+            is_completed: false,
+            is_refused_by_store: false,
+        });
         number
+    }
+
+    /// Its publisher sends it with this packet id.
+    pub(crate) fn note_packet_id(&mut self, message: usize, packet_id: u16) {
+        self.messages[message].packet_id = packet_id;
     }
 
     pub(crate) fn facts(&self, message: usize) -> &Facts {

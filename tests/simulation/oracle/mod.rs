@@ -7,11 +7,13 @@
 //! A *step* numbers everything that happens in a world; a *rest* is a moment when nothing is on
 //! its way anywhere, and an *epoch* the time between two of them.
 
+mod crash;
 mod delivery;
 mod exchange;
 mod ledger;
 mod order;
 mod publish;
+mod recall;
 mod replay;
 mod rest;
 mod right;
@@ -106,6 +108,10 @@ pub(crate) struct Oracle {
     kept: BTreeSet<usize>,
     /// Only for want of room a retained message is refused.
     refuses_for_room: bool,
+    /// Topics of which it is known that they have retained something.
+    was_retained: [bool; TOPICS.len()],
+    /// Shards that know that nothing can be made durable.
+    failing: Vec<bool>,
     due_wills: Vec<DueWill>,
     /// A will published before its time: its session must be ending.
     early_will: Option<String>,
@@ -139,6 +145,8 @@ impl Oracle {
             kept: BTreeSet::new(),
             refuses_for_room: limits.memory_bytes_max == 0
                 && plan.settings.listeners[0].overflow != Overflow::Refuse,
+            was_retained: [false; TOPICS.len()],
+            failing: vec![false; plan.shards],
             due_wills: Vec::new(),
             early_will: None,
             writes: TOPICS.iter().map(|_| Vec::new()).collect(),

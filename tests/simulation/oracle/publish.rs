@@ -6,6 +6,15 @@ use crate::{
     link::{Link, LinkId},
 };
 
+/// What a session is owed of one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owed {
+    /// Also over a lost connection.
+    pub(super) survives: bool,
+    /// Also over a crash, once it is acknowledged.
+    pub(super) is_durable: bool,
+}
+
 impl Oracle {
     /// The core takes a PUBLISH, or publishes a will. False if it goes nowhere.
     pub(super) fn on_publish(&mut self, number: usize, publisher: usize, at: At) -> bool {
@@ -17,6 +26,11 @@ impl Oracle {
             return false;
         }
         let retain = facts.retain;
+        let (qos, is_will, packet_id) = (facts.qos, facts.is_will, message.packet_id);
+        if qos == 2 && !is_will {
+            self.sessions[publisher].published.insert(packet_id, number);
+        }
+        let (facts, retain) = (&self.messages[number].facts, retain);
         if retain && (facts.payload.is_empty() || facts.expiry_s.is_some()) {
             self.kept.remove(&topic);
         }
@@ -69,7 +83,8 @@ impl Oracle {
             let is_own_will = facts.is_will && of == publisher;
             let is_allowed = self.law.always_reads(session.user, topic);
             if fits && is_reachable && !is_empty && !is_own_will && is_allowed {
-                session.owed.insert(number, survives);
+                let is_durable = survives && session.is_surely_durable && session.expiry_s > 0;
+                session.owed.insert(number, Owed { survives, is_durable });
             }
         }
         groups.sort_unstable();
@@ -87,9 +102,10 @@ impl Oracle {
     /// The core has refused what it was just given: nobody is owed it, and it goes nowhere.
     pub(crate) fn on_refused(&mut self, number: usize) {
         self.messages[number].refusals += 1;
+        self.messages[number].is_refused_by_store |= self.failing.contains(&true);
         let facts = &self.messages[number].facts;
         let is_kept = facts.topic.is_some_and(|topic| self.kept.contains(&topic));
-        if is_kept && facts.retain && self.refuses_for_room {
+        if is_kept && facts.retain && self.refuses_for_room && !self.failing.contains(&true) {
             violated!("what is retained may be replaced", "message {number} was refused");
         }
         self.on_put_off(number);
@@ -141,9 +157,15 @@ impl Oracle {
         if !is_known {
             violated!("an acknowledgement tells", "message {number} got {reason:#04x}");
         }
-        if reason >= 0x80 && self.scarcity != super::Scarcity::TightQueues {
+        let may_be_full =
+            self.messages[number].is_refused_by_store && matches!(reason, 0x83 | 0x97);
+        if reason >= 0x80 && !may_be_full && self.scarcity != super::Scarcity::TightQueues {
             violated!("nothing is refused without need", "{number} with {reason:#04x}");
         }
+        if reason < 0x80 {
+            self.on_acknowledged(number);
+        }
+        let attempts = &self.messages[number].attempts;
         if reason == 0x10 && attempts.iter().all(|attempt| self.attempts[*attempt].is_wanted) {
             violated!("0x10 means that nobody subscribed", "but somebody wanted message {number}");
         }

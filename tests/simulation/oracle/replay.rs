@@ -11,11 +11,13 @@ use crate::link::{FilterFacts, LinkId};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Write {
     pub(super) message: usize,
-    publisher: usize,
-    epoch: u64,
+    pub(super) publisher: usize,
+    pub(super) epoch: u64,
     pub(super) expires_at: Option<Time>,
     /// When a later write took its place for certain.
-    replaced_at: Option<u64>,
+    pub(super) replaced_at: Option<u64>,
+    /// A later one took its place, and is acknowledged: no crash brings it back.
+    pub(super) is_buried: bool,
 }
 
 /// A SUBSCRIBE gives a right to the retained messages of its filter, each once.
@@ -28,11 +30,13 @@ pub(super) struct Right {
     asked: (LinkId, u16),
     /// SUBACK was seen.
     is_answered: bool,
-    topics_seen: BTreeSet<usize>,
+    pub(super) topics_seen: BTreeSet<usize>,
     /// The least Maximum Packet Size of the connections it went over.
     pub(super) packet_bytes_max: usize,
     /// Its connection was lost: what came with QoS 0 may be lost.
     pub(super) is_broken: bool,
+    /// The broker was killed: what had not come then may never come.
+    pub(super) is_undone: bool,
     pub(super) is_unsubscribed: bool,
 }
 
@@ -43,7 +47,7 @@ impl Write {
         epoch: u64,
         expires_at: Option<Time>,
     ) -> Self {
-        Self { message, publisher, epoch, expires_at, replaced_at: None }
+        Self { message, publisher, epoch, expires_at, replaced_at: None, is_buried: false }
     }
 }
 
@@ -68,6 +72,7 @@ impl Right {
             topics_seen: BTreeSet::new(),
             packet_bytes_max,
             is_broken: false,
+            is_undone: false,
             is_unsubscribed: false,
         }
     }
@@ -120,7 +125,7 @@ impl Oracle {
     }
 
     /// Whether a home may have refused a retained message of this topic, and kept an older one.
-    fn may_be_refused(&self, topic: usize) -> bool {
+    pub(super) fn may_be_refused(&self, topic: usize) -> bool {
         self.scarcity == Scarcity::TightQueues || !self.law.is_open_to_write(topic)
     }
 
@@ -184,7 +189,7 @@ impl Oracle {
                 continue;
             }
             let rights = std::mem::take(&mut self.sessions[number].rights);
-            for right in rights.iter().filter(|right| !right.is_unsubscribed) {
+            for right in rights.iter().filter(|it| !it.is_unsubscribed && !it.is_undone) {
                 self.check_right(number, right, at);
             }
         }

@@ -25,6 +25,7 @@ impl Oracle {
             }
         }
         for session in &mut self.sessions {
+            session.is_surely_durable = session.expiry_s > 0;
             for sub in session.subs.iter_mut().filter(|sub| sub.removed.is_none()) {
                 sub.confirmed.get_or_insert(at.step);
             }
@@ -90,9 +91,9 @@ impl Oracle {
                 violated!("every exchange is finished", "{name}, id {packet_id}: {exchange:?}");
             }
             let name = session.name.clone();
-            for (message, survives) in std::mem::take(&mut session.owed) {
+            for (message, owed) in std::mem::take(&mut session.owed) {
                 if !self.has_expired(message, at.now) {
-                    self.miss(message, survives, || name.clone());
+                    self.miss(message, owed.survives, || name.clone());
                 }
             }
         }

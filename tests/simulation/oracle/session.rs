@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use skein::shard::Time;
 
 use super::{
-    At, Oracle, delivery::Course, exchange::Exchange, order::Arrival, replay::Right,
-    subscription::Sub, violated,
+    At, Oracle, crash::Moment, delivery::Course, exchange::Exchange, order::Arrival, publish::Owed,
+    replay::Right, subscription::Sub, violated,
 };
 use crate::{
     alphabet::is_share,
@@ -27,14 +27,18 @@ pub(super) struct Session {
     pub(super) connected_at: Time,
     /// Of its newest connection; none of a hostile client's.
     pub(super) newest: Option<Arrival>,
-    expiry_s: u32,
+    pub(super) expiry_s: u32,
     /// When it ends; only while it has no connection.
     pub(super) ends_at: Option<Time>,
     pub(super) is_over: bool,
     /// The will of this connection, by its message, and its delay.
     pub(super) will: Option<(usize, u32)>,
+    /// Its connections, oldest first.
+    pub(super) moments: Vec<Moment>,
+    /// Every shard knows that it is durable, and acknowledges nothing for it too early.
+    pub(super) is_surely_durable: bool,
     /// DISCONNECT was heard: whether the will is to be published.
-    goodbye: Option<bool>,
+    pub(super) goodbye: Option<bool>,
     pub(super) packet_bytes_max: usize,
     /// A later connection allowed packets only up to a size: what was lost with an earlier one may
     /// have been given up then.
@@ -43,7 +47,7 @@ pub(super) struct Session {
     pub(super) alias_max: u16,
     pub(super) subs: Vec<Sub>,
     /// Messages that must arrive; whether also over a lost connection.
-    pub(super) owed: BTreeMap<usize, bool>,
+    pub(super) owed: BTreeMap<usize, Owed>,
     /// When each message arrived last, by step.
     pub(super) received: BTreeMap<usize, u64>,
     /// How far each course of messages has come.
@@ -55,13 +59,19 @@ pub(super) struct Session {
     /// Of these, as of the last rest: copies and attempts.
     pub(super) settled: BTreeMap<usize, (usize, usize)>,
     pub(super) exchanges: BTreeMap<u16, Exchange>,
+    /// Messages that came live with QoS 2.
+    pub(super) came_once: BTreeSet<usize>,
     /// QoS 2 messages it published and has not released.
     pub(super) held: BTreeSet<usize>,
+    /// The last QoS 2 message it published with each packet id.
+    pub(super) published: BTreeMap<u16, usize>,
     pub(super) rights: Vec<Right>,
+    /// SUBSCRIBEs that were refused because nothing can be made durable, and have no SUBACK.
+    pub(super) refused: Vec<(LinkId, u16)>,
     /// SUBSCRIBEs without SUBACK: the connection, the packet id, and their subscriptions.
     pub(super) unconfirmed: Vec<(LinkId, u16, Vec<usize>)>,
-    /// UNSUBSCRIBEs without UNSUBACK: whether each filter was subscribed.
-    pub(super) unsubscribing: Vec<Vec<bool>>,
+    /// UNSUBSCRIBEs without UNSUBACK: the subscription of each filter, if it was subscribed.
+    pub(super) unsubscribing: Vec<Vec<Option<usize>>>,
 }
 
 impl Session {
@@ -83,6 +93,8 @@ impl Session {
         self.connections += 1;
         self.connected_at = now;
         self.expiry_s = expiry_s;
+        self.moments.push(Moment::new(id, now, expiry_s, facts));
+        self.is_surely_durable &= expiry_s > 0;
         self.ends_at = None;
         self.goodbye = None;
         self.will = facts.will.map(|will| (will.message, will.delay_s));
@@ -93,6 +105,7 @@ impl Session {
         for right in &mut self.rights {
             right.packet_bytes_max = right.packet_bytes_max.min(facts.packet_bytes_max);
         }
+        self.refused.clear();
         self.unconfirmed.clear();
         self.unsubscribing.clear();
     }
@@ -111,6 +124,8 @@ impl Session {
             ends_at: None,
             is_over: false,
             will: None,
+            moments: Vec::new(),
+            is_surely_durable: true,
             goodbye: None,
             packet_bytes_max: 0,
             had_limit: false,
@@ -124,8 +139,11 @@ impl Session {
             copies: BTreeMap::new(),
             settled: BTreeMap::new(),
             exchanges: BTreeMap::new(),
+            came_once: BTreeSet::new(),
             held: BTreeSet::new(),
+            published: BTreeMap::new(),
             rights: Vec::new(),
+            refused: Vec::new(),
             unconfirmed: Vec::new(),
             unsubscribing: Vec::new(),
         }
@@ -254,7 +272,7 @@ impl Oracle {
         }
         session.link = None;
         // What left with QoS 0 is lost with its connection.
-        session.owed.retain(|_, survives| *survives);
+        session.owed.retain(|_, owed| owed.survives);
         for right in &mut session.rights {
             right.is_broken = true;
         }
@@ -262,6 +280,7 @@ impl Oracle {
             u32::MAX => None,
             expiry_s => Some(now.plus(u64::from(expiry_s) * 1000)),
         };
+        session.close_moment(now);
         let (will, publishes) = (session.will.take(), session.goodbye.unwrap_or(true));
         let is_over = session.expiry_s == 0;
         let expiry_s = session.expiry_s;

@@ -7,20 +7,20 @@ use super::{At, Oracle, subscription::Sub, violated};
 /// What a group is owed of one message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GroupOwed {
-    since: u64,
+    pub(super) since: u64,
     /// With QoS 1 or 2 to whichever member, so that it outlives their connections.
-    survives: bool,
+    pub(super) survives: bool,
 }
 
 /// The members of one shared subscription together.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) owed: BTreeMap<usize, GroupOwed>,
-    delivered: BTreeMap<usize, usize>,
+    pub(super) delivered: BTreeMap<usize, usize>,
     /// When a member's session ended: what it held may have gone to another.
     ends: Vec<u64>,
     /// When members or their connections last changed.
-    disturbed_at: u64,
+    pub(super) disturbed_at: u64,
 }
 
 impl Group {

@@ -19,6 +19,12 @@ pub(super) struct Sub {
     pub(super) removed: Option<u64>,
     /// In which step SUBACK was seen for this filter, or everything was at rest.
     pub(super) confirmed: Option<u64>,
+    /// SUBACK was seen.
+    pub(super) is_acked: bool,
+    /// UNSUBACK was seen.
+    pub(super) is_removal_acked: bool,
+    /// It was made shortly before a crash, and is not there any more.
+    pub(super) is_undone: bool,
 }
 
 impl Sub {
@@ -63,6 +69,11 @@ impl Oracle {
         filters: &[FilterFacts],
         at: At,
     ) {
+        let session = &mut self.sessions[number];
+        if self.failing[session.shard] && session.is_durable() {
+            session.refused.push((link, packet_id));
+            return;
+        }
         let mut added = Vec::new();
         for facts in filters {
             added.push(self.add_sub(number, facts, (link, packet_id), at));
@@ -96,6 +107,9 @@ impl Oracle {
             added: at.step,
             removed: None,
             confirmed,
+            is_acked: false,
+            is_removal_acked: false,
+            is_undone: false,
         });
         let sends_retained = match facts.retain_handling {
             0 => true,
@@ -117,10 +131,10 @@ impl Oracle {
         for filter in filters {
             let session = &mut self.sessions[number];
             let held =
-                session.subs.iter_mut().find(|sub| sub.removed.is_none() && sub.filter == *filter);
-            were_held.push(held.is_some());
+                session.subs.iter().position(|sub| sub.removed.is_none() && sub.filter == *filter);
+            were_held.push(held);
             let Some(held) = held else { continue };
-            held.removed = Some(at.step);
+            session.subs[held].removed = Some(at.step);
             for right in session.rights.iter_mut().filter(|right| right.filter == *filter) {
                 right.is_unsubscribed = true;
             }
@@ -138,13 +152,13 @@ impl Oracle {
         let (alphabet, messages) = (&self.alphabet, &self.messages);
         let session = &mut self.sessions[number];
         let held: Vec<Sub> = session.held().filter(|sub| !is_share(sub.filter)).cloned().collect();
-        session.owed.retain(|message, survives| {
+        session.owed.retain(|message, owed| {
             let Some(topic) = messages[*message].facts.topic else { return false };
             let matching = held.iter().filter(|sub| {
                 sub.is_confirmed() && !sub.no_local && alphabet.matches(sub.filter, topic)
             });
             let granted = matching.map(|sub| sub.qos).max();
-            *survives &= granted.is_some_and(|qos| qos > 0);
+            owed.survives &= granted.is_some_and(|qos| qos > 0);
             granted.is_some()
         });
     }
@@ -162,6 +176,14 @@ impl Oracle {
             violated!("SUBACK answers a SUBSCRIBE", "{link:?} has no session");
         };
         let session = &mut self.sessions[number];
+        let refused = session.refused.iter().position(|asked| *asked == (link, packet_id));
+        if let Some(place) = refused {
+            session.refused.remove(place);
+            if reasons.iter().any(|reason| !matches!(reason, 0x80 | 0x83 | 0x97)) {
+                violated!("SUBACK grants what can be kept", "{}: {reasons:02x?}", session.name);
+            }
+            return;
+        }
         let place =
             session.unconfirmed.iter().position(|(on, id, _)| *on == link && *id == packet_id);
         let Some(place) = place else {
@@ -180,6 +202,7 @@ impl Oracle {
         }
         for sub in subs {
             let sub = &mut session.subs[sub];
+            sub.is_acked = true;
             if sub.removed.is_none() {
                 sub.confirmed.get_or_insert(step);
             }
@@ -195,7 +218,10 @@ impl Oracle {
         }
         let were_held = session.unsubscribing.remove(0);
         let expected: Vec<u8> =
-            were_held.iter().map(|was_held| if *was_held { 0x00 } else { 0x11 }).collect();
+            were_held.iter().map(|held| if held.is_some() { 0x00 } else { 0x11 }).collect();
+        for held in were_held.iter().flatten() {
+            session.subs[*held].is_removal_acked = true;
+        }
         if session.is_v5 && expected != reasons {
             violated!("UNSUBACK tells", "{}: {reasons:02x?}, not {expected:02x?}", session.name);
         }

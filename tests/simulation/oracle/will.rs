@@ -8,10 +8,10 @@ use super::{At, Oracle, violated};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DueWill {
     pub(super) session: usize,
-    message: usize,
-    due: Time,
+    pub(super) message: usize,
+    pub(super) due: Time,
     /// It was due when the connection was lost.
-    is_immediate: bool,
+    pub(super) is_immediate: bool,
 }
 
 impl Oracle {

@@ -43,6 +43,7 @@ impl Node {
             let expires_at = ends.then(|| scene.now.plus(ms));
             self.note_expiry(login.connection, expires_at, scene);
             let (connection, outcome) = (login.connection, Box::new(outcome));
+            let expires_at = expires_at.map(|at| scene.clock(at));
             self.handle(Event::Authenticated { connection, outcome, expires_at }, scene);
             happened = true;
         }

@@ -90,7 +90,7 @@ impl Node {
             if link.down_end == End::Reset {
                 continue;
             }
-            let all = close.rest.len();
+            let all = close.rest.released();
             // Usually the peer reads to the end.
             let count = if scene.draw.chance(7, 8) { all } else { scene.draw.between(0, all) };
             link.is_cut_short |= count < all;
@@ -112,7 +112,7 @@ impl Node {
 }
 
 fn write_rest(link: &mut Link, rest: &mut skein::shard::Outbox, mut count: usize) {
-    while count > 0 && !rest.is_empty() {
+    while count > 0 && rest.released() > 0 {
         let mut slices = [IoSlice::new(&[]); 1];
         rest.slices(&mut slices);
         let part = slices[0].len().min(count);

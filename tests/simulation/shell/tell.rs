@@ -79,6 +79,10 @@ impl Node {
         let at = scene.at();
         let (oracle, links) = (&mut scene.oracle, &mut scene.links);
         oracle.on_established(id, links, name, self.index, is_resumed, at);
+        if scene.store.is_some() {
+            // The records tell connections apart by their times.
+            scene.now = scene.now.plus(1);
+        }
     }
 
     pub(super) fn link_of(&self, id: ConnectionId) -> Option<LinkId> {

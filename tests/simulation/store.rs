@@ -1,0 +1,266 @@
+//! The store under the broker: the housekeeper as a function, on a disk that loses what was not
+//! synced. Batches come late, commits happen when the dice say so, the disk fills up and fails.
+//!
+//! As with rules, what is drawn for it comes from a stream of its own: worlds without a store are
+//! the same as if there were none anywhere.
+
+use std::collections::VecDeque;
+
+use skein::{
+    config::DurabilityMode,
+    record::{Durability, state::State},
+    shard::{self, Event, Time},
+    store::{
+        housekeeper::{Answer, Committer, HousekeeperOptions, Persist},
+        log::{Log, LogOptions, Records, SegmentedLog, Sequence},
+    },
+};
+
+use crate::{
+    disk::{Faults, SimDisk},
+    draw::Draw,
+    oracle::violated,
+};
+
+/// Unix time of the beginning of every world, milliseconds.
+const EPOCH_MS: u64 = 1_800_000_000_000;
+const RETRY_MS: u64 = 50;
+/// What acknowledgements promise, drawn for a world.
+const MODES: [DurabilityMode; 4] =
+    [DurabilityMode::Disk, DurabilityMode::Disk, DurabilityMode::Disk, DurabilityMode::Os];
+
+/// The store of one world, over all lives of its broker.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) luck: Draw,
+    disk: SimDisk,
+    housekeeper: Committer<SegmentedLog<SimDisk>>,
+    options: Options,
+    /// What each shard has handed over and the housekeeper has not taken.
+    handed: Vec<VecDeque<Persist>>,
+    /// What each shard is to hear.
+    answers: Vec<VecDeque<Answer>>,
+    /// Which shards have heard that nothing can be made durable.
+    pub(crate) is_failing: Vec<bool>,
+    /// The last step in which the disk or a shard had to do with a failure.
+    troubled_step: u64,
+    /// When the disk was written to last.
+    written_at: Time,
+    /// The broker has been killed so often.
+    pub(crate) crashes: usize,
+}
+
+/// What was drawn for it.
+#[derive(Clone, Debug)]
+struct Options {
+    mode: DurabilityMode,
+    log: LogOptions,
+    compaction_bytes_min: u64,
+    /// About how many steps lie between two crashes, two commits, and two faults.
+    crash_every: usize,
+    commit_every: usize,
+    fault_every: usize,
+}
+
+impl Store {
+    /// The store of one world in three.
+    pub(crate) fn draw(seed: u64, shards: usize) -> Option<Self> {
+        let mut luck = Draw::new(seed ^ 0xD15C_0000_0000_0001);
+        if !luck.chance(1, 3) {
+            return None;
+        }
+        let options = Options {
+            mode: luck.pick(&MODES),
+            log: LogOptions {
+                segment_bytes_max: luck.pick(&[200, 2_000, 20_000, 1 << 20]),
+                unsynced_bytes_max: 64 << 20,
+                seed: luck.next(),
+            },
+            compaction_bytes_min: luck.pick(&[100, 2_000, 50_000, 1 << 30]),
+            crash_every: luck.pick(&[30, 100, 300]),
+            commit_every: luck.pick(&[1, 2, 5, 20]),
+            fault_every: luck.pick(&[100, 1_000_000, 1_000_000]),
+        };
+        let disk = SimDisk::new(luck.next());
+        let housekeeper = options.housekeeper(options.open(&disk), shards);
+        Some(Self {
+            luck,
+            housekeeper,
+            disk,
+            options,
+            handed: vec![VecDeque::new(); shards],
+            answers: vec![VecDeque::new(); shards],
+            is_failing: vec![false; shards],
+            troubled_step: 0,
+            written_at: Time::from_millis(0),
+            crashes: 0,
+        })
+    }
+
+    /// What every listener of this world promises.
+    pub(crate) fn mode(&self) -> DurabilityMode {
+        self.options.mode
+    }
+
+    /// Whether the broker is killed now.
+    pub(crate) fn draw_crash(&mut self) -> bool {
+        self.luck.chance(1, self.options.crash_every)
+    }
+
+    /// A shard hands a batch over.
+    pub(crate) fn hand_over(&mut self, from: usize, persist: shard::Persist) {
+        let shard::Persist { ticket, batch, durability, groups } = persist;
+        if self.options.mode == DurabilityMode::Os && durability == Durability::Disk {
+            violated!("a batch takes the strongest of those who wait in it", "nobody waits for it");
+        }
+        self.handed[from].push_back(Persist { from, ticket, batch, durability, groups });
+    }
+
+    /// The housekeeper does something, or all that there is. True if anything happened.
+    pub(crate) fn work(&mut self, now: Time, step: u64, full: bool) -> bool {
+        let mut happened = false;
+        if full {
+            self.disk.set_faults(Faults::default());
+        } else if self.luck.chance(1, self.options.fault_every) {
+            self.draw_faults();
+        } else if self.disk.faults().any() && self.luck.chance(1, 20) {
+            self.disk.set_faults(Faults::default());
+        }
+        for queue in &mut self.handed {
+            let count = if full { queue.len() } else { self.luck.some_of(queue.len()) };
+            for persist in queue.drain(..count) {
+                self.housekeeper.take(persist);
+                happened = true;
+            }
+        }
+        if full || self.luck.chance(1, self.options.commit_every) {
+            self.housekeeper.commit(now.as_millis());
+            self.written_at = now;
+            match self.luck.below(4) {
+                0 => self.housekeeper.on_idle(),
+                1 => self.housekeeper.compact_some(),
+                _ => {}
+            }
+        }
+        for (to, answer) in self.housekeeper.take_answers() {
+            self.answers[to].push_back(answer);
+            happened = true;
+        }
+        if self.disk.faults().any() || self.is_troubled() {
+            self.troubled_step = step;
+        }
+        happened
+    }
+
+    fn draw_faults(&mut self) {
+        let mut faults = Faults::default();
+        match self.luck.below(4) {
+            0 | 1 => faults.bytes_max = Some(self.disk.bytes() + self.luck.below(1_000)),
+            2 => faults.fails_sync = true,
+            _ => faults.fails_write = true,
+        }
+        self.disk.set_faults(faults);
+    }
+
+    fn is_troubled(&self) -> bool {
+        let is_failure = |answer: &Answer| matches!(answer, Answer::Failed { .. });
+        self.is_failing.contains(&true) || self.answers.iter().flatten().any(is_failure)
+    }
+
+    /// Whether the disk may have been the reason for something since this step.
+    pub(crate) fn was_troubled_since(&self, step: u64) -> bool {
+        self.troubled_step >= step
+    }
+
+    /// What a shard hears next of its batches.
+    pub(crate) fn next_answer(&mut self, shard: usize, full: bool) -> Option<Event<'static>> {
+        if !full && self.luck.chance(1, 3) {
+            return None;
+        }
+        let answer = self.answers[shard].pop_front()?;
+        self.is_failing[shard] = matches!(answer, Answer::Failed { .. });
+        Some(match answer {
+            Answer::Durable { ticket } => Event::Durable { ticket },
+            Answer::Failed { is_disk_full, .. } => Event::StoreFailed { is_disk_full },
+        })
+    }
+
+    /// Whether everything is durable that was handed over, and everybody knows.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let is_taken = self.handed.iter().all(VecDeque::is_empty);
+        let are_told = self.answers.iter().all(VecDeque::is_empty);
+        is_taken && are_told && !self.is_failing.contains(&true)
+    }
+
+    /// The broker is killed, or stops in order; what the log holds then.
+    pub(crate) fn restart(&mut self, in_order: bool) -> State {
+        let shards = self.handed.len();
+        if in_order {
+            for queue in &mut self.handed {
+                queue.drain(..).for_each(|persist| self.housekeeper.take(persist));
+            }
+            self.housekeeper.finish();
+        }
+        // What is only with the system survives no power cut.
+        if self.options.mode == DurabilityMode::Os || self.luck.chance(1, 3) {
+            self.disk.kill();
+        } else {
+            self.disk.crash();
+        }
+        self.disk.set_faults(Faults::default());
+        self.handed.iter_mut().for_each(VecDeque::clear);
+        self.answers.iter_mut().for_each(VecDeque::clear);
+        self.is_failing.fill(false);
+        self.crashes += 1;
+        let mut log = self.options.open(&self.disk);
+        let state = read(&mut log);
+        self.housekeeper = self.options.housekeeper(log, shards);
+        state
+    }
+
+    /// When the newest file was written.
+    pub(crate) fn written_at(&self) -> Time {
+        self.written_at
+    }
+}
+
+impl Options {
+    fn open(&self, disk: &SimDisk) -> SegmentedLog<SimDisk> {
+        match SegmentedLog::open(disk.clone(), self.log.clone()) {
+            Ok(log) => log,
+            Err(error) => violated!("the log opens after every crash", "{error}"),
+        }
+    }
+
+    fn housekeeper(
+        &self,
+        log: SegmentedLog<SimDisk>,
+        shards: usize,
+    ) -> Committer<SegmentedLog<SimDisk>> {
+        let options = HousekeeperOptions {
+            askers: shards,
+            retry_ms: RETRY_MS,
+            compaction_bytes_min: self.compaction_bytes_min,
+            ..HousekeeperOptions::default()
+        };
+        Committer::new(log, options)
+    }
+}
+
+/// What the log adds up to.
+fn read(log: &mut SegmentedLog<SimDisk>) -> State {
+    let mut state = State::default();
+    let applied = log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
+        let applied = records.try_for_each(|record| state.apply_bytes(record));
+        applied.map_err(|error| error.to_string())
+    });
+    if let Err(error) = applied {
+        violated!("each record can follow those before it", "{error}");
+    }
+    state
+}
+
+/// The Unix time of a moment of a world, milliseconds.
+pub(crate) fn unix_ms(now: Time) -> u64 {
+    EPOCH_MS + now.as_millis()
+}
