@@ -191,7 +191,7 @@ impl Oracle {
             let moments = self.sessions[*number].moments.iter().enumerate();
             moments.map(|(place, moment)| ((*number, place), moment))
         });
-        let acked = moments.clone().filter(|(_, it)| it.is_acked).map(|(place, _)| place).last();
+        let acked = moments.clone().filter(|(_, it)| it.is_acked).map(|(place, _)| place).max();
         let Some(found) = found else {
             let newest = acked.filter(|(number, _)| Some(number) == numbers.last());
             let must_be = newest
@@ -203,7 +203,7 @@ impl Oracle {
             return None;
         };
         let chosen = moments.clone().filter(|(_, it)| it.is_of(found)).map(|(place, _)| place);
-        let Some(chosen) = chosen.last() else {
+        let Some(chosen) = chosen.max() else {
             let moments: Vec<_> = moments.collect();
             violated!("the log holds what happened", "{name}: {found:?}, not {moments:?}");
         };
@@ -255,6 +255,8 @@ impl Oracle {
         (session.ends_at, session.expiry_s) = (ends_at, found.expiry_s);
         // Clocks begin anew, and with them the places of connections.
         session.newest = None;
+        // What the log holds of it every shard knows before anybody is read.
+        session.is_surely_durable = true;
         session.unconfirmed.clear();
         session.unsubscribing.clear();
         for right in &mut session.rights {

@@ -4,17 +4,43 @@
 use std::collections::BTreeMap;
 
 use skein::{
-    record::state::{Entry, SessionState, State},
+    record::state::{Entry, SessionState, State, SubscriptionState},
     shard::Time,
 };
 
 use super::{
-    At, Oracle, crash::Moment, delivery::Course, exchange::Exchange, violated, will::DueWill,
+    At, Oracle, crash::Moment, delivery::Course, exchange::Exchange, session::Session,
+    subscription::Sub, violated, will::DueWill,
 };
 use crate::{
     alphabet::{FILTERS, TOPICS},
     crash::NO_LINK,
 };
+
+fn is_alike(sub: &Sub, kept: &SubscriptionState) -> bool {
+    sub.qos == kept.qos as u8
+        && sub.no_local == kept.no_local
+        && sub.retain_as_published == kept.retain_as_published
+        && sub.identifier == kept.identifier
+}
+
+impl Session {
+    /// What became of the subscription to a filter, from the beginning on: the subscription or
+    /// none, and whether that was acknowledged.
+    fn past_of(&self, filter: usize) -> Vec<(Option<usize>, bool)> {
+        let mut past = vec![(None, true)];
+        let subs = self.subs.iter().enumerate();
+        for (place, sub) in subs.filter(|(_, sub)| sub.filter == filter && !sub.is_undone) {
+            past.push((Some(place), sub.is_acked));
+            let is_replaced =
+                |other: &Sub| other.filter == filter && Some(other.added) == sub.removed;
+            if sub.removed.is_some() && !self.subs.iter().any(is_replaced) {
+                past.push((None, sub.is_removal_acked));
+            }
+        }
+        past
+    }
+}
 
 impl Oracle {
     /// A will lasts until it is published or deleted.
@@ -52,46 +78,28 @@ impl Oracle {
 
     /// Each subscription is as it was acknowledged last, or as it became after that.
     pub(super) fn recall_subscriptions(&mut self, number: usize, found: &SessionState, at: At) {
-        for filter in 0..FILTERS.len() {
-            let session = &mut self.sessions[number];
-            let mut past: Vec<(Option<usize>, bool)> = vec![(None, true)];
-            for (place, sub) in session.subs.iter().enumerate() {
-                if sub.filter != filter || sub.is_undone {
-                    continue;
-                }
-                past.push((Some(place), sub.is_acked));
-                if sub.removed.is_some() {
-                    past.push((None, sub.is_removal_acked));
-                }
-            }
+        let session = &mut self.sessions[number];
+        for (filter, text) in FILTERS.iter().enumerate() {
+            let kept = found.subscriptions.get(*text);
+            let past = session.past_of(filter);
             let certain = past.iter().rposition(|(_, is_acked)| *is_acked).unwrap_or(0);
-            let kept = found.subscriptions.get(FILTERS[filter]);
             let is_kept = |(place, _): &(Option<usize>, bool)| match (place, kept) {
-                (Some(place), Some(kept)) => {
-                    let sub = &session.subs[*place];
-                    sub.qos == kept.qos as u8
-                        && sub.no_local == kept.no_local
-                        && sub.retain_as_published == kept.retain_as_published
-                        && sub.identifier == kept.identifier
-                }
+                (Some(place), Some(kept)) => is_alike(&session.subs[*place], kept),
                 (place, kept) => place.is_none() && kept.is_none(),
             };
             let Some(place) = past[certain..].iter().rposition(is_kept) else {
+                let name = &session.name;
                 violated!(
                     "a subscription that was acknowledged survives a crash",
-                    "{}: {} is {kept:?}, of {:?}",
-                    session.name,
-                    FILTERS[filter],
+                    "{name}: {text} is {kept:?}, of {:?}",
                     session.subs.iter().filter(|sub| sub.filter == filter).collect::<Vec<_>>()
                 );
             };
-            let place = certain + place;
-            for sub in past[place + 1..].iter().filter_map(|(place, _)| *place) {
-                let sub = &mut session.subs[sub];
-                sub.removed.get_or_insert(at.step);
-                sub.is_undone = true;
+            for sub in past[certain + place + 1..].iter().filter_map(|(place, _)| *place) {
+                session.subs[sub].removed.get_or_insert(at.step);
+                session.subs[sub].is_undone = true;
             }
-            if let (Some(sub), _) = past[place] {
+            if let (Some(sub), _) = past[certain + place] {
                 session.subs[sub].removed = None;
                 session.subs[sub].is_removal_acked = false;
             }
