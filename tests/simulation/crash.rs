@@ -100,7 +100,11 @@ impl World {
         }
     }
 
+    /// The same broker with other seeds: client ids and topics have other homes.
     fn make_nodes(&mut self) {
+        if let Some(store) = &mut self.scene.store {
+            self.scene.plan.placement_seed = std::array::from_fn(|_| store.luck.next());
+        }
         let scene = &self.scene;
         let plan = &scene.plan;
         let node = |old: &Node| {
