@@ -129,6 +129,7 @@ impl World {
         }
         for _ in 0..TURNS_MAX {
             for node in &mut self.nodes {
+                self.scene.step += 1;
                 node.turn(&mut self.scene, &mut self.rings, false);
             }
             let Scene { store, now, step, .. } = &mut self.scene;

@@ -17,6 +17,8 @@ use crate::{
 const REST_MS_MAX: u64 = 5_000;
 /// With the memory budget used up, every publish waits for a grace.
 const REST_WITHOUT_MEMORY_MS_MAX: u64 = 200_000;
+/// After so long the shards hand over to the store what nobody waits for, milliseconds.
+const LAZY_MS: u64 = 101;
 /// Rounds without a moment passing: far more than any chain of answers needs.
 const ROUNDS_MAX: usize = 100_000;
 
@@ -24,6 +26,11 @@ impl World {
     /// Comes to rest and checks everything.
     pub(super) fn rest(&mut self, is_last: bool) {
         self.settle();
+        if self.scene.store.is_some() {
+            // What nobody waits for goes to the store, too.
+            self.scene.now = self.scene.now.plus(LAZY_MS);
+            self.settle();
+        }
         let at = self.scene.at();
         let audits = self.audits();
         for client in &self.clients {

@@ -73,13 +73,12 @@ impl World {
         let rings = Rings::new(scene.plan.shards, scene.plan.lane_slots);
         let clients = (0..scene.plan.clients).map(|n| Client::new(n, &mut scene)).collect();
         let hostiles = (0..scene.plan.hostiles).map(Hostile::new).collect();
-        let mut world = Self { scene, nodes, rings, clients, hostiles, dropped_before: 0 };
-        world.begin();
-        world
+        Self { scene, nodes, rings, clients, hostiles, dropped_before: 0 }
     }
 
     /// Lives through the whole seed.
     pub(crate) fn run(&mut self) {
+        self.begin();
         for _ in 0..self.scene.plan.steps {
             self.step();
         }

@@ -61,6 +61,7 @@ impl Moment {
     fn end(&self, found: &SessionState, lost_at: Time) -> (Option<Time>, Time) {
         let (ended_at, expiry_s) = match self.closed {
             Some((at, expiry_s, _)) if !found.is_connected => (at, expiry_s),
+            _ if found.is_connected => (lost_at, self.expiry_s),
             _ => (self.lost_at.unwrap_or(lost_at), self.expiry_s),
         };
         let ends = (expiry_s < u32::MAX).then(|| ended_at.plus(u64::from(expiry_s) * 1000));
@@ -248,7 +249,7 @@ impl Oracle {
         let Some(last) = session.moments.last_mut() else { return };
         let (ends_at, ended_at) = last.end(found, lost_at);
         if found.is_connected {
-            last.lost_at.get_or_insert(lost_at);
+            last.lost_at = Some(lost_at);
         }
         let last = *last;
         (session.link, session.will, session.is_over) = (None, None, false);
