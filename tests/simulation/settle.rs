@@ -26,11 +26,7 @@ impl World {
     /// Comes to rest and checks everything.
     pub(super) fn rest(&mut self, is_last: bool) {
         self.settle();
-        if self.scene.store.is_some() {
-            // What nobody waits for goes to the store, too.
-            self.scene.now = self.scene.now.plus(LAZY_MS);
-            self.settle();
-        }
+        self.settle_store();
         let at = self.scene.at();
         let audits = self.audits();
         for client in &self.clients {
@@ -42,6 +38,14 @@ impl World {
         check_replicas(&audits);
         self.check_drops(at);
         self.scene.log.note(|| format!("at rest at {}", at.now));
+    }
+
+    /// What nobody waits for goes to the store, too.
+    fn settle_store(&mut self) {
+        if self.scene.store.is_some() {
+            self.scene.now = self.scene.now.plus(LAZY_MS);
+            self.settle();
+        }
     }
 
     /// Lets everything that is on its way arrive.
@@ -151,6 +155,7 @@ impl World {
         // Every grace is over.
         self.scene.now = self.scene.now.plus(1_000);
         self.settle();
+        self.settle_store();
         self.check_nothing_remains();
         if self.scene.store.is_some() {
             self.shut_down();

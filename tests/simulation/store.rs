@@ -110,7 +110,8 @@ impl Store {
     /// A shard hands a batch over.
     pub(crate) fn hand_over(&mut self, from: usize, persist: shard::Persist) {
         let shard::Persist { ticket, batch, durability, groups } = persist;
-        if self.options.mode == DurabilityMode::Os && durability == Durability::Disk {
+        let is_os = self.options.mode == DurabilityMode::Os;
+        if is_os && durability == Durability::Disk && !batch.is_empty() {
             violated!("a batch takes the strongest of those who wait in it", "nobody waits for it");
         }
         self.handed[from].push_back(Persist { from, ticket, batch, durability, groups });
@@ -250,9 +251,8 @@ impl Options {
 /// What the log adds up to.
 fn read(log: &mut SegmentedLog<SimDisk>) -> State {
     let mut state = State::default();
-    let applied = log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
-        let applied = records.try_for_each(|record| state.apply_bytes(record));
-        applied.map_err(|error| error.to_string())
+    let applied = log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
+        state.apply_batch(records).map_err(|error| error.to_string())
     });
     if let Err(error) = applied {
         violated!("each record can follow those before it", "{error}");

@@ -225,6 +225,7 @@ impl Oracle {
         let will = session.moments.last().and_then(|moment| moment.will);
         session.link = None;
         session.will = None;
+        session.held.clear();
         if !session.is_over {
             self.end_session(number, at);
         }
@@ -249,7 +250,8 @@ impl Oracle {
         let Some(last) = session.moments.last_mut() else { return };
         let (ends_at, ended_at) = last.end(found, lost_at);
         if found.is_connected {
-            last.lost_at = Some(lost_at);
+            // That it was closed shortly before the crash is forgotten.
+            (last.lost_at, last.closed) = (Some(lost_at), None);
         }
         let last = *last;
         (session.link, session.will, session.is_over) = (None, None, false);
@@ -258,6 +260,7 @@ impl Oracle {
         session.newest = None;
         // What the log holds of it every shard knows before anybody is read.
         session.is_surely_durable = true;
+        session.comes_again.clear();
         session.unconfirmed.clear();
         session.unsubscribing.clear();
         for right in &mut session.rights {

@@ -20,17 +20,15 @@ impl Oracle {
     pub(super) fn on_publish(&mut self, number: usize, publisher: usize, at: At) -> bool {
         let message = &self.messages[number];
         let facts = &message.facts;
+        if facts.qos == 2 && !facts.is_will {
+            self.sessions[publisher].published.insert(message.packet_id, number);
+        }
         let Some(topic) = facts.topic else { return false };
         if facts.qos == 2 && !facts.is_will && !self.sessions[publisher].held.insert(number) {
             // Its packet id is held: acknowledged again, delivered never again.
             return false;
         }
         let retain = facts.retain;
-        let (qos, is_will, packet_id) = (facts.qos, facts.is_will, message.packet_id);
-        if qos == 2 && !is_will {
-            self.sessions[publisher].published.insert(packet_id, number);
-        }
-        let (facts, retain) = (&self.messages[number].facts, retain);
         if retain && (facts.payload.is_empty() || facts.expiry_s.is_some()) {
             self.kept.remove(&topic);
         }

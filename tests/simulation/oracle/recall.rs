@@ -226,6 +226,9 @@ impl Oracle {
         if let Some(copies) = session.copies.get_mut(&message) {
             *copies = copies.saturating_sub(1);
         }
+        if entry.retain {
+            *session.comes_again.entry(message).or_default() += 1;
+        }
         for right in &mut session.rights {
             if entry.retain && self.alphabet.matches(right.filter, topic) {
                 right.topics_seen.remove(&topic);

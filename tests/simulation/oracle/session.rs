@@ -59,6 +59,8 @@ pub(super) struct Session {
     /// Of these, as of the last rest: copies and attempts.
     pub(super) settled: BTreeMap<usize, (usize, usize)>,
     pub(super) exchanges: BTreeMap<u16, Exchange>,
+    /// What was on its way in a crash though it may have come before, and how often.
+    pub(super) comes_again: BTreeMap<usize, usize>,
     /// Messages that came live with QoS 2.
     pub(super) came_once: BTreeSet<usize>,
     /// QoS 2 messages it published and has not released.
@@ -139,6 +141,7 @@ impl Session {
             copies: BTreeMap::new(),
             settled: BTreeMap::new(),
             exchanges: BTreeMap::new(),
+            comes_again: BTreeMap::new(),
             came_once: BTreeSet::new(),
             held: BTreeSet::new(),
             published: BTreeMap::new(),
