@@ -111,7 +111,7 @@ impl Store {
     pub(crate) fn hand_over(&mut self, from: usize, persist: shard::Persist) {
         let shard::Persist { ticket, batch, durability, groups } = persist;
         let is_os = self.options.mode == DurabilityMode::Os;
-        if is_os && durability == Durability::Disk && !batch.is_empty() {
+        if is_os && durability == Durability::Disk && !self.is_failing[from] {
             violated!("a batch takes the strongest of those who wait in it", "nobody waits for it");
         }
         self.handed[from].push_back(Persist { from, ticket, batch, durability, groups });
