@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use skein::{
     config::DurabilityMode,
-    record::{Durability, state::State},
+    record::state::State,
     shard::{self, Event, Time},
     store::{
         housekeeper::{Answer, Committer, HousekeeperOptions, Persist},
@@ -44,8 +44,6 @@ pub(crate) struct Store {
     pub(crate) is_failing: Vec<bool>,
     /// The last step in which the disk or a shard had to do with a failure.
     troubled_step: u64,
-    /// When the disk was written to last.
-    written_at: Time,
     /// The broker has been killed so often.
     pub(crate) crashes: usize,
 }
@@ -92,7 +90,6 @@ impl Store {
             answers: vec![VecDeque::new(); shards],
             is_failing: vec![false; shards],
             troubled_step: 0,
-            written_at: Time::from_millis(0),
             crashes: 0,
         })
     }
@@ -110,10 +107,6 @@ impl Store {
     /// A shard hands a batch over.
     pub(crate) fn hand_over(&mut self, from: usize, persist: shard::Persist) {
         let shard::Persist { ticket, batch, durability, groups } = persist;
-        let is_os = self.options.mode == DurabilityMode::Os;
-        if is_os && durability == Durability::Disk && !self.is_failing[from] {
-            violated!("a batch takes the strongest of those who wait in it", "nobody waits for it");
-        }
         self.handed[from].push_back(Persist { from, ticket, batch, durability, groups });
     }
 
@@ -136,7 +129,6 @@ impl Store {
         }
         if full || self.luck.chance(1, self.options.commit_every) {
             self.housekeeper.commit(now.as_millis());
-            self.written_at = now;
             match self.luck.below(4) {
                 0 => self.housekeeper.on_idle(),
                 1 => self.housekeeper.compact_some(),
@@ -217,11 +209,6 @@ impl Store {
         let state = read(&mut log);
         self.housekeeper = self.options.housekeeper(log, shards);
         state
-    }
-
-    /// When the newest file was written.
-    pub(crate) fn written_at(&self) -> Time {
-        self.written_at
     }
 }
 

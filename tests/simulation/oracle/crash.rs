@@ -116,6 +116,9 @@ impl Oracle {
     /// A shard knows that nothing can be made durable, or that it can again.
     pub(crate) fn on_store(&mut self, shard: usize, is_failing: bool) {
         self.failing[shard] = is_failing;
+        if is_failing {
+            self.doubt_writes();
+        }
     }
 
     /// Client ids of sessions that must outlive the broker.
@@ -159,6 +162,7 @@ impl Oracle {
         self.forget_what_was_not_acknowledged();
         self.recall_retained(state, at);
         self.epoch += 1;
+        self.rested_step = at.step;
     }
 
     /// The shards have taken over what the log holds.

@@ -122,6 +122,8 @@ pub(crate) struct Oracle {
     /// When each shard last looked at its timers.
     ticked: Vec<Time>,
     epoch: u64,
+    /// When everything was at rest last.
+    rested_step: u64,
     /// Who may do what.
     law: Law,
 }
@@ -156,6 +158,7 @@ impl Oracle {
                 .collect(),
             ticked: vec![Time::from_millis(0); plan.shards],
             epoch: 0,
+            rested_step: 0,
             law: rules.map(|rules| rules.law.clone()).unwrap_or_default(),
         }
     }

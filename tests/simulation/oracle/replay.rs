@@ -16,6 +16,8 @@ pub(super) struct Write {
     pub(super) expires_at: Option<Time>,
     /// When a later write took its place for certain.
     pub(super) replaced_at: Option<u64>,
+    /// Nothing could be made durable when it came, and nobody waits for it: perhaps it is not kept.
+    pub(super) is_uncertain: bool,
     /// A later one took its place, and is acknowledged: no crash brings it back.
     pub(super) is_buried: bool,
 }
@@ -47,7 +49,15 @@ impl Write {
         epoch: u64,
         expires_at: Option<Time>,
     ) -> Self {
-        Self { message, publisher, epoch, expires_at, replaced_at: None, is_buried: false }
+        Self {
+            message,
+            publisher,
+            epoch,
+            expires_at,
+            replaced_at: None,
+            is_uncertain: false,
+            is_buried: false,
+        }
     }
 }
 
@@ -99,13 +109,41 @@ impl Oracle {
     /// The order of two writes is known if one session published both, or everything was at rest
     /// between them.
     pub(super) fn note_write(&mut self, topic: usize, write: Write, step: u64) {
+        let is_uncertain = self.failing.contains(&true) && self.is_unawaited(write.message);
         let writes = &mut self.writes[topic];
+        if is_uncertain {
+            writes.push(Write { is_uncertain, ..write });
+            return;
+        }
         for other in writes.iter_mut().filter(|other| other.replaced_at.is_none()) {
             if other.publisher == write.publisher || other.epoch < write.epoch {
                 other.replaced_at = Some(step);
             }
         }
         writes.push(write);
+    }
+
+    /// Nothing can be made durable: what nobody waits for may not have been kept since the last
+    /// rest.
+    pub(super) fn doubt_writes(&mut self) {
+        for topic in 0..self.writes.len() {
+            for place in 0..self.writes[topic].len() {
+                let write = self.writes[topic][place];
+                let is_uncertain = write.epoch == self.epoch && self.is_unawaited(write.message);
+                let write = &mut self.writes[topic][place];
+                write.is_uncertain |= is_uncertain;
+                let was_lately = write.replaced_at.is_some_and(|step| step > self.rested_step);
+                if was_lately && !write.is_buried {
+                    write.replaced_at = None;
+                }
+            }
+        }
+    }
+
+    /// Whether nobody waits until the message is durable.
+    fn is_unawaited(&self, message: usize) -> bool {
+        let facts = &self.messages[message].facts;
+        facts.qos == 0 || facts.is_will
     }
 
     /// The write of this step was refused.
@@ -233,6 +271,13 @@ impl Oracle {
         let may_be_lost = right.is_broken && !(survives && right.is_answered);
         let was_seen =
             session.received.get(&write.message).is_some_and(|step| *step > right.since.step);
-        is_allowed && !is_deleted && !has_expired && !is_own && fits && !may_be_lost && !was_seen
+        is_allowed
+            && !write.is_uncertain
+            && !is_deleted
+            && !has_expired
+            && !is_own
+            && fits
+            && !may_be_lost
+            && !was_seen
     }
 }

@@ -38,6 +38,7 @@ impl Oracle {
             session.settled = settled.collect();
         }
         self.epoch += 1;
+        self.rested_step = at.step;
     }
 
     fn note_kept(&mut self, audits: &[Audit]) {
@@ -133,7 +134,9 @@ impl Oracle {
                     is_unknown
                         || writes.any(|write| {
                             let is_over = write.expires_at.is_some_and(|end| end <= now);
-                            is_over || self.messages[write.message].facts.payload.is_empty()
+                            is_over
+                                || write.is_uncertain
+                                || self.messages[write.message].facts.payload.is_empty()
                         })
                 }
             };
