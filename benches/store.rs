@@ -171,8 +171,8 @@ fn recovery(path: &Path, messages: u64) {
         .expect("it is whole");
         let checked = began.elapsed();
         let mut state = State::default();
-        log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
-            state.apply_batch(records).map_err(|it| it.to_string())
+        log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
+            records.try_for_each(|record| state.apply_bytes(record)).map_err(|it| it.to_string())
         })
         .expect("it is whole");
         assert_eq!(state.counts().entries as u64, messages);

@@ -126,8 +126,8 @@ fn export(folder: &Path) -> Result<(), StoreCommandError> {
 fn recover(folder: &Path) -> Result<(State, SegmentedLog<Files>), StoreCommandError> {
     let mut log = SegmentedLog::open(Files::open_existing(folder)?, LogOptions::default())?;
     let mut state = State::default();
-    log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
-        state.apply_batch(records).map_err(|error| error.to_string())
+    log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
+        records.try_for_each(|record| state.apply_bytes(record)).map_err(|error| error.to_string())
     })?;
     Ok((state, log))
 }

@@ -238,8 +238,9 @@ impl Options {
 /// What the log adds up to.
 fn read(log: &mut SegmentedLog<SimDisk>) -> State {
     let mut state = State::default();
-    let applied = log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
-        state.apply_batch(records).map_err(|error| error.to_string())
+    let applied = log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
+        let applied = records.try_for_each(|record| state.apply_bytes(record));
+        applied.map_err(|error| error.to_string())
     });
     if let Err(error) = applied {
         violated!("each record can follow those before it", "{error}");

@@ -3,7 +3,7 @@
 use skein_protocol::qos::PacketId;
 
 use super::{
-    super::{Record, RecordError, Records},
+    super::{Record, RecordError},
     Entry, Flight, MessageState, RetainedState, SessionState, State, SubscriptionState, WillState,
 };
 
@@ -44,21 +44,6 @@ pub enum StateError {
 }
 
 impl State {
-    /// Applies the records of one batch. Messages to which nothing refers behind it go: within it,
-    /// an entry may be dropped before another one of the same message is queued.
-    ///
-    /// # Errors
-    /// One of them is none, or can not follow those before it. Those before it were applied.
-    pub fn apply_batch(&mut self, mut records: Records<'_>) -> Result<(), StateError> {
-        let applied = records.try_for_each(|record| self.apply_bytes(record));
-        for message in std::mem::take(&mut self.unreferenced) {
-            if self.messages.get(&message).is_some_and(|kept| kept.references == 0) {
-                self.messages.remove(&message);
-            }
-        }
-        applied
-    }
-
     /// Reads a record and applies it.
     ///
     /// # Errors
@@ -149,7 +134,7 @@ impl State {
             let Some(kept) = self.messages.get_mut(&message) else { continue };
             kept.references -= 1;
             if kept.references == 0 {
-                self.unreferenced.push(message);
+                self.messages.remove(&message);
             }
         }
     }

@@ -24,8 +24,6 @@ pub struct State {
     messages: BTreeMap<u64, MessageState>,
     retained: BTreeMap<Box<str>, RetainedState>,
     message_max: u64,
-    /// Messages to which nothing has referred any more at some time in the batch.
-    unreferenced: Vec<u64>,
     connected_lost_at_ms: u64,
 }
 

@@ -69,7 +69,7 @@ impl Compaction {
 }
 
 fn read(log: &mut impl Log, source: &Source, state: &mut State) -> Result<(), LogError> {
-    log.replay_source(source, &mut |_: Sequence, records: Records<'_>| {
-        state.apply_batch(records).map_err(|error| error.to_string())
+    log.replay_source(source, &mut |_: Sequence, mut records: Records<'_>| {
+        records.try_for_each(|record| state.apply_bytes(record)).map_err(|error| error.to_string())
     })
 }

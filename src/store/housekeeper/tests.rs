@@ -49,8 +49,8 @@ fn connected(client_id: &str) -> Record<'_> {
 
 fn recover(log: &mut SegmentedLog<Files>) -> State {
     let mut state = State::default();
-    let replayed = log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
-        state.apply_batch(records).map_err(|it| it.to_string())
+    let replayed = log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
+        records.try_for_each(|record| state.apply_bytes(record)).map_err(|it| it.to_string())
     });
     replayed.expect("it is whole");
     state

@@ -9,11 +9,17 @@ use crate::{link::LinkId, oracle::violated, scene::Scene};
 impl Node {
     /// Tells the oracle, in the order in which it happened as far as that can be seen.
     pub(super) fn tell(&mut self, is_resumed: bool, scene: &mut Scene) {
-        for notice in std::mem::take(&mut self.effects.notices) {
+        let notices = std::mem::take(&mut self.effects.notices);
+        let connects = notices.iter().any(|notice| notice.kind == "connected");
+        for notice in notices {
             self.tell_notice(&notice, is_resumed, scene);
         }
         while self.tell_close(scene) {}
         scene.oracle.on_handled();
+        if connects && scene.store.is_some() {
+            // The records tell connections apart by their times.
+            scene.now = scene.now.plus(1);
+        }
     }
 
     /// Tells of the next connection that the core has forgotten. False if there is none.
@@ -79,10 +85,6 @@ impl Node {
         let at = scene.at();
         let (oracle, links) = (&mut scene.oracle, &mut scene.links);
         oracle.on_established(id, links, name, self.index, is_resumed, at);
-        if scene.store.is_some() {
-            // The records tell connections apart by their times.
-            scene.now = scene.now.plus(1);
-        }
     }
 
     pub(super) fn link_of(&self, id: ConnectionId) -> Option<LinkId> {
