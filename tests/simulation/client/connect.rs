@@ -244,8 +244,11 @@ impl Client {
         if reason != 0 {
             // Before 5.0 there is one code for all such cases.
             let is_overtaken = scene.link(id).is_overtaken && matches!(reason, 0x83 | 0x88);
+            // A CONNACK that waits for the store is taken back when its connection is closed.
+            let is_taken_back = scene.store.is_some() && scene.link(id).established_step.is_some();
+            let is_troubled = scene.was_troubled_since(scene.link(id).accepted_step());
             let may_be_refused = scene.may_be_refused(id, reason)
-                || (reason == 0x88 && scene.was_troubled_since(scene.link(id).accepted_step()));
+                || (reason == 0x88 && (is_taken_back || is_troubled));
             if scene.plan.scarcity != Scarcity::TightQueues && !is_overtaken && !may_be_refused {
                 violated!("a model client may connect", "{} was told {reason:02x}", self.name);
             }
