@@ -42,6 +42,8 @@ pub(crate) struct Store {
     answers: Vec<VecDeque<Answer>>,
     /// Which shards have heard that nothing can be made durable.
     pub(crate) is_failing: Vec<bool>,
+    /// Something was taken, and not committed.
+    is_behind: bool,
     /// The last step in which the disk or a shard had to do with a failure.
     troubled_step: u64,
     /// The broker has been killed so often.
@@ -76,7 +78,7 @@ impl Store {
             },
             compaction_bytes_min: luck.pick(&[100, 2_000, 50_000, 1 << 30]),
             crash_every: luck.pick(&[30, 100, 300]),
-            commit_every: luck.pick(&[1, 2, 5, 20]),
+            commit_every: luck.pick(&[1, 5, 20, 60]),
             fault_every: luck.pick(&[100, 1_000_000, 1_000_000]),
         };
         let disk = SimDisk::new(luck.next());
@@ -89,6 +91,7 @@ impl Store {
             handed: vec![VecDeque::new(); shards],
             answers: vec![VecDeque::new(); shards],
             is_failing: vec![false; shards],
+            is_behind: false,
             troubled_step: 0,
             crashes: 0,
         })
@@ -99,9 +102,11 @@ impl Store {
         self.options.mode
     }
 
-    /// Whether the broker is killed now.
+    /// Whether the broker is killed now: above all while something is on its way to the disk.
     pub(crate) fn draw_crash(&mut self) -> bool {
-        self.luck.chance(1, self.options.crash_every)
+        let waits = self.handed.iter().any(|queue| !queue.is_empty()) || self.is_behind;
+        let times = if waits { 6 } else { 1 };
+        self.luck.chance(times, 2 * self.options.crash_every)
     }
 
     /// A shard hands a batch over.
@@ -124,11 +129,13 @@ impl Store {
             let count = if full { queue.len() } else { self.luck.some_of(queue.len()) };
             for persist in queue.drain(..count) {
                 self.housekeeper.take(persist);
+                self.is_behind = true;
                 happened = true;
             }
         }
         if full || self.luck.chance(1, self.options.commit_every) {
             self.housekeeper.commit(now.as_millis());
+            self.is_behind = false;
             match self.luck.below(4) {
                 0 => self.housekeeper.on_idle(),
                 1 => self.housekeeper.compact_some(),
@@ -204,6 +211,7 @@ impl Store {
         self.handed.iter_mut().for_each(VecDeque::clear);
         self.answers.iter_mut().for_each(VecDeque::clear);
         self.is_failing.fill(false);
+        self.is_behind = false;
         self.crashes += 1;
         let mut log = self.options.open(&self.disk);
         let state = read(&mut log);
