@@ -30,8 +30,8 @@ impl Log {
             return;
         }
         let mut line = line();
-        if line.len() > 6000 {
-            line = format!("{}…", line.chars().take(6000).collect::<String>());
+        if line.len() > 2_000 {
+            line = format!("{}…", line.chars().take(2_000).collect::<String>());
         }
         if self.is_loud {
             println!("{line}");

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use skein_protocol::{PublishProperties, properties::PayloadFormat};
+use skein_protocol::PublishProperties;
 
-use super::{At, Facts, Oracle, exchange::Numbered, session::Session, subscription::Sub, violated};
+use super::{
+    At, Facts, Oracle, exchange::Numbered, ledger::check_properties, session::Session,
+    subscription::Sub, violated,
+};
 use crate::{
     alphabet::{TOPICS, does_match, is_share},
     link::LinkId,
@@ -384,28 +387,4 @@ fn check_terms(
         return Err(format!("its identifiers are not {expected:?}"));
     }
     Ok(is_stable)
-}
-
-fn check_properties(facts: &Facts, found: &PublishProperties<'_>) {
-    let user: Vec<(&str, &str)> = found.user_properties.iter().collect();
-    let is_right = match &facts.properties {
-        None => {
-            found.payload_format.is_none()
-                && found.content_type.is_none()
-                && found.response_topic.is_none()
-                && found.correlation_data.is_none()
-                && user.is_empty()
-        }
-        Some(known) => {
-            let is_text = found.payload_format.map(|format| format == PayloadFormat::Utf8);
-            is_text == Some(known.is_text)
-                && found.content_type == Some(&known.content_type)
-                && found.response_topic.map(|topic| topic.as_str()) == Some(&known.response_topic)
-                && found.correlation_data == Some(&known.correlation_data)
-                && user == known.pairs()
-        }
-    };
-    if !is_right {
-        violated!("properties are unaltered and in order", "{:?}: {found:?}", facts.properties);
-    }
 }

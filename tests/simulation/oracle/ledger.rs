@@ -6,7 +6,7 @@ use skein_protocol::{
     properties::{PayloadFormat, UserProperties},
 };
 
-use super::Oracle;
+use super::{Oracle, violated};
 
 /// Marks the payloads of model clients.
 const MARK: [u8; 3] = *b"sim";
@@ -158,5 +158,30 @@ impl Oracle {
         let number = u32::from_be_bytes(*number) as usize;
         let message = self.messages.get(number)?;
         (message.facts.payload == payload).then_some(number)
+    }
+}
+
+/// What was published with a message is what it comes with.
+pub(super) fn check_properties(facts: &Facts, found: &PublishProperties<'_>) {
+    let user: Vec<(&str, &str)> = found.user_properties.iter().collect();
+    let is_right = match &facts.properties {
+        None => {
+            found.payload_format.is_none()
+                && found.content_type.is_none()
+                && found.response_topic.is_none()
+                && found.correlation_data.is_none()
+                && user.is_empty()
+        }
+        Some(known) => {
+            let is_text = found.payload_format.map(|format| format == PayloadFormat::Utf8);
+            is_text == Some(known.is_text)
+                && found.content_type == Some(&known.content_type)
+                && found.response_topic.map(|topic| topic.as_str()) == Some(&known.response_topic)
+                && found.correlation_data == Some(&known.correlation_data)
+                && user == known.pairs()
+        }
+    };
+    if !is_right {
+        violated!("properties are unaltered and in order", "{:?}: {found:?}", facts.properties);
     }
 }
