@@ -42,6 +42,8 @@ pub(crate) struct Store {
     answers: Vec<VecDeque<Answer>>,
     /// Which shards have heard that nothing can be made durable.
     pub(crate) is_failing: Vec<bool>,
+    /// A step of a QoS 2 handshake was heard a moment ago.
+    is_tense: bool,
     /// Something was taken, and not committed.
     is_behind: bool,
     /// The last step in which the disk or a shard had to do with a failure.
@@ -91,6 +93,7 @@ impl Store {
             handed: vec![VecDeque::new(); shards],
             answers: vec![VecDeque::new(); shards],
             is_failing: vec![false; shards],
+            is_tense: false,
             is_behind: false,
             troubled_step: 0,
             crashes: 0,
@@ -102,10 +105,23 @@ impl Store {
         self.options.mode
     }
 
-    /// Whether the broker is killed now: above all while something is on its way to the disk.
+    /// A client has heard a step of a QoS 2 handshake.
+    pub(crate) fn note_handshake(&mut self) {
+        self.is_tense = true;
+    }
+
+    /// Whether the broker is killed now: above all while something is on its way to the disk, and
+    /// right after a step of a QoS 2 handshake.
     pub(crate) fn draw_crash(&mut self) -> bool {
         let waits = self.handed.iter().any(|queue| !queue.is_empty()) || self.is_behind;
-        let times = if waits { 6 } else { 1 };
+        let is_tense = std::mem::take(&mut self.is_tense);
+        let times = if is_tense {
+            12
+        } else if waits {
+            6
+        } else {
+            1
+        };
         self.luck.chance(times, 2 * self.options.crash_every)
     }
 

@@ -50,6 +50,11 @@ impl Client {
             violated!("CONNACK comes first", "{}: {packet}", self.name);
         }
         let session = scene.link(id).session;
+        let is_handshake =
+            matches!(packet, Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_));
+        if let Some(store) = scene.store.as_mut().filter(|_| is_handshake) {
+            store.note_handshake();
+        }
         match packet {
             Packet::Publish(publish) => self.on_publish(id, place, publish, scene),
             Packet::PubAck(ack) => self.on_puback(ack, scene),

@@ -99,7 +99,9 @@ impl Oracle {
         let Some(message) = message else { return };
         self.check_content(number, message, delivery, at);
         self.sessions[number].received.insert(message, at.step);
-        if !is_resend {
+        if is_resend {
+            self.check_order_of_resends(number, message, delivery);
+        } else {
             self.explain(number, message, delivery, at);
         }
     }

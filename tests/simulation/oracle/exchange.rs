@@ -1,7 +1,7 @@
 //! Packet ids towards a client: what each stands for, and when it is free again.
 
-use super::{Oracle, session::Session, violated};
-use crate::link::LinkId;
+use super::{Delivery, Oracle, session::Session, violated};
+use crate::{alphabet::is_share, link::LinkId};
 
 /// One QoS 1 or 2 message on its way to a client.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,32 @@ impl Oracle {
             );
         }
         is_resend
+    }
+
+    /// What is sent again on one connection comes as it was published [MQTT-4.6.0-1], if nothing
+    /// else can have changed the order.
+    pub(super) fn check_order_of_resends(
+        &mut self,
+        number: usize,
+        message: usize,
+        delivery: &Delivery<'_>,
+    ) {
+        let known = &self.messages[message];
+        let (Some(topic), [attempt]) = (known.facts.topic, known.attempts.as_slice()) else {
+            return;
+        };
+        let session = &mut self.sessions[number];
+        let mut filters = session.subs.iter().map(|sub| sub.filter);
+        if known.facts.retain || known.facts.is_will || filters.any(is_share) {
+            return;
+        }
+        let publisher = self.attempts[*attempt].session;
+        let course = (delivery.link, publisher, topic, known.facts.qos, delivery.qos);
+        let last = session.resent.insert(course, *attempt);
+        if last.is_some_and(|last| last > *attempt) {
+            let name = &session.name;
+            violated!("what is sent again comes in its order", "{name}: {message} came late");
+        }
     }
 
     /// PUBREL arrived.

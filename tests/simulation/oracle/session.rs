@@ -61,6 +61,9 @@ pub(super) struct Session {
     pub(super) exchanges: BTreeMap<u16, Exchange>,
     /// What was on its way in a crash though it may have come before, and how often.
     pub(super) comes_again: BTreeMap<usize, usize>,
+    /// The last attempt that was sent again of each connection, publisher, topic, QoS and QoS of
+    /// the delivery.
+    pub(super) resent: BTreeMap<(LinkId, usize, usize, u8, u8), usize>,
     /// Messages that came live with QoS 2.
     pub(super) came_once: BTreeSet<usize>,
     /// QoS 2 messages it published and has not released.
@@ -142,6 +145,7 @@ impl Session {
             settled: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             comes_again: BTreeMap::new(),
+            resent: BTreeMap::new(),
             came_once: BTreeSet::new(),
             held: BTreeSet::new(),
             published: BTreeMap::new(),
