@@ -32,8 +32,28 @@ impl World {
         let Scene { store, now, step, .. } = &mut self.scene;
         let Some(store) = store else { return };
         store.work(*now, *step, false);
-        if store.draw_crash() {
+        let hurries = store.luck.chance(1, 20);
+        let crashes = store.draw_crash() || (hurries && store.luck.chance(1, 2));
+        if hurries {
+            self.hurry();
+        }
+        if crashes {
             self.crash();
+        }
+    }
+
+    /// Everybody is quick for a moment, but the disk is as it is: handshakes get far beyond what is
+    /// durable.
+    fn hurry(&mut self) {
+        let rounds = self.scene.store.as_mut().map_or(0, |store| store.luck.between(1, 6));
+        for _ in 0..rounds {
+            for client in &mut self.clients {
+                client.settle(&mut self.scene);
+            }
+            for node in &mut self.nodes {
+                self.scene.step += 1;
+                node.turn(&mut self.scene, &mut self.rings, true);
+            }
         }
     }
 
