@@ -115,7 +115,8 @@ pub use error::{Error, Feature, Operation, Result};
 pub use hooks::Hooks;
 pub use message::{Delivery, Message, Properties, Publish};
 pub use options::{
-    Backoff, Login, Offline, Options, QueueOptions, SessionLoss, Verdict, Versions, WhenFull,
+    Backoff, Farewell, Login, Offline, Options, QueueOptions, SessionLoss, Verdict, Versions,
+    WhenFull,
 };
 pub use scram::Scram;
 pub use skein_protocol::{

@@ -219,6 +219,7 @@ pub struct Message {
     dup: bool,
     packet_id: Option<PacketId>,
     identifiers: Arc<[u32]>,
+    topic_alias: Option<NonZeroU16>,
     properties: Option<Arc<Properties>>,
     pub(crate) delivery: Option<Delivery>,
 }
@@ -242,6 +243,7 @@ impl Message {
             dup: publish.dup,
             packet_id: publish.packet_id,
             identifiers: publish.properties.subscription_identifiers.iter().collect(),
+            topic_alias: publish.properties.topic_alias,
             properties: Properties::from_packet(&publish.properties).map(Arc::from),
             delivery,
         }
@@ -288,6 +290,11 @@ impl Message {
     /// The identifiers of the subscriptions it arrived for, if the server tells.
     pub fn subscription_identifiers(&self) -> &[u32] {
         &self.identifiers
+    }
+
+    /// The alias its packet carried; [`topic`](Self::topic) is what it stands for.
+    pub fn topic_alias(&self) -> Option<NonZeroU16> {
+        self.topic_alias
     }
 
     /// Its properties, if it has any.

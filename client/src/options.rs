@@ -37,6 +37,9 @@ pub struct Options {
     pub ack_timeout: Option<Duration>,
     /// How many messages of QoS 1 and 2 may be unacknowledged towards this client, 1 to 65,535.
     pub receive_maximum: u16,
+    /// How many messages of QoS 1 and 2 may be unacknowledged towards the server, where it allows
+    /// as many.
+    pub in_flight_max: u16,
     /// The longest packet this client takes, in bytes.
     pub packet_bytes_max: u32,
     /// How many topic aliases the server may use towards this client. Towards the server as many
@@ -44,6 +47,12 @@ pub struct Options {
     pub topic_aliases_max: u16,
     /// User properties of CONNECT.
     pub user_properties: Vec<(String, String)>,
+    /// Whether the server is to name a basis of topics for responses (3.1.2.11.6).
+    pub request_response_information: bool,
+    /// Whether the server is to explain itself in reason strings (3.1.2.11.7).
+    pub request_problem_information: bool,
+    /// What DISCONNECT says when this side ends the connection.
+    pub farewell: Farewell,
     /// The queue of messages that cannot be sent yet.
     pub queue: QueueOptions,
     /// What happens to unacknowledged messages when the server has lost the session.
@@ -66,6 +75,18 @@ pub enum Versions {
     NewestFirst,
     /// This one and no other.
     Only(Version),
+}
+
+/// What DISCONNECT says besides its reason (3.14.2.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Farewell {
+    /// Another session expiry interval, in seconds. Of no effect on a session that ends with its
+    /// connection, whose expiry cannot be changed.
+    pub session_expiry_s: Option<u32>,
+    /// Why, in words.
+    pub reason_string: Option<String>,
+    /// Pairs of text in order, duplicates kept.
+    pub user_properties: Vec<(String, String)>,
 }
 
 /// User name and password. `Debug` shows neither the password nor a token.
@@ -217,6 +238,13 @@ impl Login {
     }
 }
 
+impl Farewell {
+    fn check(&self) -> Result<()> {
+        check_text("reason string", self.reason_string.as_deref().unwrap_or_default())?;
+        check_pairs(&self.user_properties)
+    }
+}
+
 impl Options {
     /// These servers and the defaults.
     pub fn new<I: Into<Arc<str>>>(servers: impl IntoIterator<Item = I>) -> Self {
@@ -231,6 +259,7 @@ impl Options {
         check_text("client identifier", &self.client_id)?;
         self.login.check()?;
         check_pairs(&self.user_properties)?;
+        self.farewell.check()?;
         self.will.as_ref().map_or(Ok(()), Will::check)
     }
 
@@ -264,9 +293,13 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(30),
             ack_timeout: None,
             receive_maximum: 1024,
+            in_flight_max: u16::MAX,
             packet_bytes_max: 16 << 20,
             topic_aliases_max: 16,
             user_properties: Vec::new(),
+            request_response_information: true,
+            request_problem_information: true,
+            farewell: Farewell::default(),
             queue: QueueOptions::default(),
             session_loss: SessionLoss::default(),
             reconnect: Some(Backoff::default()),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use skein_client::session::{Event, Outcome};
 use skein_client::test::Harness;
 use skein_client::{
-    Error, Feature, Offline, Operation, Options, PacketId, Publish, QoS, ReasonCode, Version,
-    Versions, WhenFull,
+    Error, Farewell, Feature, Offline, Operation, Options, PacketId, Publish, QoS, ReasonCode,
+    Version, Versions, WhenFull,
 };
 use skein_protocol::{Ack, ConnAckProperties, Packet};
 
@@ -267,4 +267,35 @@ fn a_disconnect_may_ask_for_the_will() {
         harness.hear(),
         ["DISCONNECT reason=0x04 Disconnect with Will Message session_expiry_s=7"]
     );
+}
+
+/// What DISCONNECT is to say besides its reason, however the connection is ended.
+#[test]
+fn a_farewell_is_said_by_every_disconnect_of_ours() {
+    let user_properties = vec![("k".to_owned(), "v".to_owned())];
+    let reason_string = Some("done".to_owned());
+    let farewell = Farewell { reason_string, user_properties, session_expiry_s: Some(9) };
+    let mut harness = Harness::connected(Options { farewell: farewell.clone(), ..options() });
+    harness.close(s(5));
+    let words = harness.hear();
+    for part in ["reason_string=\"done\"", "session_expiry_s=9"] {
+        assert!(words[0].starts_with("DISCONNECT") && words[0].contains(part), "{words:?}");
+    }
+    // An expiry of zero in CONNECT cannot be changed (3.14.2.2.2).
+    let options = Options { farewell, ..Options::new(["mqtt://a"]) };
+    let mut harness = Harness::connected(options);
+    harness.close(s(5));
+    assert!(!harness.hear()[0].contains("session_expiry"));
+}
+
+/// This side may want fewer messages under way than the server allows.
+#[test]
+fn the_smaller_of_both_windows_holds() {
+    let mut harness = Harness::connected(Options { in_flight_max: 2, ..options() });
+    for payload in ["1", "2", "3"] {
+        harness.publish(message(payload, QoS::AtLeastOnce)).unwrap();
+    }
+    assert_eq!(harness.hear().len(), 2);
+    harness.say(&Packet::PubAck(Ack::success(id(1))));
+    assert_eq!(harness.hear().len(), 1);
 }

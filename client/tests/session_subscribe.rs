@@ -1,6 +1,6 @@
 //! Subscriptions and what arrives for them, in simulated time.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use skein_client::session::{Event, Outcome, Subscribe};
@@ -380,4 +380,20 @@ fn packets_for_servers_are_refused() {
         harness.say_bytes(bytes);
         assert!(!harness.link.is_open());
     }
+}
+
+/// Who wants no subscription identifier, or one of their own, gets what they want.
+#[test]
+fn identifiers_can_be_chosen_or_left_out() {
+    let mut harness = Harness::connected(options());
+    let wish = |identifier| Subscribe::new("a", at(QoS::AtMostOnce)).identifier(identifier);
+    harness.subscribe(wish(None)).unwrap();
+    harness.subscribe(wish(NonZeroU32::new(7))).unwrap();
+    assert_eq!(
+        harness.hear(),
+        [
+            "SUBSCRIBE id=1 filters=[\"a\" qos=0]",
+            "SUBSCRIBE id=2 filters=[\"a\" qos=0] identifier=7"
+        ]
+    );
 }

@@ -30,6 +30,7 @@ pub(super) struct Opened {
 pub(super) struct Dialers {
     wanted: Sender<Wanted>,
     opened: Receiver<Opened>,
+    waker: Arc<Waker>,
 }
 
 impl Dialers {
@@ -56,13 +57,18 @@ impl Dialers {
             let spawned = thread::Builder::new().name("mqtt-dial".into()).spawn(work);
             spawned.map_err(|error| Error::Lost(error.to_string().into()))?;
         }
-        Ok(Self { wanted, opened })
+        Ok(Self { wanted, opened, waker })
     }
 
     /// Asks for a link.
     pub(super) fn want(&self, wanted: Wanted) {
         // The threads end only with this.
         let _ = self.wanted.send(wanted);
+    }
+
+    /// What wakes the reactor.
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
     }
 
     pub(super) fn next_opened(&self) -> Option<Opened> {

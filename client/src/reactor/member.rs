@@ -101,8 +101,9 @@ impl Member {
                 Effect::Deliver(message) => Happening::Message(message),
                 Effect::Event(event) => Happening::Event(event),
                 Effect::Completed(token, result) => Happening::Completed(token, result),
-                // A reactor has no tap; who wants one has its own driver.
-                Effect::Packet(..) => continue,
+                Effect::Packet(direction, version, bytes) => {
+                    Happening::Packet(direction, version, bytes)
+                }
             };
             handle(&mut Seat { id, session: &mut self.session, now }, happening);
         }

@@ -34,9 +34,9 @@ use mio::{Events, Poll, Token as PollToken, Waker};
 
 use self::dialers::{Dialers, Opened};
 use self::member::{Member, random};
-use crate::session::{Event, Outcome, Session, Subscribe, Token};
+use crate::session::{Authenticator, Direction, Event, Outcome, Session, Subscribe, Token};
 use crate::transport::{Dial, Dialer, Transport};
-use crate::{Delivery, Error, Message, Options, Publish, ReasonCode, Result};
+use crate::{Delivery, Error, Message, Options, Publish, ReasonCode, Result, Version};
 
 /// What wakes the poll besides links.
 const WAKER: PollToken = PollToken(usize::MAX);
@@ -62,6 +62,8 @@ pub enum Happening {
     Message(Message),
     /// An operation has ended.
     Completed(Token, Result<Outcome>),
+    /// A whole packet was sent or received; only if [`Options::tap`] is set.
+    Packet(Direction, Version, Vec<u8>),
 }
 
 /// Many clients, and the thread that calls [`run`](Self::run) or [`turn`](Self::turn).
@@ -123,8 +125,23 @@ impl Reactor {
     /// # Errors
     /// Options that no CONNECT can carry.
     pub fn add(&mut self, options: Options) -> Result<MemberId> {
+        self.add_with(options, None)
+    }
+
+    /// As [`add`](Self::add), with a method of enhanced authentication.
+    ///
+    /// # Errors
+    /// As for it.
+    pub fn add_with(
+        &mut self,
+        options: Options,
+        authenticator: Option<Box<dyn Authenticator>>,
+    ) -> Result<MemberId> {
         let seed = u64::from_ne_bytes(random()?);
         let mut session = Session::new(options, seed)?;
+        if let Some(authenticator) = authenticator {
+            session.set_authenticator(authenticator);
+        }
         session.start(self.now());
         self.last += 1;
         let id = MemberId(self.last);
@@ -152,6 +169,38 @@ impl Reactor {
             self.ready.push_back(id);
         }
         Some(Seat { id, session: &mut member.session, now })
+    }
+
+    /// A client, to look at.
+    pub fn session(&self, id: MemberId) -> Option<&Session> {
+        self.members.get(&id).map(|member| &member.session)
+    }
+
+    /// What ends a [`turn`](Self::turn) from another thread.
+    pub fn waker(&self) -> Arc<Waker> {
+        self.dialers.waker()
+    }
+
+    /// Waits until the servers of the clients that have ended have hung up, for half a second at
+    /// most. Who leaves the process without it may take the last word along: what a server has
+    /// sent and nobody has read resets the connection.
+    pub fn linger(&mut self) {
+        while let Some((end, mut link)) = self.lingering.pop_front() {
+            while self.now() < end {
+                match link.read(&mut self.buffer) {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        let left = end.saturating_sub(self.now());
+                        if self.poll.poll(&mut self.events, Some(left)).is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+        }
     }
 
     /// Every client's name.
@@ -321,9 +370,26 @@ impl Seat<'_> {
         self.session.unsubscribe(filters, self.now)
     }
 
+    /// Ends subscriptions, with user properties.
+    ///
+    /// # Errors
+    /// Those of [`Session::unsubscribe_with`].
+    pub fn unsubscribe_with(
+        &mut self,
+        filters: Vec<Arc<str>>,
+        user_properties: Vec<(String, String)>,
+    ) -> Result<Token> {
+        self.session.unsubscribe_with(filters, user_properties, self.now)
+    }
+
     /// Acknowledges a message, in its turn.
     pub fn acknowledge(&mut self, delivery: Delivery, reason: ReasonCode) {
         self.session.acknowledge(delivery, reason, self.now);
+    }
+
+    /// Ends the client at once, with this DISCONNECT.
+    pub fn disconnect(&mut self, reason: ReasonCode) {
+        self.session.disconnect(reason, None, self.now);
     }
 
     /// Ends the client, after what is under way had so much time to finish.

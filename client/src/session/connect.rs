@@ -124,8 +124,10 @@ impl Session {
                 receive_maximum: NonZeroU16::new(options.receive_maximum),
                 maximum_packet_size: NonZeroU32::new(options.packet_bytes_max),
                 topic_alias_maximum: Some(options.topic_aliases_max),
-                request_response_information: Some(true),
-                request_problem_information: None,
+                request_response_information: options.request_response_information.then_some(true),
+                // Absent is yes.
+                request_problem_information: (!options.request_problem_information)
+                    .then_some(false),
                 authentication_method: method.as_deref(),
                 authentication_data: first.as_deref(),
                 user_properties: UserProperties::from_pairs(&pairs),

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use skein_protocol::{Disconnect, DisconnectProperties, Packet, PacketType, ReasonCode, Version};
+use skein_protocol::{
+    Disconnect, DisconnectProperties, Packet, PacketType, ReasonCode, UserProperties, Version,
+};
 
 use super::connect::first_server;
 use super::plan::Ending;
 use super::{Effect, Event, Outcome, Phase, Session, own};
+use crate::message::borrow_pairs;
 use crate::{Error, Result, SessionLoss, Verdict};
 
 impl Session {
@@ -37,11 +40,19 @@ impl Session {
         if self.is_stopped() {
             return;
         }
+        let farewell = self.options.farewell.clone();
         // 3.14.2.2.2: an expiry of zero in CONNECT cannot be changed.
-        let expiry = session_expiry_s.filter(|_| self.options.session_expiry_s > 0);
+        let expiry = session_expiry_s
+            .or(farewell.session_expiry_s)
+            .filter(|_| self.options.session_expiry_s > 0);
         if self.is_up() {
-            let properties =
-                DisconnectProperties { session_expiry_s: expiry, ..Default::default() };
+            let pairs = borrow_pairs(&farewell.user_properties);
+            let properties = DisconnectProperties {
+                session_expiry_s: expiry,
+                reason_string: farewell.reason_string.as_deref(),
+                user_properties: UserProperties::from_pairs(&pairs),
+                ..Default::default()
+            };
             self.write(&Packet::Disconnect(Disconnect { reason, properties }), now);
         }
         self.stop_with(|undelivered| Event::Closed { undelivered }, &Error::Closed);
@@ -184,7 +195,8 @@ impl Session {
                 return;
             }
         }
-        self.sender.begin_connection(self.link.limits.receive_maximum);
+        let in_flight_max = self.link.limits.receive_maximum.min(self.options.in_flight_max);
+        self.sender.begin_connection(in_flight_max);
     }
 
     fn drop_in_flight(&mut self) {

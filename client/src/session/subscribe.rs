@@ -23,6 +23,8 @@ const IDENTIFIER_MAX: u32 = 268_435_455;
 pub struct Subscribe {
     filters: Vec<(Arc<str>, SubscriptionOptions)>,
     user_properties: Vec<(String, String)>,
+    /// The caller's choice, 0 for none; without one the session chooses.
+    identifier: Option<u32>,
 }
 
 /// The subscriptions the server has confirmed, and will be asked for again.
@@ -50,7 +52,7 @@ pub(super) struct Request {
 #[derive(Debug)]
 enum Wish {
     Subscribe { subscribe: Subscribe, identifier: u32 },
-    Unsubscribe { filters: Vec<Arc<str>> },
+    Unsubscribe { filters: Vec<Arc<str>>, user_properties: Vec<(String, String)> },
 }
 
 impl Subscribe {
@@ -68,6 +70,14 @@ impl Subscribe {
     /// Adds a pair of text; order and duplicates are kept.
     pub fn user_property(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.user_properties.push((key.into(), value.into()));
+        self
+    }
+
+    /// Uses this subscription identifier, 268,435,455 at most, or none at all, instead of one that
+    /// the session chooses.
+    pub fn identifier(mut self, identifier: Option<NonZeroU32>) -> Self {
+        let number = identifier.map_or(0, NonZeroU32::get);
+        self.identifier = Some(number.min(IDENTIFIER_MAX));
         self
     }
 
@@ -104,7 +114,7 @@ impl Subscribe {
 impl Session {
     /// Asks for messages; [`Effect::Completed`](super::Effect::Completed) tells what was granted.
     /// Also gives the subscription identifier that messages for it will carry, if the server knows
-    /// such.
+    /// such: the one of [`Subscribe::identifier`], 0 for none, or else one of its own choice.
     ///
     /// # Errors
     /// A bad filter, something the server does not have, or a session that has ended.
@@ -114,7 +124,8 @@ impl Session {
         if self.is_up() {
             self.check_filters(&subscribe)?;
         }
-        let identifier = self.subscriptions.next_identifier();
+        let own = subscribe.identifier;
+        let identifier = own.unwrap_or_else(|| self.subscriptions.next_identifier());
         let token = self.request(Wish::Subscribe { subscribe, identifier }, now);
         Ok((token, identifier))
     }
@@ -124,12 +135,26 @@ impl Session {
     /// # Errors
     /// A bad filter, none at all, or a session that has ended.
     pub fn unsubscribe(&mut self, filters: Vec<Arc<str>>, now: Duration) -> Result<Token> {
+        self.unsubscribe_with(filters, Vec::new(), now)
+    }
+
+    /// As [`unsubscribe`](Self::unsubscribe), with user properties.
+    ///
+    /// # Errors
+    /// As for it, and a property that no packet can carry.
+    pub fn unsubscribe_with(
+        &mut self,
+        filters: Vec<Arc<str>>,
+        user_properties: Vec<(String, String)>,
+        now: Duration,
+    ) -> Result<Token> {
         self.check_open()?;
+        check_pairs(&user_properties)?;
         if filters.is_empty() {
             return Err(skein_protocol::Error::UnsubscribeEmpty.into());
         }
         filters.iter().try_for_each(|filter| parse(filter).map(drop))?;
-        Ok(self.request(Wish::Unsubscribe { filters }, now))
+        Ok(self.request(Wish::Unsubscribe { filters, user_properties }, now))
     }
 
     /// The filters the server has confirmed.
@@ -206,7 +231,7 @@ impl Session {
         unsuback: &UnsubAck<'_>,
     ) -> Result<(), skein_protocol::Error> {
         let Some(request) = self.answered(unsuback.packet_id) else { return Ok(()) };
-        let Wish::Unsubscribe { filters } = request.wish else {
+        let Wish::Unsubscribe { filters, .. } = request.wish else {
             return Err(skein_protocol::Error::AckMismatched(PacketType::UnsubAck));
         };
         let reasons = &unsuback.reasons;
@@ -257,10 +282,10 @@ impl Session {
                     .filter(|_| self.link.limits.subscription_identifiers);
                 subscribe.write(id, identifier, version)
             }
-            Wish::Unsubscribe { filters } => encode(
+            Wish::Unsubscribe { filters, user_properties } => encode(
                 &Packet::Unsubscribe(Unsubscribe {
                     packet_id: id,
-                    user_properties: UserProperties::default(),
+                    user_properties: UserProperties::from_pairs(&borrow_pairs(user_properties)),
                     filters: filters.iter().map(|it| TopicFilter::assume_valid(it)).collect(),
                 }),
                 version,

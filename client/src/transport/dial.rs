@@ -1,6 +1,7 @@
 //! Opening links to the usual addresses.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::{Error, Result};
 pub struct Dial {
     tls: Option<Loaded>,
     proxy: Option<Proxy>,
+    bind: Option<IpAddr>,
 }
 
 impl Dial {
@@ -32,6 +34,12 @@ impl Dial {
     /// Goes through this proxy.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = Some(proxy);
+        self
+    }
+
+    /// Goes out from this address of the machine.
+    pub fn bind(mut self, address: IpAddr) -> Self {
+        self.bind = Some(address);
         self
     }
 
@@ -75,9 +83,9 @@ impl Dial {
     fn connect(&self, address: &Address, deadline: Instant) -> io::Result<Socket> {
         match (&self.proxy, address.scheme) {
             (_, Scheme::Unix) => Socket::connect_unix(&address.host),
-            (None, _) => Socket::connect(&address.host, address.port, deadline),
+            (None, _) => Socket::connect(&address.host, address.port, self.bind, deadline),
             (Some(proxy), _) => {
-                let mut socket = Socket::connect(&proxy.host, proxy.port, deadline)?;
+                let mut socket = Socket::connect(&proxy.host, proxy.port, self.bind, deadline)?;
                 proxy.open(&mut socket, &address.host, address.port)?;
                 Ok(socket)
             }

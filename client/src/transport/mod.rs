@@ -2,6 +2,7 @@
 
 mod address;
 mod dial;
+mod key_log;
 mod proxy;
 mod socket;
 mod tls;
@@ -19,7 +20,7 @@ use crate::{Login, Result};
 pub use address::{Address, Scheme};
 pub use dial::Dial;
 pub use proxy::Proxy;
-pub use tls::Tls;
+pub use tls::{Tls, TlsVersion};
 
 /// A link that is open and does not block: reads and writes give
 /// [`WouldBlock`](io::ErrorKind::WouldBlock) where they would have to wait.

@@ -1,7 +1,7 @@
 //! Sockets: blocking while hands are shaken, and never again.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mio::event::Source;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use socket2::Type;
 
 use super::Scheme;
 
@@ -28,11 +29,17 @@ impl Socket {
         }
     }
 
-    /// Connects to the first of the host's numbers that answers.
-    pub(super) fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<Self> {
+    /// Connects to the first of the host's numbers that answers, from an address of this machine
+    /// that may be given.
+    pub(super) fn connect(
+        host: &str,
+        port: u16,
+        bind: Option<IpAddr>,
+        deadline: Instant,
+    ) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for address in (host, port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, left(deadline)?) {
+            match connect(address, bind, left(deadline)?) {
                 Ok(stream) => {
                     // Small packets are not to wait for company.
                     stream.set_nodelay(true)?;
@@ -79,6 +86,14 @@ impl Socket {
             Self::Unix(stream) => stream.as_raw_fd(),
         }
     }
+}
+
+fn connect(address: SocketAddr, bind: Option<IpAddr>, timeout: Duration) -> io::Result<TcpStream> {
+    let Some(bind) = bind else { return TcpStream::connect_timeout(&address, timeout) };
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(bind, 0).into())?;
+    socket.connect_timeout(&address.into(), timeout)?;
+    Ok(socket.into())
 }
 
 /// What is left of the time; an error when nothing is.

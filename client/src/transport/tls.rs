@@ -14,23 +14,43 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::Transport;
+use super::key_log::KeyLogFile;
 use super::socket::Socket;
-use super::unverified::Unverified;
+use super::unverified::{AnyName, Unverified};
 use crate::{Error, Result};
 
 /// How to speak TLS: whom to trust, and who we are.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    /// Certificates to trust instead of the system's.
-    roots: Option<PathBuf>,
+    /// Files and folders of certificates to trust instead of the system's.
+    roots: Vec<PathBuf>,
+    /// Whether the system's are trusted as well.
+    has_platform_roots: bool,
     /// Our own certificates and their key.
     client: Option<(PathBuf, PathBuf)>,
     /// The name to expect in the server's certificate, where it is not the host.
     server_name: Option<String>,
     /// Whether any certificate will do.
     is_unverified: bool,
+    /// Whether the certificate may be for another name.
+    is_name_unchecked: bool,
     /// Whether every handshake is a full one.
     is_resumption_off: bool,
+    /// The only version that is spoken.
+    version: Option<TlsVersion>,
+    /// The protocols that are offered inside of TLS.
+    protocols: Vec<String>,
+    /// Where the secrets of each connection are written to.
+    key_log: Option<PathBuf>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
 }
 
 impl Tls {
@@ -39,9 +59,48 @@ impl Tls {
         Self::default()
     }
 
-    /// Trusts the certificates in this file (PEM) and no others.
+    /// Trusts the certificates in this file (PEM), or in the files of this folder that are named as
+    /// `openssl rehash` does it, and no others.
     pub fn roots(file: impl Into<PathBuf>) -> Self {
-        Self { roots: Some(file.into()), ..Self::default() }
+        Self { roots: vec![file.into()], ..Self::default() }
+    }
+
+    /// Trusts these as well.
+    pub fn and_roots(mut self, file: impl Into<PathBuf>) -> Self {
+        self.roots.push(file.into());
+        self
+    }
+
+    /// Trusts whom the system trusts as well.
+    pub fn and_platform_roots(mut self) -> Self {
+        self.has_platform_roots = true;
+        self
+    }
+
+    /// Speaks this version and no other.
+    pub fn version(mut self, version: TlsVersion) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Offers this protocol to the server (ALPN).
+    pub fn protocol(mut self, name: impl Into<String>) -> Self {
+        self.protocols.push(name.into());
+        self
+    }
+
+    /// Appends the secrets of each connection to this file, so that other programs can read what was
+    /// recorded of it. Whoever has the file can, too.
+    pub fn key_log(mut self, file: impl Into<PathBuf>) -> Self {
+        self.key_log = Some(file.into());
+        self
+    }
+
+    /// Takes a certificate that is trusted also if it is for another host. Whoever has such a
+    /// certificate can be the server then.
+    pub fn any_name(mut self) -> Self {
+        self.is_name_unchecked = true;
+        self
     }
 
     /// Shows these certificates to servers that ask, and proves them with this key (both PEM).
@@ -79,8 +138,13 @@ impl Tls {
     pub(crate) fn load(&self) -> Result<Loaded> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = self.verifier(&provider)?;
+        let versions: &[_] = match self.version {
+            None => rustls::DEFAULT_VERSIONS,
+            Some(TlsVersion::V1_2) => &[&rustls::version::TLS12],
+            Some(TlsVersion::V1_3) => &[&rustls::version::TLS13],
+        };
         let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .map_err(|error| failure(&error))?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
@@ -93,6 +157,11 @@ impl Tls {
                     .map_err(|error| failure(&error))?
             }
         };
+        config.alpn_protocols =
+            self.protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        if let Some(file) = &self.key_log {
+            config.key_log = Arc::new(KeyLogFile::open(file).map_err(|error| at(file, &error))?);
+        }
         if self.is_resumption_off {
             config.resumption = Resumption::disabled();
         }
@@ -106,15 +175,19 @@ impl Tls {
         }
         let roots = Arc::new(self.load_roots()?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider));
-        Ok(verifier.build().map_err(|error| failure(&error))?)
+        let verifier = verifier.build().map_err(|error| failure(&error))?;
+        Ok(if self.is_name_unchecked { Arc::new(AnyName::new(verifier)) } else { verifier })
     }
 
     fn load_roots(&self) -> Result<RootCertStore> {
         let mut store = RootCertStore::empty();
-        let certificates = match &self.roots {
-            Some(file) => read_certificates(file)?,
-            None => rustls_native_certs::load_native_certs().certs,
-        };
+        let mut certificates = Vec::new();
+        for path in &self.roots {
+            certificates.extend(read_roots(path)?);
+        }
+        if self.has_platform_roots || self.roots.is_empty() {
+            certificates.extend(rustls_native_certs::load_native_certs().certs);
+        }
         let (added, _) = store.add_parsable_certificates(certificates);
         match added {
             0 => Err(Error::Tls("no certificate to trust was found; name a file of some".into())),
@@ -184,6 +257,18 @@ impl Write for TlsStream {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// The certificates of a file, or of all files of a folder that have some.
+fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    if !path.is_dir() {
+        return read_certificates(path);
+    }
+    let loaded = rustls_native_certs::load_certs_from_paths(None, Some(path));
+    match loaded.errors.first() {
+        Some(error) if loaded.certs.is_empty() => Err(at(path, error)),
+        _ => Ok(loaded.certs),
     }
 }
 

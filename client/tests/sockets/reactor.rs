@@ -1,10 +1,10 @@
 //! Many clients on one thread.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use skein_client::reactor::{Happening, MemberId, Reactor, Seat};
-use skein_client::session::{Event, Outcome, Subscribe};
+use skein_client::session::{Direction, Event, Outcome, Subscribe};
 use skein_client::{Backoff, Options, Publish, QoS, ReasonCode, SubscriptionOptions};
 
 use super::PATIENCE;
@@ -115,4 +115,36 @@ fn a_reactor_reconnects_and_pings() {
         let seat = reactor.seat(id).unwrap();
         assert!(seat.session().statistics(Duration::MAX).round_trip.is_some());
     }
+}
+
+/// Every packet can be seen, another thread can end a turn, and the last word arrives.
+#[test]
+fn a_reactor_shows_packets_and_wakes_and_says_goodbye() {
+    let server = Server::start(Kind::Skein);
+    let mut reactor = Reactor::new().unwrap();
+    let options = options(&server.url(), "tapped".to_owned());
+    let id = reactor.add(Options { tap: true, ..options }).unwrap();
+    let (packets, is_up) = (RefCell::new(Vec::new()), Cell::new(false));
+    let mut handle = |_: &mut Seat<'_>, happening| match happening {
+        Happening::Packet(direction, _, bytes) => packets.borrow_mut().push((direction, bytes[0])),
+        Happening::Event(Event::Connected { .. }) => is_up.set(true),
+        _ => {}
+    };
+    turn_until(&mut reactor, &mut handle, || is_up.get());
+    assert!(reactor.session(id).unwrap().is_up());
+    let waker = reactor.waker();
+    let started = Instant::now();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        waker.wake().unwrap();
+    });
+    reactor.turn(Some(PATIENCE), &mut handle).unwrap();
+    thread.join().unwrap();
+    assert!(started.elapsed() < PATIENCE, "it did not wait for its own time");
+    reactor.seat(id).unwrap().disconnect(ReasonCode::Success);
+    reactor.turn(Some(Duration::ZERO), &mut handle).unwrap();
+    reactor.linger();
+    assert!(reactor.is_empty());
+    let expected = [(Direction::Sent, 0x10), (Direction::Received, 0x20), (Direction::Sent, 0xE0)];
+    assert_eq!(*packets.borrow(), expected);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use skein_client::transport::{Address, Dial, Tls};
+use skein_client::transport::{Address, Dial, Tls, TlsVersion};
 use skein_client::{Builder, Error, QoS};
 
 use super::server::{KINDS, Kind, Server, free_port};
@@ -117,8 +117,30 @@ fn assert_tls_is_careful(kind: Kind) {
     let renamed = Tls::roots(files.path("ca.pem")).server_name("other.example");
     assert!(builder(&address).tls(renamed).connect().is_err(), "a certificate of somebody else");
     assert_works(builder(&address).tls(Tls::unverified().server_name("other.example")));
+    let any_name = Tls::roots(files.path("ca.pem")).server_name("other.example").any_name();
+    assert_works(builder(&address).tls(any_name));
+    let stranger = Tls::roots(files.path("meter.pem")).any_name();
+    assert!(builder(&address).tls(stranger).connect().is_err(), "any name, but not anybody's");
     let missing = builder(&address).tls(Tls::roots("/nonexistent.pem")).connect();
     assert!(matches!(missing, Err(Error::Tls(_))));
+}
+
+/// One version only, and the secrets in a file of the owner's own.
+#[test]
+fn tls_speaks_one_version_and_writes_its_secrets_down() {
+    let (files, port) = (Certificates::new(), free_port());
+    let listener = files.listener(Kind::Skein, port, &More::default());
+    let _server = Server::start_with(Kind::Skein, &listener);
+    let log = files.path("secrets");
+    for (version, label) in
+        [(TlsVersion::V1_2, "CLIENT_RANDOM "), (TlsVersion::V1_3, "CLIENT_TRAFFIC_SECRET_0 ")]
+    {
+        let tls = Tls::roots(files.path("ca.pem")).version(version).key_log(&log);
+        assert_works(builder(&format!("mqtts://localhost:{port}")).tls(tls));
+        let text = fs::read_to_string(&log).unwrap();
+        assert!(text.lines().any(|line| line.starts_with(label)), "{label}: {text}");
+        fs::remove_file(&log).unwrap();
+    }
 }
 
 #[test]
