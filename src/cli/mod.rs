@@ -1,23 +1,35 @@
 //! The command line: one file per subcommand, each of which parses its own arguments and returns
 //! an exit code.
 
+mod called_as;
 mod check_config;
 mod credential_file;
+mod environment;
 mod machine;
+mod mqtt;
 mod passwd;
+mod publish;
+mod request;
 mod scram;
 mod serve;
 mod store;
+mod subscribe;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::called_as::Program;
 use self::check_config::CheckConfig;
+use self::mqtt::{Manner, UsageError};
 use self::passwd::Passwd;
+use self::publish::Pub;
+use self::request::Rr;
 use self::scram::Scram;
 use self::serve::Serve;
 use self::store::Store;
+use self::subscribe::Sub;
 
 /// `skein` and what follows it.
 #[derive(Debug, Parser)]
@@ -40,6 +52,12 @@ enum Command {
     /// Run the broker; the same as `skein` without a subcommand
     #[command(after_help = EXAMPLES)]
     Serve(Serve),
+    /// Publish messages
+    Pub(Box<Pub>),
+    /// Subscribe and print what comes
+    Sub(Box<Sub>),
+    /// Publish a request and print the response
+    Rr(Box<Rr>),
     /// Check a configuration file and say what is wrong with it
     CheckConfig(CheckConfig),
     /// Add, change and remove users of a password file
@@ -62,19 +80,60 @@ Examples:
   skein check-config /etc/skein.toml      check that file first
 
 Try it:
-  mosquitto_sub -t 'demo/#' -v &
-  mosquitto_pub -t demo/hello -m world
+  skein sub -t 'demo/#' -v &
+  skein pub -t demo/hello -m world
+
+Every flag --NAME can be given as SKEIN_NAME in the environment instead.
 
 Signals: SIGTERM and SIGINT say goodbye to the clients and end the broker, a second one ends it at
 once; SIGUSR1 writes the counters to the log; SIGHUP reads the configuration and the files that it
 names again, without closing a connection.";
 
+/// Does what the words of the command line ask for, the program's name first, and returns the exit
+/// code of the process.
+pub fn run(mut words: Vec<OsString>) -> ExitCode {
+    if let Some(program) = words.first().and_then(|name| Program::of(name)) {
+        return program.run(words.split_off(1));
+    }
+    match parse(words) {
+        Ok(arguments) => arguments.run(),
+        Err(error) => {
+            eprintln!("Error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// # Errors
+/// Words of `pub`, `sub` or `rr` that are no options. Ends the process where others are none, as clap
+/// does it.
+fn parse(mut words: Vec<OsString>) -> Result<Arguments, UsageError> {
+    let command = command();
+    let named = words.get(1).and_then(|name| name.to_str()).unwrap_or_default();
+    if let ("pub" | "sub" | "rr", Some(subcommand)) = (named, command.find_subcommand(named)) {
+        let rest = words.split_off(2);
+        words.extend(mqtt::prepare(subcommand, rest, None)?);
+    }
+    let matches = command.get_matches_from(words);
+    Ok(Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// The whole command line, with the environment behind it.
+fn command() -> clap::Command {
+    let command = ["pub", "sub", "rr"].into_iter().fold(Arguments::command(), |command, name| {
+        command.mut_subcommand(name, called_as::lenient)
+    });
+    environment::add(command)
+}
+
 impl Arguments {
-    /// Does what the command line asks and returns the exit code of the process.
-    pub fn run(self) -> ExitCode {
+    fn run(self) -> ExitCode {
         match self.command {
             None => self.serve.run(),
             Some(Command::Serve(serve)) => serve.run(),
+            Some(Command::Pub(publish)) => refuse(publish.run(Manner::Skein)),
+            Some(Command::Sub(subscribe)) => refuse(subscribe.run(Manner::Skein)),
+            Some(Command::Rr(request)) => refuse(request.run(Manner::Skein)),
             Some(Command::CheckConfig(check)) => check.run(),
             Some(Command::Passwd(passwd)) => passwd.run(),
             Some(Command::Scram(scram)) => scram.run(),
@@ -83,14 +142,21 @@ impl Arguments {
     }
 }
 
+/// Says what makes no sense.
+fn refuse(run: Result<ExitCode, UsageError>) -> ExitCode {
+    run.unwrap_or_else(|error| {
+        eprintln!("Error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

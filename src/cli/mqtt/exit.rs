@@ -1,0 +1,212 @@
+//! How a program ends: its exit code, and what it says about it.
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use skein_client::{Error, ReasonCode, Version};
+
+use super::options::Manner;
+
+/// The numbers of Mosquitto's library, as far as programs end with them.
+pub(in crate::cli) mod code {
+    /// The options make no sense, or there was no connection in the first place.
+    pub(in crate::cli) const USAGE: u8 = 1;
+    /// The broker broke the protocol.
+    pub(in crate::cli) const PROTOCOL: u8 = 2;
+    /// An argument of an operation is none.
+    pub(in crate::cli) const INVALID: u8 = 3;
+    /// There is no connection.
+    pub(in crate::cli) const NO_CONNECTION: u8 = 4;
+    /// The connection was lost.
+    pub(in crate::cli) const LOST: u8 = 7;
+    /// TLS failed.
+    pub(in crate::cli) const TLS: u8 = 8;
+    /// The broker does not have that.
+    pub(in crate::cli) const NOT_SUPPORTED: u8 = 10;
+    /// The authentication failed.
+    pub(in crate::cli) const AUTH: u8 = 11;
+    /// Nobody knows.
+    pub(in crate::cli) const UNKNOWN: u8 = 13;
+    /// The broker was silent for too long.
+    pub(in crate::cli) const KEEP_ALIVE: u8 = 19;
+    /// The broker does not take that QoS.
+    pub(in crate::cli) const QOS_NOT_SUPPORTED: u8 = 23;
+    /// The message is longer than the broker takes.
+    pub(in crate::cli) const TOO_LARGE: u8 = 25;
+    /// The time was over.
+    pub(in crate::cli) const TIMED_OUT: u8 = 27;
+    /// Interrupted before there was a connection.
+    pub(in crate::cli) const INTERRUPTED: u8 = 255;
+}
+
+/// How a program ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Exit {
+    pub(in crate::cli) code: u8,
+    /// For standard error, a line or more.
+    pub(in crate::cli) text: Option<String>,
+}
+
+impl Exit {
+    /// Well.
+    pub(in crate::cli) const SUCCESS: Self = Self { code: 0, text: None };
+
+    /// With this code and these words.
+    pub(in crate::cli) fn with(code: u8, text: impl Into<String>) -> Self {
+        Self { code, text: Some(text.into()) }
+    }
+
+    /// The time was over.
+    pub(in crate::cli) fn timed_out() -> Self {
+        Self::with(code::TIMED_OUT, "Timed out")
+    }
+
+    /// The connection did not come about.
+    pub(in crate::cli) fn not_connected(error: &Error, version: Version, manner: Manner) -> Self {
+        let code = code_of(error, version);
+        let text = match (manner, error) {
+            (_, Error::Refused { reason, .. }) if manner == Manner::Mosquitto => {
+                format!("Connection error: {}", refusal(*reason, version))
+            }
+            (Manner::Mosquitto, Error::Dial { source, .. }) => match source.kind() {
+                _ if is_tls(error) => "Error: A TLS error occurred.".to_owned(),
+                _ if is_lookup(source) => "Unable to connect (Lookup error.).".to_owned(),
+                _ => format!("Error: {}", without_number(&source.to_string())),
+            },
+            _ => format!("Error: {error}"),
+        };
+        Self::with(code, text)
+    }
+
+    /// The connection was there, and is no more.
+    pub(in crate::cli) fn lost(error: &Error, version: Version, manner: Manner) -> Self {
+        let text = match manner {
+            Manner::Mosquitto => "Error: The connection was lost.".to_owned(),
+            Manner::Skein => format!("Error: {error}"),
+        };
+        Self::with(code_of(error, version), text)
+    }
+
+    /// An operation failed.
+    pub(in crate::cli) fn failed(error: &Error, version: Version) -> Self {
+        Self::with(code_of(error, version), format!("Error: {error}"))
+    }
+
+    /// Says what there is to say, and gives the code.
+    pub(in crate::cli) fn end(self, is_quiet: bool) -> ExitCode {
+        if let (Some(text), false) = (&self.text, is_quiet) {
+            eprintln!("{text}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// The exit code of an error.
+fn code_of(error: &Error, version: Version) -> u8 {
+    match error {
+        Error::Refused { reason, .. } if version == Version::V5 => *reason as u8,
+        Error::Refused { reason, .. } => reason.connack_return_code(),
+        Error::Disconnected { reason, .. } | Error::Rejected { reason, .. } => *reason as u8,
+        Error::Dial { .. } if is_tls(error) => code::TLS,
+        Error::Dial { .. } | Error::Address { .. } | Error::Tls(_) | Error::Store(_) => code::USAGE,
+        Error::Protocol(skein_protocol::Error::KeepAliveTimeout) => code::KEEP_ALIVE,
+        Error::Protocol(_) => code::PROTOCOL,
+        Error::BadTopic { .. } | Error::FieldTooLong(_) => code::INVALID,
+        Error::Unsupported(skein_client::Feature::QoS(_)) => code::QOS_NOT_SUPPORTED,
+        Error::Unsupported(_) => code::NOT_SUPPORTED,
+        Error::TooLarge { .. } => code::TOO_LARGE,
+        Error::Timeout { .. } => code::TIMED_OUT,
+        Error::Authentication(_) => code::AUTH,
+        Error::NotConnected => code::NO_CONNECTION,
+        Error::Lost(_) | Error::SessionLost | Error::Closed | Error::Undelivered(_) => code::LOST,
+        _ => code::UNKNOWN,
+    }
+}
+
+/// What Mosquitto calls a refusal.
+fn refusal(reason: ReasonCode, version: Version) -> &'static str {
+    if version == Version::V5 {
+        return match reason {
+            ReasonCode::BadUserNameOrPassword => "Bad username or password",
+            reason => reason.name(),
+        };
+    }
+    match reason.connack_return_code() {
+        1 => "Connection Refused: unacceptable protocol version.",
+        2 => "Connection Refused: identifier rejected.",
+        3 => "Connection Refused: broker unavailable.",
+        4 => "Connection Refused: bad user name or password.",
+        5 => "Connection Refused: not authorised.",
+        _ => "Connection Refused: unknown reason.",
+    }
+}
+
+/// Whether it is TLS that failed, and not the way to the broker.
+fn is_tls(error: &Error) -> bool {
+    let Error::Dial { source, .. } = error else { return false };
+    source.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+fn is_lookup(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_none()
+        && !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::UnexpectedEof)
+        && error.to_string().contains("lookup address")
+}
+
+/// The system's words without its number behind them.
+fn without_number(text: &str) -> &str {
+    text.split_once(" (os error").map_or(text, |(words, _)| words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn refused(reason: ReasonCode) -> Error {
+        Error::Refused { reason, text: None }
+    }
+
+    fn dial(source: std::io::Error) -> Error {
+        Error::Dial { server: "broker:1883".into(), source: Arc::new(source) }
+    }
+
+    #[test]
+    fn a_refusal_ends_with_the_code_of_the_connack() {
+        let exit =
+            |reason, version| Exit::not_connected(&refused(reason), version, Manner::Mosquitto);
+        let before_5 = exit(ReasonCode::NotAuthorized, Version::V3_1_1);
+        let text = "Connection error: Connection Refused: not authorised.";
+        assert_eq!(before_5, Exit::with(5, text));
+        assert_eq!(exit(ReasonCode::BadUserNameOrPassword, Version::V3_1).code, 4);
+        assert_eq!(exit(ReasonCode::UnsupportedProtocolVersion, Version::V3_1_1).code, 1);
+        let in_5 = exit(ReasonCode::NotAuthorized, Version::V5);
+        assert_eq!(in_5, Exit::with(135, "Connection error: Not authorized"));
+    }
+
+    #[test]
+    fn no_way_to_the_broker_is_1_and_tls_is_8() {
+        let exit = |error| Exit::not_connected(&error, Version::V5, Manner::Mosquitto);
+        let nobody = exit(dial(std::io::Error::from_raw_os_error(111)));
+        assert_eq!(nobody, Exit::with(1, "Error: Connection refused"));
+        let tls = std::io::Error::other(rustls::Error::HandshakeNotComplete);
+        assert_eq!(exit(dial(tls)), Exit::with(8, "Error: A TLS error occurred."));
+        let lookup = std::io::Error::other("failed to lookup address information: x");
+        assert_eq!(exit(dial(lookup)), Exit::with(1, "Unable to connect (Lookup error.)."));
+    }
+
+    #[test]
+    fn each_way_to_fail_has_its_number() {
+        for (error, code) in [
+            (Error::Lost("x".into()), 7),
+            (Error::Protocol(skein_protocol::Error::KeepAliveTimeout), 19),
+            (Error::TooLarge { size: 2, max: 1 }, 25),
+            (Error::Unsupported(skein_client::Feature::Retain), 10),
+            (Error::Authentication("x".into()), 11),
+            (Error::Disconnected { reason: ReasonCode::QuotaExceeded, text: None }, 0x97),
+        ] {
+            assert_eq!(Exit::failed(&error, Version::V5).code, code, "{error}");
+        }
+    }
+}

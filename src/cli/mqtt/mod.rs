@@ -1,0 +1,29 @@
+//! What the subcommands that speak MQTT share: their options, the connection they make of them, and
+//! how messages are printed.
+
+mod auth;
+mod connection;
+mod debug;
+mod exit;
+mod format;
+mod input;
+mod options;
+mod printing;
+mod property;
+mod tls;
+mod topics;
+mod url;
+mod usage;
+mod will;
+mod words;
+
+pub(super) use connection::{Connection, Incident};
+pub(super) use exit::{Exit, code};
+pub(super) use input::{Content, Payload};
+pub(super) use options::{ConnectionOptions, ConnectionPlan, Kind, Manner};
+pub(super) use printing::{OutputOptions, Printer};
+pub(super) use property::Properties;
+pub(super) use topics::{check_filter, check_topic};
+pub(super) use usage::UsageError;
+pub(super) use will::qos;
+pub(super) use words::{prepare, usual_file};
