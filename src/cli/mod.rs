@@ -1,15 +1,20 @@
 //! The command line: one file per subcommand, each of which parses its own arguments and returns
 //! an exit code.
 
+mod bench;
 mod called_as;
 mod check_config;
+mod completions;
+mod conn;
 mod credential_file;
 mod environment;
 mod machine;
 mod mqtt;
 mod passwd;
+mod probe;
 mod publish;
 mod request;
+mod retained;
 mod scram;
 mod serve;
 mod store;
@@ -20,12 +25,17 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::bench::Bench;
 use self::called_as::Program;
 use self::check_config::CheckConfig;
+use self::completions::{Completions, ManPages};
+use self::conn::Conn;
 use self::mqtt::{Manner, UsageError};
 use self::passwd::Passwd;
+use self::probe::Probe;
 use self::publish::Pub;
 use self::request::Rr;
+use self::retained::Retained;
 use self::scram::Scram;
 use self::serve::Serve;
 use self::store::Store;
@@ -58,6 +68,14 @@ enum Command {
     Sub(Box<Sub>),
     /// Publish a request and print the response
     Rr(Box<Rr>),
+    /// Connect, print what the broker says of itself, and stay connected
+    Conn(Box<Conn>),
+    /// List, print, remove, write out and bring back what a broker retains
+    Retained(Box<Retained>),
+    /// Find out what a broker has, and what its limits are
+    Probe(Box<Probe>),
+    /// Run the load test against a broker
+    Bench(Bench),
     /// Check a configuration file and say what is wrong with it
     CheckConfig(CheckConfig),
     /// Add, change and remove users of a password file
@@ -66,6 +84,10 @@ enum Command {
     Scram(Scram),
     /// Check, write out and fill the files in which a broker keeps what must not be lost
     Store(Store),
+    /// Print what a shell needs to complete the options of skein
+    Completions(Completions),
+    /// Print the manual pages
+    Man(ManPages),
 }
 
 const EXAMPLES: &str = "\
@@ -110,7 +132,7 @@ pub fn run(mut words: Vec<OsString>) -> ExitCode {
 fn parse(mut words: Vec<OsString>) -> Result<Arguments, UsageError> {
     let command = command();
     let named = words.get(1).and_then(|name| name.to_str()).unwrap_or_default();
-    if let ("pub" | "sub" | "rr", Some(subcommand)) = (named, command.find_subcommand(named)) {
+    if let (true, Some(subcommand)) = (SPEAKERS.contains(&named), command.find_subcommand(named)) {
         let rest = words.split_off(2);
         words.extend(mqtt::prepare(subcommand, rest, None)?);
     }
@@ -118,9 +140,12 @@ fn parse(mut words: Vec<OsString>) -> Result<Arguments, UsageError> {
     Ok(Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
+/// The subcommands whose options are those of Mosquitto's programs.
+const SPEAKERS: [&str; 5] = ["pub", "sub", "rr", "conn", "probe"];
+
 /// The whole command line, with the environment behind it.
 fn command() -> clap::Command {
-    let command = ["pub", "sub", "rr"].into_iter().fold(Arguments::command(), |command, name| {
+    let command = SPEAKERS.into_iter().fold(Arguments::command(), |command, name| {
         command.mut_subcommand(name, called_as::lenient)
     });
     environment::add(command)
@@ -134,6 +159,12 @@ impl Arguments {
             Some(Command::Pub(publish)) => refuse(publish.run(Manner::Skein)),
             Some(Command::Sub(subscribe)) => refuse(subscribe.run(Manner::Skein)),
             Some(Command::Rr(request)) => refuse(request.run(Manner::Skein)),
+            Some(Command::Conn(conn)) => refuse(conn.run()),
+            Some(Command::Retained(retained)) => refuse(retained.run()),
+            Some(Command::Probe(probe)) => refuse(probe.run()),
+            Some(Command::Bench(bench)) => bench.run(),
+            Some(Command::Completions(completions)) => completions.run(command()),
+            Some(Command::Man(pages)) => pages.run(command()),
             Some(Command::CheckConfig(check)) => check.run(),
             Some(Command::Passwd(passwd)) => passwd.run(),
             Some(Command::Scram(scram)) => scram.run(),

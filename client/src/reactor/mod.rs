@@ -228,8 +228,14 @@ impl Reactor {
         timeout: Option<Duration>,
         handle: &mut impl FnMut(&mut Seat<'_>, Happening),
     ) -> Result<()> {
-        self.serve_ready(handle);
-        let timeout = [timeout, self.next_timeout()].into_iter().flatten().min();
+        let mut has_happened = false;
+        self.serve_ready(&mut |seat: &mut Seat<'_>, happening| {
+            has_happened = true;
+            handle(seat, happening);
+        });
+        // What has happened already is not waited for.
+        let at_once = has_happened.then_some(Duration::ZERO);
+        let timeout = [timeout, self.next_timeout(), at_once].into_iter().flatten().min();
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(lost(&error)),
             _ => {}

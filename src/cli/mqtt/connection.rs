@@ -191,8 +191,11 @@ impl Connection {
     /// # Errors
     /// The connection was lost before everything was written.
     pub(in crate::cli) fn goodbye(&mut self, reason: ReasonCode) -> Result<(), Exit> {
+        /// How long a link that is full is left to empty before it is looked at again.
+        const PAUSE: Duration = Duration::from_millis(100);
+        self.turn(Some(Duration::ZERO))?;
         while self.session().is_some_and(|it| it.is_up() && !it.output().is_empty()) {
-            self.turn(None)?;
+            self.turn(Some(PAUSE))?;
             let lost = self.incidents.iter().find_map(|incident| match incident {
                 Incident::Lost(error) => Some(Exit::lost(error, self.version, self.manner)),
                 Incident::Over(exit) => Some(exit.clone()),
