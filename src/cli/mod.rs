@@ -7,6 +7,8 @@ mod check_config;
 mod completions;
 mod conn;
 mod credential_file;
+#[cfg(test)]
+mod describe;
 mod environment;
 mod machine;
 mod mqtt;

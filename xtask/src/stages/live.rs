@@ -17,6 +17,7 @@ pub(super) fn interop(job: &mut Job) -> Result<(), Stop> {
     need_test_target("interop")?;
     tools::ensure(job, &[PYTHON, NPM, MOSQUITTO, MOSQUITTO_BROKER])?;
     against_release(job, "mosquitto")?;
+    against_release(job, "command_line")?;
     against_release(job, "interop")
 }
 

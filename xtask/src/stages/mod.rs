@@ -39,7 +39,7 @@ pub(crate) const STAGES: [Stage; 17] = [
     Stage { name: "instructions", what: "no piece of the way of a message takes more instructions", minutes: 15, shows: &[" -> "], run: instructions::instructions },
     Stage { name: "conformance", what: "the release binary keeps the clauses", minutes: 10, shows: &[], run: live::conformance },
     Stage { name: "leaks", what: "attacks made again leave no memory behind", minutes: 10, shows: &["resident with"], run: leaks::leaks },
-    Stage { name: "interop", what: "other people's clients", minutes: 20, shows: &[], run: live::interop },
+    Stage { name: "interop", what: "other people's clients, and ours beside Mosquitto's", minutes: 20, shows: &[], run: live::interop },
     Stage { name: "deny", what: "licences, sources and advisories of what is used", minutes: 25, shows: &[], run: check::deny },
 ];
 
