@@ -54,7 +54,7 @@ impl Program {
             return ExitCode::FAILURE;
         }
         let command = self.command();
-        match prepare(&command, words, usual) {
+        match prepare(&command, words, usual.as_deref()) {
             Ok(words) => self.run_prepared(command, words),
             Err(error) => self.refuse(&error),
         }

@@ -83,7 +83,7 @@ fn page(command: &Command) -> String {
     }
     let retained = command.find_subcommand("retained").expect("there is such a subcommand");
     page.push_str("## skein retained\n\n| Command | What it does |\n|---|---|\n");
-    for command in retained.get_subcommands() {
+    for command in retained.get_subcommands().filter(|it| it.get_name() != "help") {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         writeln!(page, "| `{}` | {about} |", command.get_name())
             .expect("a String takes everything");

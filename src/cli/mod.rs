@@ -52,7 +52,7 @@ use self::subscribe::Sub;
     after_help = EXAMPLES,
     args_conflicts_with_subcommands = true
 )]
-pub struct Arguments {
+struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]

@@ -23,6 +23,7 @@
 
 mod dialers;
 mod member;
+mod seat;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -34,9 +35,11 @@ use mio::{Events, Poll, Token as PollToken, Waker};
 
 use self::dialers::{Dialers, Opened};
 use self::member::{Member, random};
-use crate::session::{Authenticator, Direction, Event, Outcome, Session, Subscribe, Token};
+use crate::session::{Authenticator, Direction, Event, Outcome, Session, Token};
 use crate::transport::{Dial, Dialer, Transport};
-use crate::{Delivery, Error, Message, Options, Publish, ReasonCode, Result, Version};
+use crate::{Error, Message, Options, Result, Version};
+
+pub use self::seat::Seat;
 
 /// What wakes the poll besides links.
 const WAKER: PollToken = PollToken(usize::MAX);
@@ -80,14 +83,6 @@ pub struct Reactor {
     lingering: VecDeque<(Duration, Box<dyn Transport>)>,
     started: Instant,
     buffer: Vec<u8>,
-}
-
-/// The client that something happens to.
-#[derive(Debug)]
-pub struct Seat<'a> {
-    id: MemberId,
-    session: &'a mut Session,
-    now: Duration,
 }
 
 impl Reactor {
@@ -338,69 +333,6 @@ impl Reactor {
                 self.timers.push(Reverse((deadline, id)));
             }
         }
-    }
-}
-
-impl Seat<'_> {
-    /// The client's name.
-    pub fn id(&self) -> MemberId {
-        self.id
-    }
-
-    /// The client itself.
-    pub fn session(&self) -> &Session {
-        self.session
-    }
-
-    /// Publishes; [`Happening::Completed`] tells the fate.
-    ///
-    /// # Errors
-    /// Those of [`Session::publish`].
-    pub fn publish(&mut self, publish: Publish) -> Result<Token> {
-        self.session.publish(publish, self.now)
-    }
-
-    /// Subscribes; [`Happening::Completed`] tells what was granted.
-    ///
-    /// # Errors
-    /// Those of [`Session::subscribe`].
-    pub fn subscribe(&mut self, subscribe: Subscribe) -> Result<Token> {
-        self.session.subscribe(subscribe, self.now).map(|(token, _)| token)
-    }
-
-    /// Ends subscriptions.
-    ///
-    /// # Errors
-    /// Those of [`Session::unsubscribe`].
-    pub fn unsubscribe(&mut self, filters: Vec<Arc<str>>) -> Result<Token> {
-        self.session.unsubscribe(filters, self.now)
-    }
-
-    /// Ends subscriptions, with user properties.
-    ///
-    /// # Errors
-    /// Those of [`Session::unsubscribe_with`].
-    pub fn unsubscribe_with(
-        &mut self,
-        filters: Vec<Arc<str>>,
-        user_properties: Vec<(String, String)>,
-    ) -> Result<Token> {
-        self.session.unsubscribe_with(filters, user_properties, self.now)
-    }
-
-    /// Acknowledges a message, in its turn.
-    pub fn acknowledge(&mut self, delivery: Delivery, reason: ReasonCode) {
-        self.session.acknowledge(delivery, reason, self.now);
-    }
-
-    /// Ends the client at once, with this DISCONNECT.
-    pub fn disconnect(&mut self, reason: ReasonCode) {
-        self.session.disconnect(reason, None, self.now);
-    }
-
-    /// Ends the client, after what is under way had so much time to finish.
-    pub fn close(&mut self, drain: Duration) {
-        self.session.close(drain, self.now);
     }
 }
 

@@ -122,7 +122,7 @@ mod tests {
     fn every_line_is_a_message() {
         assert_eq!(lines_of(b"a\n\nb\r\nc"), [&b"a"[..], b"", b"b\r", b"c"]);
         assert_eq!(lines_of(b"a\n"), [&b"a"[..]]);
-        assert_eq!(lines_of(b""), [Bytes::new(); 0]);
+        assert!(lines_of(b"").is_empty());
         assert_eq!(lines_of(b"\0\xff\n"), [&b"\0\xff"[..]]);
     }
 

@@ -160,7 +160,7 @@ impl<'a> Words<'a> {
         self.value.trim().parse().map_err(|_| self.out_of_range())
     }
 
-    fn number_from<N: FromStr + PartialOrd>(&self, min: N) -> Result<N, UsageError> {
+    fn number_from<N: FromStr + PartialOrd + Copy>(&self, min: N) -> Result<N, UsageError> {
         let number = self.number()?;
         if number < min { Err(self.out_of_range()) } else { Ok(number) }
     }

@@ -21,10 +21,10 @@ use super::usage::UsageError;
 pub(in crate::cli) fn prepare(
     command: &Command,
     words: Vec<OsString>,
-    usual: Option<PathBuf>,
+    usual: Option<&Path>,
 ) -> Result<Vec<OsString>, UsageError> {
     let (mut words, file) = take_file(command, words)?;
-    let lines = match (&file, &usual) {
+    let lines = match (&file, usual) {
         (Some(file), _) => read_lines(file)?,
         (None, Some(usual)) if usual.is_file() => read_lines(usual)?,
         _ => Vec::new(),

@@ -40,7 +40,7 @@ pub(super) fn append_embedded(
     let written = write(&Object { message, now, payload: transcoder, whole: None }, is_pretty, out);
     if written.is_err() || payload.end().is_err() {
         out.truncate(start);
-        return Err(RenderError::NotJson(message.topic.to_owned()));
+        return Err(RenderError::Json(message.topic.to_owned()));
     }
     Ok(())
 }
@@ -299,7 +299,7 @@ mod tests {
         assert!(embedded(payload).expect("JSON").ends_with(expected));
         assert!(embedded("").expect("nothing is null").ends_with("\"payload\":null}"));
         for payload in ["{", "x", "1 2", "\"a"] {
-            assert_eq!(embedded(payload), Err(RenderError::NotJson("a".to_owned())), "{payload}");
+            assert_eq!(embedded(payload), Err(RenderError::Json("a".to_owned())), "{payload}");
         }
     }
 

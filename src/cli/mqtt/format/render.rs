@@ -27,11 +27,11 @@ pub(in crate::cli) struct Printed<'a> {
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(in crate::cli) enum RenderError {
     #[error("Message payload is not valid JSON on topic {0}.")]
-    NotJson(String),
+    Json(String),
     #[error("requested float printing, but non-float data received")]
-    NotFloat,
+    Float,
     #[error("requested double printing, but non-double data received")]
-    NotDouble,
+    Double,
 }
 
 impl<'a> From<&'a Message> for Printed<'a> {
@@ -86,16 +86,16 @@ impl Format {
             Field::Percent => out.push(b'%'),
             Field::IsoTime => layout.text(&strftime("%FT%T%z", now), out),
             Field::UnixTime => {
-                append(out, &format!("{}.{}", strftime("%s", now), nanoseconds(now)))
+                append(out, &format!("{}.{}", strftime("%s", now), nanoseconds(now)));
             }
             Field::Json => json::append(message, now, self.is_pretty, out),
             Field::JsonOfJson => json::append_embedded(message, now, self.is_pretty, out)?,
             Field::Float => {
-                let bytes = message.payload.try_into().map_err(|_| RenderError::NotFloat)?;
+                let bytes = message.payload.try_into().map_err(|_| RenderError::Float)?;
                 layout.float(f64::from(f32::from_ne_bytes(bytes)), out);
             }
             Field::Double => {
-                let bytes = message.payload.try_into().map_err(|_| RenderError::NotDouble)?;
+                let bytes = message.payload.try_into().map_err(|_| RenderError::Double)?;
                 layout.float(f64::from_ne_bytes(bytes), out);
             }
             Field::Length => layout.number(message.payload.len() as u64, out),
@@ -238,6 +238,6 @@ mod tests {
         let format = Format::parse("a%fb", false).expect("a format");
         let mut out = Vec::new();
         let result = format.render(&message(b"x", None), &now(), &mut out);
-        assert_eq!((result, out), (Err(RenderError::NotFloat), b"ab".to_vec()));
+        assert_eq!((result, out), (Err(RenderError::Float), b"ab".to_vec()));
     }
 }
