@@ -1,6 +1,7 @@
 //! skein's broker, and a client of the test's own.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +25,15 @@ impl Broker {
     pub(crate) fn start_on(port: u16) -> Self {
         let mut command = Command::new(skein());
         command.args(["--anonymous", "--shards", "1", "--listen", &format!("127.0.0.1:{port}")]);
+        Self::spawn(&mut command, port)
+    }
+
+    /// Starts it with a configuration, one of whose listeners is on this port.
+    pub(crate) fn start_with(file: &Path, port: u16) -> Self {
+        Self::spawn(Command::new(skein()).arg("--config").arg(file), port)
+    }
+
+    fn spawn(command: &mut Command, port: u16) -> Self {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("the binary is built");
         let broker = Self { child, port };

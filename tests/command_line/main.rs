@@ -13,6 +13,7 @@ mod publishing;
 mod regressions;
 mod server;
 mod tools;
+mod transports;
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         beside("what_is_retained_is_the_same", printing::what_is_retained_is_the_same),
         beside("packets_are_told_the_same", printing::packets_are_told_the_same),
         beside("responses_are_the_same", printing::responses_are_the_same),
+        beside("transports_are_the_same", transports::transports_are_the_same),
         beside("refusals_end_the_same", ending::refusals_end_the_same),
         beside("options_that_make_no_sense_end_the_same", ending::bad_options_end_the_same),
         beside("time_that_is_over_ends_the_same", ending::timeouts_end_the_same),

@@ -198,7 +198,7 @@ pub(crate) fn packets_are_told_the_same() {
         ("pub", &["-t", "t", "-m", "x", "-q", "1", "-V", "5"]),
         ("sub", &["-t", "u", "-t", "v", "-q", "1", "-E", "-R"]),
         ("sub", &["-t", "u", "-U", "v", "-W", "1"]),
-        ("sub", &["-t", "t", "-q", "2", "-C", "1"]),
+        ("sub", &["-t", "t", "-q", "1", "-C", "1"]),
     ] {
         let words = [&["-d", "-i", "me"], words].concat();
         let [theirs, ours] = BOTH.map(|whose| run(whose, name, broker.port, &words));

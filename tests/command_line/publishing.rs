@@ -73,6 +73,13 @@ pub(crate) fn messages_are_the_same() {
     assert_same("pub", &[&request[..], &response].concat(), b"");
 }
 
+/// mosquitto_sub closes its socket with answers unread, and then DISCONNECT may not arrive.
+fn without_goodbye(whose: Whose, words: &[&str]) -> Vec<String> {
+    let mut told = after_connect(whose, "sub", words, b"");
+    told.retain(|packet| !packet.starts_with("DISCONNECT"));
+    told
+}
+
 pub(crate) fn subscriptions_are_the_same() {
     let rows: [&[&str]; 12] = [
         &["-t", "a"],
@@ -89,8 +96,10 @@ pub(crate) fn subscriptions_are_the_same() {
         &["-t", "a", "-t", "a"],
     ];
     for row in rows {
-        let told = assert_same("sub", &[row, &["-E"]].concat(), b"");
-        assert!(told[0].starts_with("SUBSCRIBE"), "{row:?}: {told:?}");
+        let words = [row, &["-E"]].concat();
+        let [theirs, ours] = BOTH.map(|whose| without_goodbye(whose, &words));
+        assert_eq!(ours, theirs, "{row:?}");
+        assert!(ours[0].starts_with("SUBSCRIBE"), "{row:?}: {ours:?}");
     }
     let never = ["-t", "a", "-E", "--retain-handling", "never"];
     let told = after_connect(Whose::Skein, "sub", &never, b"");

@@ -32,6 +32,7 @@ pub(in crate::cli) struct Connection {
     manner: Manner,
     is_debug: bool,
     is_quiet: bool,
+    is_tls: bool,
     keeps_trying: bool,
     was_connected: bool,
 }
@@ -87,6 +88,7 @@ impl Connection {
             manner,
             is_debug: plan.is_debug,
             is_quiet: plan.is_quiet,
+            is_tls: plan.is_tls,
             keeps_trying: plan.keeps_trying,
             was_connected: false,
         })
@@ -240,7 +242,8 @@ impl Connection {
         let (incidents, is_debug) = (&mut self.incidents, self.is_debug);
         let (client_id, version) = (&mut self.client_id, &mut self.version);
         let (manner, is_first) = (self.manner, !self.was_connected);
-        let ends = End { manner, is_first, keeps_trying: self.keeps_trying };
+        let (is_tls, keeps_trying) = (self.is_tls, self.keeps_trying);
+        let ends = End { manner, is_tls, is_first, keeps_trying };
         let turned = self.reactor.turn(timeout, &mut |_, happening| match happening {
             Happening::Message(message) => incidents.push_back(Incident::Message(message)),
             Happening::Completed(token, result) => {
@@ -272,6 +275,7 @@ impl Connection {
 /// Which ends of connections are the end of the program.
 struct End {
     manner: Manner,
+    is_tls: bool,
     /// Nothing has ever worked.
     is_first: bool,
     keeps_trying: bool,
@@ -283,7 +287,7 @@ impl End {
             Event::Failed { why, retry_in } => {
                 let is_refused = matches!(why, Error::Refused { .. });
                 let is_over = (self.is_first || is_refused) && !self.keeps_trying;
-                let exit = || Exit::not_connected(&why, version, self.manner);
+                let exit = || Exit::not_connected(&why, version, self.manner, self.is_tls);
                 (is_over || retry_in.is_none()).then(|| Incident::Over(exit()))
             }
             Event::Lost { why, retry_in: Some(_) } => Some(Incident::Lost(why)),

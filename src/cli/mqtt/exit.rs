@@ -61,15 +61,21 @@ impl Exit {
         Self::with(code::TIMED_OUT, "Timed out")
     }
 
-    /// The connection did not come about.
-    pub(in crate::cli) fn not_connected(error: &Error, version: Version, manner: Manner) -> Self {
-        let code = code_of(error, version);
+    /// The connection did not come about; `is_tls` says whether it was to be one of TLS.
+    pub(in crate::cli) fn not_connected(
+        error: &Error,
+        version: Version,
+        manner: Manner,
+        is_tls: bool,
+    ) -> Self {
+        let has_tls_failed = is_tls && is_handshake(error);
+        let code = if has_tls_failed { code::TLS } else { code_of(error, version) };
         let text = match (manner, error) {
             (_, Error::Refused { reason, .. }) if manner == Manner::Mosquitto => {
                 format!("Connection error: {}", refusal(*reason, version))
             }
             (Manner::Mosquitto, Error::Dial { source, .. }) => match source.kind() {
-                _ if is_tls(error) => "Error: A TLS error occurred.".to_owned(),
+                _ if has_tls_failed => "Error: A TLS error occurred.".to_owned(),
                 _ if is_lookup(source) => "Unable to connect (Lookup error.).".to_owned(),
                 _ => format!("Error: {}", without_number(&source.to_string())),
             },
@@ -107,7 +113,6 @@ fn code_of(error: &Error, version: Version) -> u8 {
         Error::Refused { reason, .. } if version == Version::V5 => *reason as u8,
         Error::Refused { reason, .. } => reason.connack_return_code(),
         Error::Disconnected { reason, .. } | Error::Rejected { reason, .. } => *reason as u8,
-        Error::Dial { .. } if is_tls(error) => code::TLS,
         Error::Dial { .. } | Error::Address { .. } | Error::Tls(_) | Error::Store(_) => code::USAGE,
         Error::Protocol(skein_protocol::Error::KeepAliveTimeout) => code::KEEP_ALIVE,
         Error::Protocol(_) => code::PROTOCOL,
@@ -141,10 +146,14 @@ fn refusal(reason: ReasonCode, version: Version) -> &'static str {
     }
 }
 
-/// Whether it is TLS that failed, and not the way to the broker.
-fn is_tls(error: &Error) -> bool {
+/// Whether it is shaking hands that failed, and not the way to the broker.
+fn is_handshake(error: &Error) -> bool {
     let Error::Dial { source, .. } = error else { return false };
-    source.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    let is_hung_up = matches!(
+        source.kind(),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof
+    );
+    is_hung_up || source.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn is_lookup(error: &std::io::Error) -> bool {
@@ -174,8 +183,9 @@ mod tests {
 
     #[test]
     fn a_refusal_ends_with_the_code_of_the_connack() {
-        let exit =
-            |reason, version| Exit::not_connected(&refused(reason), version, Manner::Mosquitto);
+        let exit = |reason, version| {
+            Exit::not_connected(&refused(reason), version, Manner::Mosquitto, false)
+        };
         let before_5 = exit(ReasonCode::NotAuthorized, Version::V3_1_1);
         let text = "Connection error: Connection Refused: not authorised.";
         assert_eq!(before_5, Exit::with(5, text));
@@ -187,11 +197,16 @@ mod tests {
 
     #[test]
     fn no_way_to_the_broker_is_1_and_tls_is_8() {
-        let exit = |error| Exit::not_connected(&error, Version::V5, Manner::Mosquitto);
+        let exit = |error| Exit::not_connected(&error, Version::V5, Manner::Mosquitto, true);
         let nobody = exit(dial(std::io::Error::from_raw_os_error(111)));
         assert_eq!(nobody, Exit::with(1, "Error: Connection refused"));
         let tls = std::io::Error::other(rustls::Error::HandshakeNotComplete);
         assert_eq!(exit(dial(tls)), Exit::with(8, "Error: A TLS error occurred."));
+        // Whoever does not speak TLS hangs up.
+        let hung_up = || dial(std::io::Error::from_raw_os_error(104));
+        assert_eq!(exit(hung_up()).code, 8);
+        let plain = Exit::not_connected(&hung_up(), Version::V5, Manner::Mosquitto, false);
+        assert_eq!(plain.code, 1);
         let lookup = std::io::Error::other("failed to lookup address information: x");
         assert_eq!(exit(dial(lookup)), Exit::with(1, "Unable to connect (Lookup error.)."));
     }

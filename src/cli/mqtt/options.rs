@@ -160,6 +160,7 @@ pub(in crate::cli) struct ConnectionPlan {
     pub(in crate::cli) manner: Manner,
     pub(in crate::cli) is_debug: bool,
     pub(in crate::cli) is_quiet: bool,
+    pub(in crate::cli) is_tls: bool,
     /// Whether to try again where nothing has ever worked.
     pub(in crate::cli) keeps_trying: bool,
 }
@@ -205,6 +206,7 @@ impl ConnectionOptions {
             authenticator,
             topic: url.map(|url| url.topic).filter(|topic| !topic.is_empty()),
             properties,
+            is_tls: server.is_tls,
             host: server.host,
             manner,
             is_debug: self.debug && !self.quiet,

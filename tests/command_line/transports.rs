@@ -1,0 +1,135 @@
+//! TLS, sockets of this machine and WebSocket: the same certificates, the same ends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+use crate::broker::{Broker, free_port};
+use crate::program::{BOTH, Ended, Whose, command, start};
+
+/// An authority, a broker's certificate for `localhost` and a client's, as files.
+struct Certificates(tempfile::TempDir);
+
+impl Certificates {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "authority");
+        let key = || KeyPair::generate().expect("a key");
+        let ca = CertifiedIssuer::self_signed(params, key()).expect("an authority");
+        fs::write(folder.path().join("ca.pem"), ca.pem()).expect("room for a file");
+        for name in ["localhost", "meter"] {
+            let key = key();
+            let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+            params.distinguished_name.push(DnType::CommonName, name);
+            let certificate = params.signed_by(&key, &ca).expect("a certificate");
+            let file = |end: &str| folder.path().join(format!("{name}.{end}"));
+            fs::write(file("pem"), certificate.pem()).expect("room for a file");
+            fs::write(file("key"), key.serialize_pem()).expect("room for a file");
+        }
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+}
+
+/// A broker with listeners of every kind.
+struct Listeners {
+    files: Certificates,
+    tls: String,
+    strict: String,
+    ws: String,
+    socket: String,
+    _broker: Broker,
+}
+
+impl Listeners {
+    fn start() -> Self {
+        let files = Certificates::new();
+        let [tls, strict, ws] = [(); 3].map(|()| free_port());
+        let (certificate, key) = (files.text("localhost.pem"), files.text("localhost.key"));
+        let (ca, socket) = (files.text("ca.pem"), files.text("socket"));
+        let text = format!(
+            "shards = 1\n[[listener]]\naddress = \"127.0.0.1:{tls}\"\n[listener.tls]\n\
+             certificate = \"{certificate}\"\nkey = \"{key}\"\n\
+             [[listener]]\naddress = \"127.0.0.1:{strict}\"\n[listener.tls]\n\
+             certificate = \"{certificate}\"\nkey = \"{key}\"\n\
+             client_certificates = \"required\"\nclient_ca = \"{ca}\"\n\
+             [[listener]]\naddress = \"127.0.0.1:{ws}\"\nprotocol = \"websocket\"\n\
+             [[listener]]\naddress = \"unix:{socket}\"\n"
+        );
+        fs::write(files.path("skein.toml"), text).expect("room for a file");
+        let broker = Broker::start_with(&files.path("skein.toml"), ws);
+        let [tls, strict, ws] = [tls, strict, ws].map(|port| port.to_string());
+        Self { files, tls, strict, ws, socket, _broker: broker }
+    }
+}
+
+fn publish(whose: Whose, words: &[&str]) -> Ended {
+    let mut command = command(whose, "pub");
+    command.args(words).args(["-t", "t", "-m", "x", "-q", "1"]);
+    start(&mut command, Some(b"")).wait()
+}
+
+pub(crate) fn transports_are_the_same() {
+    let Listeners { files, tls, strict, ws, socket, _broker } = Listeners::start();
+    let (ca, certificate, key) =
+        (files.text("ca.pem"), files.text("meter.pem"), files.text("meter.key"));
+    let secret = ["-h", "localhost", "--cafile", &ca, "-p", &tls];
+    let rows: [(&[&str], i32); 12] = [
+        (&secret, 0),
+        (&[&secret[..], &["--tls-version", "tlsv1.2"]].concat(), 0),
+        (&[&secret[..], &["--tls-version", "tlsv1.3"]].concat(), 0),
+        (&[&secret[..], &["--tls-alpn", "mqtt"]].concat(), 0),
+        (&["-h", "127.0.0.1", "--cafile", &ca, "-p", &tls], 8),
+        (&["-h", "127.0.0.1", "--cafile", &ca, "-p", &tls, "--insecure"], 0),
+        (&["-h", "localhost", "--cafile", &certificate, "-p", &tls], 8),
+        (&["-h", "localhost", "--cafile", "/nonexistent", "-p", &tls], 1),
+        (
+            &[
+                "-h",
+                "localhost",
+                "--cafile",
+                &ca,
+                "-p",
+                &strict,
+                "--cert",
+                &certificate,
+                "--key",
+                &key,
+            ],
+            0,
+        ),
+        (&["-L", &format!("mqtts://localhost:{tls}/t"), "--cafile", &ca], 0),
+        (&["--unix", &socket], 0),
+        (&["--unix", "/nonexistent"], 1),
+    ];
+    for (row, code) in rows {
+        let [theirs, ours] = BOTH.map(|whose| publish(whose, row));
+        // Whether TLS fails while mosquitto_pub connects (1) or later (8) is up to the network.
+        let may_be = if code == 8 { &[1, 8][..] } else { &[code] };
+        assert!(may_be.iter().any(|it| theirs.code == Some(*it)), "{row:?}: {}", theirs.err);
+        assert_eq!(ours.code, Some(code), "{row:?}: {} {}", ours.err, theirs.err);
+        assert_eq!(ours.out, theirs.out, "{row:?}");
+    }
+    assert!(publish(Whose::Skein, &["--ws", "-p", &ws]).code == Some(0));
+    let log = files.path("secrets");
+    let words = [&secret[..], &["--tls-keylog", as_text(&log)]].concat();
+    publish(Whose::Skein, &words).succeeded();
+    assert!(fs::read_to_string(&log).expect("it was written").contains("TRAFFIC_SECRET"));
+    // Without a certificate the broker says no, which TLS 1.3 tells late.
+    let refused = publish(Whose::Skein, &["-h", "localhost", "--cafile", &ca, "-p", &strict]);
+    assert!(refused.code != Some(0) && !refused.err.is_empty(), "{refused:?}");
+}
+
+fn as_text(path: &Path) -> &str {
+    path.to_str().expect("the names of temporary folders are ASCII")
+}
