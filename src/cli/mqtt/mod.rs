@@ -14,6 +14,7 @@ mod tls;
 mod topics;
 mod url;
 mod usage;
+mod values;
 mod will;
 mod words;
 

@@ -15,6 +15,7 @@ use super::property::{ConnectProperties, Properties};
 use super::tls::TlsOptions;
 use super::url::Url;
 use super::usage::UsageError;
+use super::values;
 use super::will::WillOptions;
 
 /// Whose place is taken.
@@ -109,12 +110,12 @@ pub(in crate::cli) struct ConnectionOptions {
     disable_clean_session: bool,
 
     /// How many seconds the session outlives the connection: -1 or ∞ for ever; MQTT 5.0
-    #[arg(short = 'x', long, value_name = "SECONDS", value_parser = parse_expiry)]
+    #[arg(short = 'x', long, value_name = "SECONDS", value_parser = values::parse_expiry)]
     session_expiry: Option<u32>,
 
     /// The version of MQTT: 31, 311 or 5 [default: 5, and 311 if the broker refuses that; as
     /// mosquitto_pub and mosquitto_sub 311]
-    #[arg(short = 'V', long, value_name = "VERSION", value_parser = parse_version)]
+    #[arg(short = 'V', long, value_name = "VERSION", value_parser = values::parse_version)]
     protocol_version: Option<Version>,
 
     /// A property of MQTT 5.0: the packet, the name, the value
@@ -382,20 +383,4 @@ fn local_address(text: &str) -> Result<IpAddr, UsageError> {
     let found = (text, 0).to_socket_addrs().ok().and_then(|mut found| found.next());
     let unknown = || UsageError::new(format!("-A {text}: this is no address of this machine."));
     found.map(|address| address.ip()).ok_or_else(unknown)
-}
-
-fn parse_version(text: &str) -> Result<Version, &'static str> {
-    match text {
-        "mqttv31" | "31" | "3.1" => Ok(Version::V3_1),
-        "mqttv311" | "311" | "3.1.1" => Ok(Version::V3_1_1),
-        "mqttv5" | "5" | "5.0" => Ok(Version::V5),
-        _ => Err("the versions are 31, 311 and 5"),
-    }
-}
-
-fn parse_expiry(text: &str) -> Result<u32, &'static str> {
-    match text {
-        "∞" | "-1" => Ok(u32::MAX),
-        _ => text.parse().map_err(|_| "this is no number of seconds, -1 or ∞"),
-    }
 }
