@@ -220,7 +220,9 @@ impl Shard {
         if !self.sends_at_once(key) {
             return self.enqueue(key, delivery, terms.is_replay, outgoing, turn);
         }
-        self.record_queued(key, &delivery, outgoing);
+        if self.journal.is_on() {
+            self.record_queued(key, &delivery, outgoing);
+        }
         if !self.send_delivery(key, delivery, outgoing.is_for_many, turn) {
             // What was recorded of it may be gone with the entry: the next one records it anew.
             outgoing.number = 0;
