@@ -54,6 +54,9 @@ pub(super) struct Journal {
     ticket: u64,
     /// How safe the open batch has to be for somebody who waits for it.
     wanted: Option<Durability>,
+    /// Whether a batch has gone since the last one that was to be on the disk: who waits for that
+    /// waits for another one, which may be empty.
+    is_unsynced: bool,
     /// When the open batch goes, though nobody waits for it.
     due_at: Option<Time>,
     is_due: bool,
@@ -92,6 +95,7 @@ impl Journal {
             open: Batch::default(),
             ticket: 1,
             wanted: None,
+            is_unsynced: false,
             due_at: None,
             is_due: false,
             groups: Vec::new(),
@@ -170,7 +174,8 @@ impl Journal {
 
     /// Somebody waits for everything so far; returns the ticket of that, or none if it is durable.
     pub(super) fn want_all(&mut self, durability: Durability) -> Option<u64> {
-        if self.is_open_used() {
+        let is_unsynced = self.is_unsynced && durability == Durability::Disk;
+        if self.is_open_used() || is_unsynced {
             return Some(self.want(durability));
         }
         self.sealed.back().map(|(ticket, _)| *ticket)
@@ -231,8 +236,8 @@ impl Journal {
 
     /// A session has ended, which the open batch says. Its registrar hears of it when that is
     /// durable: another shard might record a new session before this one's end.
-    pub(super) fn end_later(&mut self, client_id: &str, epoch: u64) {
-        let ticket = self.want(Durability::Os);
+    pub(super) fn end_later(&mut self, client_id: &str, epoch: u64, durability: Durability) {
+        let ticket = self.want(durability);
         self.ended.insert(client_id.into(), (ticket, epoch));
         self.endings.push_back((ticket, client_id.into()));
     }
@@ -263,6 +268,7 @@ impl Journal {
             groups: std::mem::take(&mut self.groups),
         };
         self.ticket += 1;
+        self.is_unsynced = persist.durability == Durability::Os;
         self.sealed.push_back((persist.ticket, persist.batch.bytes()));
         self.sealed_bytes += persist.batch.bytes();
         persist
@@ -313,8 +319,9 @@ impl Shard {
             }
             return;
         }
+        let was_unsynced = journal.is_unsynced;
         let persist = journal.close_open(&mut self.timers);
-        let says_nothing = persist.batch.is_empty() && persist.groups.is_empty();
+        let says_nothing = persist.batch.is_empty() && persist.groups.is_empty() && !was_unsynced;
         if says_nothing && journal.sealed.len() == 1 && !journal.trouble.has_failed() {
             // What somebody thought to wait for was not recorded after all.
             self.on_durable(persist.ticket, turn);

@@ -164,10 +164,10 @@ impl Shard {
             self.pass_on(&delivery, turn);
         }
         // Behind what was passed on: a member has it, or this session has it still.
-        if session.durability.is_some() {
+        if let Some(durability) = session.durability {
             let client_id = Cow::Borrowed(&*session.client_id);
             self.journal.push(&Record::Ended { client_id });
-            self.journal.end_later(&session.client_id, session.epoch);
+            self.journal.end_later(&session.client_id, session.epoch, durability);
         } else {
             self.release(&session.client_id, session.epoch, turn);
         }

@@ -204,10 +204,10 @@ impl Shard {
         let session = self.sessions.at_mut(key);
         let durability = promised.filter(|_| !session.ends_with_connection());
         let before = session.durability;
-        if before.is_some() && durability.is_none() {
+        if let Some(before) = before.filter(|_| durability.is_none()) {
             self.record(key, |client_id| Record::Ended { client_id });
             // It goes on, so no grant is over; but its next end waits for this one.
-            self.journal.end_later(&self.sessions.at(key).client_id, 0);
+            self.journal.end_later(&self.sessions.at(key).client_id, 0, before);
         }
         let session = self.sessions.at_mut(key);
         session.durability = durability;

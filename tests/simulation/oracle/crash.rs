@@ -116,6 +116,7 @@ impl Oracle {
     /// A shard knows that nothing can be made durable, or that it can again.
     pub(crate) fn on_store(&mut self, shard: usize, is_failing: bool) {
         self.failing[shard] = is_failing;
+        self.has_failed |= is_failing;
         if is_failing {
             self.doubt_writes();
         }

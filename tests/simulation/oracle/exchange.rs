@@ -40,7 +40,11 @@ impl Exchange {
 impl Session {
     /// The broker was given what ends the exchange.
     pub(super) fn finish_exchange(&mut self, packet_id: u16) {
-        self.exchanges.remove(&packet_id);
+        let ended = self.exchanges.remove(&packet_id).filter(|it| it.qos == 2 && !it.is_released);
+        // PUBREC refused it, and a crash may undo that: then it comes again.
+        if let Some(message) = ended.and_then(|exchange| exchange.message) {
+            self.came_once.remove(&message);
+        }
     }
 
     /// The broker was given the PUBREC.

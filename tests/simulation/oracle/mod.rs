@@ -112,6 +112,8 @@ pub(crate) struct Oracle {
     was_retained: [bool; TOPICS.len()],
     /// Shards that know that nothing can be made durable.
     failing: Vec<bool>,
+    /// There was a time when nothing could be made durable.
+    has_failed: bool,
     due_wills: Vec<DueWill>,
     /// A will published before its time: its session must be ending.
     early_will: Option<String>,
@@ -149,6 +151,7 @@ impl Oracle {
                 && plan.settings.listeners[0].overflow != Overflow::Refuse,
             was_retained: [false; TOPICS.len()],
             failing: vec![false; plan.shards],
+            has_failed: false,
             due_wills: Vec::new(),
             early_will: None,
             writes: TOPICS.iter().map(|_| Vec::new()).collect(),

@@ -103,7 +103,7 @@ impl Oracle {
         self.messages[number].is_refused_by_store |= self.failing.contains(&true);
         let facts = &self.messages[number].facts;
         let is_kept = facts.topic.is_some_and(|topic| self.kept.contains(&topic));
-        if is_kept && facts.retain && self.refuses_for_room && !self.failing.contains(&true) {
+        if is_kept && facts.retain && self.refuses_for_room && !self.has_failed {
             violated!("what is retained may be replaced", "message {number} was refused");
         }
         self.on_put_off(number);

@@ -310,7 +310,6 @@ impl Oracle {
         session.is_over = true;
         session.owed.clear();
         session.rights.clear();
-        session.exchanges.clear();
         let active: Vec<usize> = session.shares().collect();
         // What it got as a member goes to others, even if it is none any more.
         let mut were_member: BTreeMap<usize, bool> = BTreeMap::new();
