@@ -96,6 +96,10 @@ section! {
     queue_messages_max: usize = 100_000, 1..=100_000_000, "the listener's overflow decides";
     /// How many bytes of messages wait for one session.
     queue_bytes_max: usize = 16_777_216, 1_024..=BYTES_MAX, "the listener's overflow decides";
+    /// How many bytes of messages that wait for one session are kept in memory, if the broker has a
+    /// store and keeps the session there; messages of shared subscriptions always are.
+    queue_memory_bytes: usize = 262_144, 1_024..=BYTES_MAX,
+        "the middle of the queue goes to disk and is counted (chunks_written)";
     /// How many bytes wait to be written to one connection, whatever happens.
     outbox_bytes_max: usize = 8_388_608, 4_096..=BYTES_MAX,
         "messages go to the session's queue, QoS 0 is dropped and counted";

@@ -23,8 +23,9 @@ impl Core {
 
     /// Whether anything it asked for has not been done yet.
     pub(super) fn has_effects(&self) -> bool {
-        let Effects { dirty, closes, resumes, logins, persists, notices } = &self.effects;
+        let Effects { dirty, closes, resumes, logins, persists, spills, notices } = &self.effects;
         let is_quiet = dirty.is_empty() && closes.is_empty() && resumes.is_empty();
-        !(is_quiet && logins.is_empty() && persists.is_empty() && notices.is_empty())
+        let asks_nothing = logins.is_empty() && persists.is_empty() && spills.is_empty();
+        !(is_quiet && asks_nothing && notices.is_empty())
     }
 }

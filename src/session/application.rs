@@ -150,6 +150,11 @@ impl Application {
         &self.topic
     }
 
+    /// The topic, for another message with the same one.
+    pub(super) fn shared_topic(&self) -> Rc<str> {
+        Rc::clone(&self.topic)
+    }
+
     /// Bytes it is charged with in a budget.
     pub fn bytes(&self) -> usize {
         self.borrow().bytes() + Self::OVERHEAD_BYTES

@@ -5,6 +5,7 @@
 
 mod alias;
 mod application;
+mod chunk;
 mod delivery;
 mod holds;
 mod id;
@@ -17,6 +18,7 @@ mod pressure;
 mod queue;
 mod segments;
 mod spare;
+mod spilled;
 mod state;
 mod time;
 mod will;
@@ -33,6 +35,7 @@ pub use pool::Pool;
 pub use pressure::{Pressure, Publisher, grace_ms};
 pub use queue::{Pushed, Queue, QueueLimits};
 pub use spare::has_much_spare;
+pub use spilled::Spill;
 pub use state::{Arrears, HeldSubscription, Session};
 pub use time::Time;
 pub use will::Will;

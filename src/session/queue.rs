@@ -1,8 +1,12 @@
 //! The messages a session waits for: bounded by number and bytes, with a policy for what does
-//! not fit.
+//! not fit. Of a long queue only both ends are in memory; see `spilled`.
 
-use super::{Delivery, Time, segments::Segments};
-use crate::config::Overflow;
+use super::{
+    Delivery, Time,
+    segments::Segments,
+    spilled::{CHUNKS_IN_HEAD, CHUNKS_IN_MEMORY, Spill, Spilled},
+};
+use crate::{config::Overflow, record::Batch};
 
 /// How much one session may keep.
 #[derive(Clone, Copy, Debug)]
@@ -29,37 +33,59 @@ pub enum Pushed {
 /// QoS 1 and 2 messages that wait for a session, oldest first.
 #[derive(Debug, Default)]
 pub struct Queue {
-    waiting: Segments<Delivery>,
+    /// What is sent next. It is empty only if the queue is, or if a chunk has to be read first.
+    head: Segments<Delivery>,
+    /// Of all that wait.
     bytes: usize,
-    /// No message that waits expires before.
+    /// No message that waits in memory expires before.
     expires_from: Option<Time>,
+    /// What is behind the head of a long queue; never empty for long.
+    spilled: Option<Box<Spilled>>,
 }
 
 impl Queue {
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.head.len() + self.spilled.as_ref().map_or(0, |spilled| spilled.len())
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.head.is_empty() && self.spilled.as_ref().is_none_or(|spilled| spilled.len() == 0)
     }
 
-    /// Bytes they are charged with.
+    /// Bytes they are charged with, wherever they are.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
+    /// Bytes that those are charged with which are in memory.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes - self.spilled.as_ref().map_or(0, |spilled| spilled.away_bytes())
+    }
+
     /// Whether one more delivery of this size fits.
     pub fn fits(&self, bytes: usize, limits: QueueLimits) -> bool {
-        self.waiting.len() < limits.messages_max && self.bytes + bytes <= limits.bytes_max
+        self.len() < limits.messages_max && self.bytes + bytes <= limits.bytes_max
     }
 
     /// Whether a delivery of this size is queued, perhaps over older ones.
     pub fn takes(&self, bytes: usize, limits: QueueLimits, overflow: Overflow) -> bool {
-        let makes_room = overflow == Overflow::DropOldest && limits.messages_max > 0;
-        self.fits(bytes, limits) || (makes_room && bytes <= limits.bytes_max)
+        let makes_room = overflow == Overflow::DropOldest && self.makes_room(bytes, limits);
+        self.fits(bytes, limits) || makes_room
+    }
+
+    /// Whether older ones can be dropped for a delivery of this size. As long as those have to be
+    /// read first, no more than a chunk is taken over the limits.
+    fn makes_room(&self, bytes: usize, limits: QueueLimits) -> bool {
+        if bytes > limits.bytes_max || limits.messages_max == 0 {
+            return false;
+        }
+        self.spilled.as_ref().is_none_or(|spilled| {
+            let fits_behind =
+                spilled.len() < limits.messages_max && spilled.bytes() + bytes <= limits.bytes_max;
+            fits_behind || spilled.over_bytes + bytes <= spilled.chunk_bytes()
+        })
     }
 
     /// Appends a delivery, or does what the policy says when it does not fit.
@@ -76,12 +102,18 @@ impl Queue {
     }
 
     fn push_over_oldest(&mut self, delivery: Delivery, limits: QueueLimits) -> Pushed {
-        if delivery.bytes() > limits.bytes_max || limits.messages_max == 0 {
+        if !self.makes_room(delivery.bytes(), limits) {
             return Pushed::DroppedNewest(delivery);
         }
         let mut dropped = Vec::new();
         while !self.fits(delivery.bytes(), limits) {
-            dropped.extend(self.pop());
+            let Some(oldest) = self.pop() else { break };
+            dropped.push(oldest);
+        }
+        if !self.fits(delivery.bytes(), limits)
+            && let Some(spilled) = &mut self.spilled
+        {
+            spilled.over_bytes += delivery.bytes();
         }
         self.push_unbounded(delivery);
         Pushed::DroppedOldest(dropped)
@@ -94,7 +126,10 @@ impl Queue {
             self.expires_from = Some(self.expires_from.map_or(at, |from| from.min(at)));
         }
         self.bytes += delivery.bytes();
-        self.waiting.push_back(delivery);
+        match &mut self.spilled {
+            None => self.head.push_back(delivery),
+            Some(spilled) => spilled.push_back(delivery),
+        }
     }
 
     /// When [`Queue::take_expired`] may find something, at the earliest.
@@ -102,7 +137,8 @@ impl Queue {
         self.expires_from
     }
 
-    /// Takes out what has expired [MQTT-3.3.2-5]; looks at nothing as long as nothing can have.
+    /// Takes out what has expired in memory [MQTT-3.3.2-5]; looks at nothing as long as nothing can
+    /// have.
     pub fn take_expired(&mut self, now: Time) -> Vec<Delivery> {
         if self.expires_from.is_none_or(|from| now < from) {
             return Vec::new();
@@ -110,135 +146,148 @@ impl Queue {
         self.take(|delivery| delivery.message.borrow().is_expired(now))
     }
 
-    /// Takes out what is like this; the rest keeps its order.
+    /// Takes out what is like this at both ends of the queue; the rest keeps its order. Of what is
+    /// not in memory nothing is known.
     pub fn take(&mut self, is_like_this: impl Fn(&Delivery) -> bool) -> Vec<Delivery> {
-        let all = std::mem::take(&mut self.waiting);
-        let (mut taken, mut left) = (Vec::new(), Segments::default());
-        for delivery in all {
-            if is_like_this(&delivery) { taken.push(delivery) } else { left.push_back(delivery) }
+        let mut taken = Vec::new();
+        for delivery in std::mem::take(&mut self.head) {
+            if is_like_this(&delivery) {
+                taken.push(delivery)
+            } else {
+                self.head.push_back(delivery)
+            }
+        }
+        if let Some(spilled) = &mut self.spilled {
+            spilled.take_of_tail(&is_like_this, &mut taken);
         }
         self.bytes -= taken.iter().map(Delivery::bytes).sum::<usize>();
-        self.expires_from = left.iter().filter_map(|d| d.message.borrow().expires_at).min();
-        self.waiting = left;
+        let tail = self.spilled.iter().flat_map(|spilled| spilled.tail());
+        let left = self.head.iter().chain(tail);
+        self.expires_from = left.filter_map(|d| d.message.borrow().expires_at).min();
+        self.fill_head();
         taken
     }
 
-    /// What waits, oldest first.
+    /// What waits in memory, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Delivery> {
-        self.waiting.iter()
+        self.head.iter().chain(self.spilled.iter().flat_map(|spilled| spilled.iter()))
     }
 
-    /// The oldest.
-    pub fn front(&self) -> Option<&Delivery> {
-        self.waiting.front()
-    }
-
-    /// Takes the oldest out.
+    /// Takes the oldest out; none, if it has to be read first.
     pub fn pop(&mut self) -> Option<Delivery> {
-        let delivery = self.waiting.pop_front()?;
+        let delivery = self.head.pop_front()?;
         self.bytes -= delivery.bytes();
-        if self.waiting.is_empty() {
-            self.expires_from = None;
+        if self.head.is_empty() {
+            self.fill_head();
         }
         Some(delivery)
     }
 
-    /// Takes all out, oldest first.
+    /// Takes out all that is in memory, oldest first, and forgets the rest.
     pub fn drain(&mut self) -> impl Iterator<Item = Delivery> + use<> {
-        std::mem::take(self).waiting.into_iter()
+        let Self { head, spilled, .. } = std::mem::take(self);
+        head.into_iter().chain(spilled.into_iter().flat_map(|spilled| spilled.into_memory()))
+    }
+}
+
+/// What of a long queue is on disk.
+impl Queue {
+    /// Whether only both ends are in memory.
+    pub fn is_spilled(&self) -> bool {
+        self.spilled.is_some()
+    }
+
+    /// More than this may not be in memory for long: if the queue is longer, what comes now goes to
+    /// its other end.
+    pub fn spill_above(&mut self, memory_bytes: usize) {
+        if self.spilled.is_none() && self.bytes > memory_bytes / CHUNKS_IN_MEMORY * CHUNKS_IN_HEAD {
+            self.spilled = Some(Box::new(Spilled::new(memory_bytes)));
+        }
+    }
+
+    /// What is to be done now with the part that is not in memory, if anything; a new chunk is to
+    /// have this number. To be asked again until nothing is.
+    pub fn next_spill(&mut self, number: u64) -> Option<Spill> {
+        self.fill_head();
+        let head_bytes = self.head_bytes();
+        let spilled = self.spilled.as_mut()?;
+        spilled.write_next(number).or_else(|| spilled.read_next(head_bytes))
+    }
+
+    /// The chunks that are on disk, or on their way.
+    pub fn chunks(&self) -> impl Iterator<Item = u64> {
+        self.spilled.iter().flat_map(|spilled| spilled.away())
+    }
+
+    /// This chunk is on disk; or it could not be written, and its bytes are back.
+    pub fn on_written(&mut self, chunk: u64, back: Option<&Batch>) {
+        if let Some(spilled) = &mut self.spilled {
+            spilled.on_written(chunk, back);
+        }
+    }
+
+    /// This chunk was read. False if it could not be: it is not asked for any more, and nothing
+    /// behind it is sent, until [`Queue::retry`].
+    pub fn on_read(&mut self, chunk: u64, bytes: Option<&[u8]>) -> bool {
+        self.spilled.as_mut().is_none_or(|spilled| spilled.on_read(chunk, bytes))
+    }
+
+    /// What could not be read may be asked for again.
+    pub fn retry(&mut self) {
+        if let Some(spilled) = &mut self.spilled {
+            spilled.retry();
+        }
+    }
+
+    /// Takes out the oldest for which newer ones were taken over the limits.
+    pub fn take_over_limits(&mut self, limits: QueueLimits) -> Vec<Delivery> {
+        let mut dropped = Vec::new();
+        if self.spilled.as_ref().is_none_or(|spilled| spilled.over_bytes == 0) {
+            return dropped;
+        }
+        self.fill_head();
+        let is_over =
+            |queue: &Self| queue.len() > limits.messages_max || queue.bytes > limits.bytes_max;
+        while is_over(self) {
+            let Some(oldest) = self.pop() else { return dropped };
+            dropped.push(oldest);
+        }
+        if let Some(spilled) = &mut self.spilled {
+            spilled.over_bytes = 0;
+        }
+        dropped
+    }
+
+    fn head_bytes(&self) -> usize {
+        self.bytes - self.spilled.as_ref().map_or(0, |spilled| spilled.bytes())
+    }
+
+    /// Moves what is in front and in memory to a head that is short of it.
+    fn fill_head(&mut self) {
+        while let Some(spilled) = &mut self.spilled {
+            if self.bytes - spilled.bytes() >= spilled.chunk_bytes() {
+                return;
+            }
+            let Some(next) = spilled.pop_front() else {
+                if spilled.len() > 0 {
+                    return;
+                }
+                self.spilled = None;
+                break;
+            };
+            for delivery in next {
+                let expires_at = delivery.message.borrow().expires_at;
+                self.expires_from = [self.expires_from, expires_at].into_iter().flatten().min();
+                self.head.push_back(delivery);
+            }
+        }
+        if self.head.is_empty() {
+            self.expires_from = None;
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::rc::Rc;
-
-    use skein_protocol::qos::QoS;
-
-    use super::{
-        super::{Application, ApplicationRef, Payload},
-        *,
-    };
-
-    fn delivery(payload: &[u8]) -> Delivery {
-        let message = ApplicationRef {
-            topic: "t",
-            properties: &[],
-            payload: Payload::Inline(payload),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            expires_at: None,
-        };
-        Delivery::new(Rc::new(message.to_owned()), QoS::AtLeastOnce)
-    }
-
-    fn payloads(queue: &mut Queue) -> Vec<Vec<u8>> {
-        queue.drain().map(|d| d.message.borrow().payload.as_slice().to_vec()).collect()
-    }
-
-    const TWO: QueueLimits = QueueLimits { messages_max: 2, bytes_max: 10_000 };
-
-    #[test]
-    fn drop_newest_keeps_what_waits() {
-        let mut queue = Queue::default();
-        for payload in [b"1", b"2"] {
-            assert!(matches!(
-                queue.push(delivery(payload), TWO, Overflow::DropNewest),
-                Pushed::Queued
-            ));
-        }
-        let pushed = queue.push(delivery(b"3"), TWO, Overflow::DropNewest);
-        assert!(matches!(pushed, Pushed::DroppedNewest(_)));
-        assert_eq!(payloads(&mut queue), [b"1", b"2"]);
-    }
-
-    #[test]
-    fn drop_oldest_makes_room_for_the_newest() {
-        let mut queue = Queue::default();
-        for payload in [b"1", b"2", b"3"] {
-            queue.push(delivery(payload), TWO, Overflow::DropOldest);
-        }
-        assert_eq!(payloads(&mut queue), [b"2", b"3"]);
-    }
-
-    #[test]
-    fn drop_oldest_never_empties_the_queue_for_what_can_not_fit() {
-        let limits = QueueLimits { messages_max: 9, bytes_max: Application::OVERHEAD_BYTES + 10 };
-        let mut queue = Queue::default();
-        queue.push(delivery(b"1"), limits, Overflow::DropOldest);
-        let pushed = queue.push(delivery(&[0; 100]), limits, Overflow::DropOldest);
-        assert!(matches!(pushed, Pushed::DroppedNewest(_)));
-        assert_eq!(queue.len(), 1);
-    }
-
-    /// [MQTT-3.3.2-5]
-    #[test]
-    fn what_has_expired_is_taken_out_and_the_rest_keeps_its_order() {
-        let mut queue = Queue::default();
-        for (payload, at) in [(b"1", None), (b"2", Some(5)), (b"3", Some(9)), (b"4", None)] {
-            let mut delivery = delivery(payload);
-            let mut message = delivery.message.borrow();
-            message.expires_at = at.map(Time::from_millis);
-            delivery.message = Rc::new(message.to_owned());
-            queue.push_unbounded(delivery);
-        }
-        assert!(queue.take_expired(Time::from_millis(4)).is_empty());
-        assert_eq!(queue.take_expired(Time::from_millis(5)).len(), 1);
-        assert_eq!(queue.expires_from(), Some(Time::from_millis(9)));
-        assert_eq!(payloads(&mut queue), [b"1", b"3", b"4"]);
-        assert_eq!((queue.bytes(), queue.expires_from()), (0, None));
-    }
-
-    #[test]
-    fn bytes_come_back_to_zero() {
-        let mut queue = Queue::default();
-        queue.push(delivery(b"1"), TWO, Overflow::Disconnect);
-        queue.push(delivery(b"22"), TWO, Overflow::Disconnect);
-        assert!(matches!(
-            queue.push(delivery(b"3"), TWO, Overflow::Disconnect),
-            Pushed::Overflowed(_)
-        ));
-        while queue.pop().is_some() {}
-        assert_eq!(queue.bytes(), 0);
-    }
-}
+mod model;
+#[cfg(test)]
+mod tests;

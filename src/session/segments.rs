@@ -10,33 +10,37 @@ const SEGMENT_LEN: usize = 64;
 /// First in, first out. Holds no memory while it is empty.
 #[derive(Debug)]
 pub(super) struct Segments<T> {
-    /// All but the last that is not empty hold, or held, [`SEGMENT_LEN`] items; one behind it may be
-    /// empty.
+    /// Between the first and the last that is not empty all are full; one behind that may be empty.
+    /// Every queue has this, so what can be found out is not kept.
     segments: VecDeque<VecDeque<T>>,
-    len: usize,
 }
 
 impl<T> Default for Segments<T> {
     fn default() -> Self {
-        Self { segments: VecDeque::new(), len: 0 }
+        Self { segments: VecDeque::new() }
     }
 }
 
 impl<T> Segments<T> {
     pub(super) fn len(&self) -> usize {
-        self.len
+        let between = self.last_used().saturating_sub(1) * SEGMENT_LEN;
+        let last = if self.last_used() > 0 { self.segments[self.last_used()].len() } else { 0 };
+        self.segments.front().map_or(0, VecDeque::len) + between + last
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.segments.is_empty()
+    }
+
+    /// The place of the last segment that is not empty; the first if there is none.
+    fn last_used(&self) -> usize {
+        let has_spare = self.segments.back().is_some_and(VecDeque::is_empty);
+        self.segments.len().saturating_sub(if has_spare { 2 } else { 1 })
     }
 
     pub(super) fn push_back(&mut self, item: T) {
-        self.len += 1;
         // A segment that was taken from goes round in its own memory.
-        let has_spare = self.segments.back().is_some_and(VecDeque::is_empty);
-        let last_used = self.segments.len().saturating_sub(if has_spare { 2 } else { 1 });
-        let mut open = self.segments.range_mut(last_used..);
+        let mut open = self.segments.range_mut(self.last_used()..);
         match open.find(|segment| segment.len() < SEGMENT_LEN) {
             Some(segment) => segment.push_back(item),
             None => {
@@ -49,26 +53,22 @@ impl<T> Segments<T> {
         }
     }
 
-    pub(super) fn front(&self) -> Option<&T> {
-        self.segments.front()?.front()
-    }
-
     pub(super) fn pop_front(&mut self) -> Option<T> {
         let first = self.segments.front_mut()?;
         let item = first.pop_front()?;
-        self.len -= 1;
-        if self.len == 0 {
-            self.segments = VecDeque::new();
-        } else if first.is_empty() {
+        if first.is_empty() {
             self.reuse_first();
         }
         Some(item)
     }
 
-    /// The emptied first segment becomes the one behind the last, unless there is one already.
+    /// The emptied first segment becomes the one behind the last, unless there is one already; with
+    /// the last item all go.
     fn reuse_first(&mut self) {
         let emptied = self.segments.pop_front();
-        if self.segments.back().is_some_and(|last| !last.is_empty()) {
+        if self.segments.front().is_none_or(VecDeque::is_empty) {
+            self.segments = VecDeque::new();
+        } else if self.segments.back().is_some_and(|last| !last.is_empty()) {
             self.segments.extend(emptied);
         }
     }
@@ -104,7 +104,6 @@ mod tests {
         for number in 0..1_000 {
             segments.push_back(number);
             if number % 2 == 1 {
-                assert_eq!(segments.front(), Some(&next));
                 assert_eq!(segments.pop_front(), Some(next));
                 next += 1;
             }

@@ -19,6 +19,8 @@ pub struct Audit {
     pub replays: usize,
     /// SUBSCRIBEs that wait for other shards.
     pub waiting_subscribes: usize,
+    /// Parts of long queues that are not in memory.
+    pub chunks: usize,
     /// Bytes the memory account says.
     pub memory_bytes: usize,
     /// Bytes counted anew: outboxes (as of their last flush), queues, windows, retained messages.
@@ -52,6 +54,7 @@ impl Shard {
             registered: self.registrar.len(),
             replays: self.replays.len(),
             waiting_subscribes: self.interest.waiting(),
+            chunks: self.chunks.len(),
             memory_bytes: self.memory.used(),
             memory_bytes_counted: self.memory_bytes_counted(),
             subscription_bytes: self.subscription_bytes,
@@ -102,7 +105,7 @@ impl Shard {
             .map(|key| {
                 let session = self.sessions.at(key);
                 let window = session.sender.values().map(|(_, delivery)| delivery.bytes());
-                session.queue.bytes() + window.sum::<usize>()
+                session.queue.memory_bytes() + window.sum::<usize>()
             })
             .sum();
         outboxes + sessions + self.retained.bytes()

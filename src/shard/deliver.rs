@@ -308,15 +308,16 @@ impl Shard {
             self.record_queued(key, &delivery, outgoing);
         }
         let session = self.sessions.at_mut(key);
-        let before = session.queue.bytes();
+        let before = session.queue.memory_bytes();
         let pushed = if is_replay {
             session.queue.push_unbounded(delivery);
             Pushed::Queued
         } else {
             session.queue.push(delivery, limits, session.overflow)
         };
-        let after = session.queue.bytes();
+        let after = session.queue.memory_bytes();
         self.memory.adjust(before, after);
+        self.spill(key, turn);
         let is_queued = matches!(pushed, Pushed::Queued | Pushed::DroppedOldest(_));
         self.on_pushed(key, pushed, turn);
         self.update_fullness(key);
@@ -329,7 +330,7 @@ impl Shard {
         QueueLimits { messages_max: limits.queue_messages_max, bytes_max: limits.queue_bytes_max }
     }
 
-    fn on_pushed(&mut self, key: SessionKey, pushed: Pushed, turn: &mut Turn<'_>) {
+    pub(super) fn on_pushed(&mut self, key: SessionKey, pushed: Pushed, turn: &mut Turn<'_>) {
         let dropped = match pushed {
             Pushed::Queued => return,
             Pushed::DroppedNewest(delivery) => vec![delivery],

@@ -3,7 +3,7 @@
 
 use crate::access::provider::Work;
 use crate::record::{Batch, Durability, Group};
-use crate::session::{ConnectionId, ListenerId, Outbox};
+use crate::session::{ConnectionId, ListenerId, Outbox, Spill};
 
 /// How loud a line in the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,9 @@ pub struct Effects {
     pub logins: Vec<Login>,
     /// Batches for the store, in order. They are handed over before anything is flushed.
     pub persists: Vec<Persist>,
+    /// What is to be done with parts of long queues, in order. Each but
+    /// [`Spill::Forget`] is answered by an [`Event::Spilled`](super::Event::Spilled).
+    pub spills: Vec<Spill>,
     /// Lines for the log.
     pub notices: Vec<Notice>,
 }

@@ -125,6 +125,7 @@ impl Shard {
         session.version = connect.version;
         session.overflow = overflow;
         session.connection = Some(id);
+        session.queue.retry();
         session.expiry_s = granted_expiry_s(connect, limits);
         session.will = will;
         let theirs = connect.properties.receive_maximum.map_or(u16::MAX, |maximum| maximum.get());

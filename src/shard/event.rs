@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use skein_protocol::{Error, Frame};
 
-use super::{HandOver, Message};
+use super::{HandOver, Message, Spilled};
 use crate::access::{Access, provider::Outcome};
 use crate::config::Settings;
 use crate::record::state::State;
@@ -51,6 +51,13 @@ pub enum Event<'a> {
     StoreFailed {
         /// Whether room on the disk is missing.
         is_disk_full: bool,
+    },
+    /// What was to be done with a part of a long queue was done, or could not be.
+    Spilled {
+        /// The number of the chunk.
+        chunk: u64,
+        /// What has become of it.
+        outcome: Spilled,
     },
     /// A socket was dealt to this shard by the acceptor.
     Opened {

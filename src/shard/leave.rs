@@ -152,7 +152,8 @@ impl Shard {
         self.rights.remove(key);
         let mut session = self.sessions.remove(key);
         self.metrics.sessions_ended += 1;
-        self.memory.release(session.queue.bytes());
+        self.memory.release(session.queue.memory_bytes());
+        self.forget_chunks(&session.queue, turn);
         let unacknowledged: Vec<_> = session.sender.drain().collect();
         for (_, delivery) in &unacknowledged {
             self.memory.release(delivery.bytes());

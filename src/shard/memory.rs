@@ -1,5 +1,7 @@
 //! The memory budget: one shard's part of `memory_bytes_max`, and what is done as it fills.
 
+use super::Shard;
+
 /// What the broker no longer does, by rising need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum MemoryLevel {
@@ -13,6 +15,20 @@ pub(super) enum MemoryLevel {
     RefuseQueues,
     /// From 100 %: publishers are paused.
     PausePublishers,
+}
+
+impl Shard {
+    /// Lets go of memory that was not needed since this was called last: the shell knows when it
+    /// is quiet.
+    pub fn trim_spares(&mut self) {
+        self.buffers.spares().trim();
+        self.kept.spares().trim();
+    }
+
+    /// Whether there is memory that waits for its next use.
+    pub fn has_spares(&mut self) -> bool {
+        !self.buffers.spares().is_empty() || !self.kept.spares().is_empty()
+    }
 }
 
 /// Bytes that clients make this shard hold: outboxes, queues, windows, retained messages.

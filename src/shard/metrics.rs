@@ -180,6 +180,15 @@ counters! {
     publishers_throttled,
     /// Consumers whose grace ended before they kept up.
     consumers_slow,
+    /// Parts of long queues that were written to disk.
+    chunks_written,
+    /// Parts of long queues that were read from disk again.
+    chunks_read,
+    /// Parts of long queues that could not be written, and stay in memory.
+    chunks_not_written,
+    /// Parts of long queues that could not be read: the client's connection is closed, if there is
+    /// one, and its queue stands still.
+    chunks_not_read,
     /// Replies of other shards that came too late for anybody.
     late_replies,
 }

@@ -14,7 +14,7 @@
 //! | the session begins or goes on | `establish` |
 //! | the connection or the session ends | `leave`, `wills` |
 //! | PUBLISH comes; it goes to all who want it | `publish`, `spread` |
-//! | a message goes to a session | `deliver`, `refill` |
+//! | a message goes to a session | `deliver`, `refill`, `spill` |
 //! | PUBACK, PUBREC, PUBREL, PUBCOMP | `acknowledge` |
 //! | SUBSCRIBE, UNSUBSCRIBE | `subscribe`, `unsubscribe`, `interest` |
 //! | what outlives the broker: recorded, promised, taken up again | `journal`, `record`, `promise`, `recover` |
@@ -59,6 +59,7 @@ mod room;
 mod sending;
 mod sessions;
 mod share;
+mod spill;
 mod spread;
 mod subscribe;
 mod timers;
@@ -79,9 +80,10 @@ pub use self::{
     metrics::{DropReason, Metrics},
     place::Admission,
     replay::ReplayId,
+    spill::Spilled,
 };
 pub use crate::session::{
-    AcceptOrder, ConnectionId, ListenerId, Outbox, PeerAddress, ShardId, Time,
+    AcceptOrder, ConnectionId, ListenerId, Outbox, PeerAddress, ShardId, Spill, Time,
 };
 use crate::{
     access::{Access, Nonces},
@@ -117,6 +119,7 @@ pub struct Shard {
     subscriptions: Subscriptions,
     interest: interest::InterestState,
     journal: journal::Journal,
+    chunks: spill::Chunks,
     routes: Routes,
     frames: Frames,
     retained: retain::RetainedHome,
@@ -175,6 +178,7 @@ impl Shard {
             subscriptions: Subscriptions::new(hasher.clone()),
             interest: interest::InterestState::new(shards),
             journal: journal::Journal::new(id),
+            chunks: spill::Chunks::default(),
             routes: Routes::new(hasher.clone()),
             frames: Frames::default(),
             retained: retain::RetainedHome::new(shards, &settings.limits),
@@ -207,6 +211,7 @@ impl Shard {
             Event::Recovered { state, unix_ms } => self.on_recovered(&state, unix_ms, turn),
             Event::Durable { ticket } => self.on_durable(ticket, turn),
             Event::StoreFailed { is_disk_full } => self.on_store_failed(is_disk_full, turn),
+            Event::Spilled { chunk, outcome } => self.on_spilled(chunk, outcome, turn),
             Event::Opened { connection, peer, listener, order } => {
                 self.on_opened(connection, peer, listener, order, turn);
             }
@@ -358,18 +363,6 @@ impl Shard {
     /// What waits to be written to a connection; `None` once it is closed or handed over.
     pub fn outbox(&mut self, connection: ConnectionId) -> Option<&mut Outbox> {
         self.connections.find_mut(connection).map(|connection| &mut connection.outbox)
-    }
-
-    /// Lets go of memory that was not needed since this was called last: the shell knows when it
-    /// is quiet.
-    pub fn trim_spares(&mut self) {
-        self.buffers.spares().trim();
-        self.kept.spares().trim();
-    }
-
-    /// Whether there is memory that waits for its next use.
-    pub fn has_spares(&mut self) -> bool {
-        !self.buffers.spares().is_empty() || !self.kept.spares().is_empty()
     }
 
     /// What waits for the lanes to other shards.

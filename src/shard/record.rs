@@ -204,6 +204,8 @@ impl Shard {
         let session = self.sessions.at_mut(key);
         let durability = promised.filter(|_| !session.ends_with_connection());
         let before = session.durability;
+        // What lies on disk is in the log, and could not be recorded anew.
+        let durability = durability.or_else(|| before.filter(|_| session.queue.is_spilled()));
         if let Some(before) = before.filter(|_| durability.is_none()) {
             self.record(key, |client_id| Record::Ended { client_id });
             // It goes on, so no grant is over; but its next end waits for this one.

@@ -68,7 +68,7 @@ impl Shard {
         let mut recalled = Recalled { state, messages: BTreeMap::new() };
         for (client_id, kept) in state.sessions() {
             if self.registrar_of(client_id) == self.id {
-                self.recover_session(client_id, kept, &mut recalled);
+                self.recover_session(client_id, kept, &mut recalled, turn);
             }
         }
         self.recover_retained(state);
@@ -99,6 +99,7 @@ impl Shard {
         client_id: &str,
         kept: &SessionState,
         recalled: &mut Recalled<'_>,
+        turn: &mut Turn<'_>,
     ) {
         let listener = self.listener_named(&kept.listener);
         let (_, epoch) = self.registrar.grant(client_id, self.id);
@@ -120,11 +121,14 @@ impl Shard {
             PacketId::new(*number)
                 .map(|packet_id| session.sender.restore(packet_id, flight.entry.qos, delivery));
         }
-        for delivery in kept.queue.iter().filter_map(|entry| recalled.delivery(self, entry)) {
-            session.queue.push_unbounded(delivery);
-        }
-        self.memory.charge(bytes + session.queue.bytes());
+        self.memory.charge(bytes);
         let key = self.sessions.insert(session);
+        for entry in &kept.queue {
+            let Some(delivery) = recalled.delivery(self, entry) else { continue };
+            self.memory.charge(delivery.bytes());
+            self.sessions.at_mut(key).queue.push_unbounded(delivery);
+            self.spill(key, turn);
+        }
         self.restore_rights(key, owner(kept.owner.as_deref()));
         self.recover_subscriptions(key, kept);
         self.update_fullness(key);

@@ -49,6 +49,7 @@ impl Shard {
         let Some(id) = session.connection else { return };
         if session.sender.is_resending() || !session.queue.is_empty() {
             self.send_owed(key, id, turn);
+            self.spill(key, turn);
         }
         self.ease(key, turn);
         self.update_fullness(key);

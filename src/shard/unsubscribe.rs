@@ -127,6 +127,12 @@ impl Shard {
         if let Some(arrears) = &mut self.sessions.at_mut(key).arrears {
             arrears.room_at = None;
         }
+        self.look_for_room(key, turn);
+        self.spill(key, turn);
+    }
+
+    /// What has expired of what is in memory goes; a queue that is full still waits for the next.
+    pub(super) fn look_for_room(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
         self.drop_expired(key, turn);
         self.update_fullness(key);
         let session = self.sessions.at(key);
