@@ -12,6 +12,7 @@
 //! | [`log`] | segments, frames, checksums, recovery, snapshots; nothing of what a record means |
 //! | [`mosquitto`] | the file in which Mosquitto keeps the same things |
 //! | [`housekeeper`] | the thread: group commit, compaction, going on after a full disk |
+//! | [`spill`] | parts of long queues that lie on disk instead of in memory, and their thread |
 //!
 //! What the records mean, and what they add up to, stands in [`record`](crate::record).
 //!
@@ -21,3 +22,4 @@ pub mod disk;
 pub mod housekeeper;
 pub mod log;
 pub mod mosquitto;
+pub mod spill;
