@@ -83,7 +83,7 @@ impl Shard {
             Spilled::Written => {
                 queue.on_written(chunk, None);
                 self.metrics.chunks_written += 1;
-                return self.account_for_chunk(key, before, turn);
+                None
             }
             Spilled::NotWritten(bytes) => {
                 queue.on_written(chunk, Some(&bytes));
@@ -91,25 +91,24 @@ impl Shard {
                 self.metrics.chunks_not_written += 1;
                 let text = "a part of its queue could not be written to disk: it stays in memory";
                 self.notice_of_chunk(key, "chunk-not-written", text, turn);
-                return self.account_for_chunk(key, before, turn);
+                None
             }
-            Spilled::Read(bytes) => queue.on_read(chunk, Some(&bytes)),
-            Spilled::NotRead => queue.on_read(chunk, None),
+            Spilled::Read(bytes) => Some(queue.on_read(chunk, Some(&bytes))),
+            Spilled::NotRead => Some(queue.on_read(chunk, None)),
         };
-        if is_read {
-            self.chunks.sessions.remove(&chunk);
-            self.metrics.chunks_read += 1;
-            self.account_for_chunk(key, before, turn);
-            self.use_chunk(key, turn);
-        } else {
-            self.metrics.chunks_not_read += 1;
-            self.suspend(key, turn);
-        }
-    }
-
-    fn account_for_chunk(&mut self, key: SessionKey, before: usize, turn: &mut Turn<'_>) {
         self.memory.adjust(before, self.sessions.at(key).queue.memory_bytes());
-        self.spill(key, turn);
+        match is_read {
+            None => self.spill(key, turn),
+            Some(true) => {
+                self.chunks.sessions.remove(&chunk);
+                self.metrics.chunks_read += 1;
+                self.use_chunk(key, turn);
+            }
+            Some(false) => {
+                self.metrics.chunks_not_read += 1;
+                self.suspend(key, turn);
+            }
+        }
     }
 
     /// A chunk has come back: what is to be dropped of it is, and the rest is sent.

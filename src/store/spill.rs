@@ -22,15 +22,6 @@ const FILE_MODE: u32 = 0o600;
 /// Bytes of the checksum.
 const CRC_BYTES: usize = 4;
 
-/// What a shard wants done with a chunk.
-#[derive(Debug)]
-pub struct SpillRequest {
-    /// Who asks; the number of a chunk is its own.
-    pub shard: ShardId,
-    /// What it asks.
-    pub spill: Spill,
-}
-
 /// The folder of the chunks.
 #[derive(Debug)]
 pub struct ChunkFiles {
@@ -52,9 +43,9 @@ impl ChunkFiles {
         Ok(files)
     }
 
-    /// Obeys one request. What was to be answered comes with the chunk's number.
-    pub fn obey(&self, request: SpillRequest) -> Option<(u64, Spilled)> {
-        let SpillRequest { shard, spill } = request;
+    /// Does what a shard asks; chunks are numbered by each shard for itself. What is to be answered
+    /// comes with the number.
+    pub fn obey(&self, shard: ShardId, spill: Spill) -> Option<(u64, Spilled)> {
         match spill {
             Spill::Write { chunk, bytes } => {
                 let written = self.write(&self.path(shard, chunk), bytes.as_bytes());
@@ -90,7 +81,8 @@ impl ChunkFiles {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let options = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).clone();
+        let options =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).clone();
         let written = options.open(path).and_then(|mut file| {
             file.write_all(bytes)?;
             file.write_all(&crc32fast::hash(bytes).to_le_bytes())
@@ -141,13 +133,12 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The system gives no thread.
 pub fn start(
     files: ChunkFiles,
-    requests: Receiver<SpillRequest>,
+    requests: Receiver<(ShardId, Spill)>,
     mut answer: impl FnMut(ShardId, u64, Spilled) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("spill".to_owned()).spawn(move || {
-        for request in requests {
-            let shard = request.shard;
-            if let Some((chunk, outcome)) = files.obey(request) {
+        for (shard, spill) in requests {
+            if let Some((chunk, outcome)) = files.obey(shard, spill) {
                 answer(shard, chunk, outcome);
             }
         }
@@ -170,11 +161,11 @@ mod tests {
 
     fn write(files: &ChunkFiles, shard: usize, chunk: u64, text: &str) -> Option<(u64, Spilled)> {
         let spill = Spill::Write { chunk, bytes: batch(text) };
-        files.obey(SpillRequest { shard: ShardId::new(shard), spill })
+        files.obey(ShardId::new(shard), spill)
     }
 
     fn read(files: &ChunkFiles, shard: usize, chunk: u64) -> Option<(u64, Spilled)> {
-        files.obey(SpillRequest { shard: ShardId::new(shard), spill: Spill::Read { chunk } })
+        files.obey(ShardId::new(shard), Spill::Read { chunk })
     }
 
     fn count(files: &ChunkFiles) -> usize {
@@ -194,8 +185,7 @@ mod tests {
         let Some((7, Spilled::Read(bytes))) = read(&files, 1, 7) else { panic!("it is read") };
         assert_eq!(bytes, batch("one").as_bytes());
         assert!(matches!(read(&files, 1, 7), Some((7, Spilled::NotRead))));
-        let forget = Spill::Forget { chunk: 7 };
-        assert!(files.obey(SpillRequest { shard: ShardId::new(0), spill: forget }).is_none());
+        assert!(files.obey(ShardId::new(0), Spill::Forget { chunk: 7 }).is_none());
         assert_eq!(count(&files), 0);
     }
 
@@ -241,7 +231,7 @@ mod tests {
         };
         let worker = start(files, requests, answer).expect("there is a thread");
         let (shard, spill) = (ShardId::new(3), Spill::Write { chunk: 9, bytes: batch("x") });
-        sender.send(SpillRequest { shard, spill }).expect("it listens");
+        sender.send((shard, spill)).expect("it listens");
         assert_eq!(answers.recv(), Ok((shard, 9, true)));
         drop(sender);
         worker.join().expect("it does not panic");

@@ -1,5 +1,6 @@
 //! A whole broker in one thread: the shards, a shell without sockets, a clock that stands still.
 
+mod chunks;
 pub(crate) mod logins;
 mod peer;
 mod store;
@@ -17,6 +18,7 @@ use skein::{
 };
 use skein_protocol::{Connect, Frame, Packet, Version};
 
+use chunks::Chunks;
 use logins::Logins;
 use peer::State as Client;
 use store::Store;
@@ -48,6 +50,8 @@ pub(crate) struct Broker {
     /// Where what outlives the broker goes, if it has a store. With CORE_STORE=1 in the environment
     /// all have one, and nothing else may change.
     store: Option<Store>,
+    /// Where parts of long queues lie.
+    pub(crate) chunks: Chunks,
     /// What the log says, by kind.
     notices: Vec<(&'static str, String)>,
 }
@@ -68,6 +72,7 @@ impl Broker {
             settings,
             access,
             store: None,
+            chunks: Chunks::default(),
             peers: Vec::new(),
             now: Time::from_millis(1_000_000),
             held: BTreeSet::new(),
@@ -124,6 +129,7 @@ impl Broker {
         self.now = self.now.plus(down_ms);
         self.held.clear();
         self.store().is_held = false;
+        self.chunks = Chunks::default();
         self.make_shards(shards);
         self.recover(&state);
         self.settle();
@@ -438,9 +444,11 @@ impl Broker {
             for peer in 0..self.peers.len() {
                 has_moved |= self.read(peer);
                 has_moved |= !self.logins.are_held && self.answer_login();
+                has_moved |= self.answer_chunk();
                 has_moved |= self.seal();
                 has_moved |= !self.peers[peer].is_stalled && self.flush(peer, usize::MAX);
             }
+            has_moved |= self.answer_chunk();
             has_moved |= self.seal();
             let due = self.shards.iter().filter_map(Shard::next_deadline).min();
             if due == Some(Time::default()) {
@@ -524,6 +532,7 @@ impl Broker {
         let mut effects = Effects::default();
         self.shards[shard].handle(event, self.now, &mut effects);
         self.logins.push(shard, effects.logins);
+        self.chunks.push(shard, effects.spills);
         self.notices.extend(effects.notices.into_iter().map(|notice| (notice.kind, notice.text)));
         for mut close in effects.closes {
             let is_its = |p: &&mut Client| p.shard == shard && p.connection == close.connection;

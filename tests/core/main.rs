@@ -28,6 +28,7 @@ mod retain;
 mod rights;
 mod scram;
 mod share;
+mod spill;
 mod subscribe;
 mod trouble;
 mod wills;
