@@ -239,13 +239,14 @@ impl Queue {
         }
     }
 
-    /// Takes out the oldest for which newer ones were taken over the limits.
+    /// After a chunk was read: takes out the oldest for which newer ones were taken over the limits.
     pub fn take_over_limits(&mut self, limits: QueueLimits) -> Vec<Delivery> {
         let mut dropped = Vec::new();
-        if self.spilled.as_ref().is_none_or(|spilled| spilled.over_bytes == 0) {
+        let is_owed = self.spilled.as_ref().is_some_and(|spilled| spilled.over_bytes > 0);
+        self.fill_head();
+        if !is_owed {
             return dropped;
         }
-        self.fill_head();
         let is_over =
             |queue: &Self| queue.len() > limits.messages_max || queue.bytes > limits.bytes_max;
         while is_over(self) {

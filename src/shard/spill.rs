@@ -7,7 +7,6 @@ use skein_protocol::ReasonCode;
 
 use super::{Notice, NoticeLevel, Shard, Turn, respond::Violation};
 use crate::{
-    config::Overflow,
     record::Batch,
     session::{Pushed, Queue, SessionKey, Spill},
 };
@@ -114,14 +113,11 @@ impl Shard {
     /// A chunk has come back: what is to be dropped of it is, and the rest is sent.
     fn use_chunk(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
         let limits = self.queue_limits();
-        let session = self.sessions.at_mut(key);
-        if session.overflow == Overflow::DropOldest {
-            let dropped = session.queue.take_over_limits(limits);
-            for delivery in &dropped {
-                self.memory.release(delivery.bytes());
-            }
-            self.on_pushed(key, Pushed::DroppedOldest(dropped), turn);
+        let dropped = self.sessions.at_mut(key).queue.take_over_limits(limits);
+        for delivery in &dropped {
+            self.memory.release(delivery.bytes());
         }
+        self.on_pushed(key, Pushed::DroppedOldest(dropped), turn);
         self.look_for_room(key, turn);
         self.refill(key, turn);
         self.spill(key, turn);
@@ -130,14 +126,13 @@ impl Shard {
     /// What was to be sent next can not be read. Nothing passes it: the client is sent away, and it
     /// is tried again when it comes back. The log has it, whatever happens.
     fn suspend(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
+        let Some(id) = self.sessions.at(key).connection else { return };
         let text = "a part of its queue can not be read from disk: nothing behind it is sent until \
                     it can, or until the broker starts again and takes it from the log";
         self.notice_of_chunk(key, "chunk-not-read", text, turn);
-        if let Some(id) = self.sessions.at(key).connection {
-            let text = "the queue can not be read";
-            let violation = Violation::new(ReasonCode::ImplementationSpecificError, text);
-            self.disconnect(id, &violation, turn);
-        }
+        let text = "the queue can not be read";
+        let violation = Violation::new(ReasonCode::ImplementationSpecificError, text);
+        self.disconnect(id, &violation, turn);
     }
 
     fn notice_of_chunk(

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// What a session may keep of its queue in memory: some twenty messages, in chunks of five.
+/// What a session may keep of its queue in memory: some twenty messages, in chunks of seven.
 const MEMORY_BYTES: usize = 4_096;
 
 fn small(settings: &mut Settings) {
@@ -35,7 +35,7 @@ fn broker(change: impl FnOnce(&mut Settings)) -> (Broker, Peer) {
 }
 
 fn padded(number: usize) -> String {
-    format!("{number:_<70}")
+    format!("{number:_<40}")
 }
 
 fn publish_all(broker: &mut Broker, publisher: Peer, numbers: std::ops::RangeInclusive<usize>) {
@@ -72,7 +72,7 @@ fn a_long_queue_lies_on_disk_and_comes_back_in_order() {
     let audit = broker.audit(0);
     assert!(audit.memory_bytes <= MEMORY_BYTES, "{} bytes", audit.memory_bytes);
     assert_eq!(audit.memory_bytes, audit.memory_bytes_counted);
-    assert!(audit.chunks > 30 && audit.chunks == broker.chunks.len());
+    assert!(audit.chunks > 20 && audit.chunks == broker.chunks.len());
     let keeper = resume(&mut broker);
     assert_eq!(numbers(&mut broker, keeper), (1..=200).collect::<Vec<_>>());
     assert_eq!(broker.metrics(0).chunks_read, broker.metrics(0).chunks_written);
@@ -100,11 +100,11 @@ fn nothing_passes_a_chunk_that_is_being_read_or_written() {
     publish_all(&mut broker, publisher, 1..=50);
     broker.hold_chunks();
     publish_all(&mut broker, publisher, 51..=100);
-    assert!(broker.audit(0).memory_bytes > 50 * 200, "what is not written is in memory");
+    assert!(broker.audit(0).memory_bytes > 40 * 169, "what is not written is in memory");
     let keeper = resume(&mut broker);
     publish_all(&mut broker, publisher, 101..=110);
     let first = numbers(&mut broker, keeper);
-    assert!(first.len() < 20 && first.iter().copied().eq(1..=first.len()));
+    assert!(first.len() < 30 && first.iter().copied().eq(1..=first.len()));
     broker.release_chunks();
     assert_eq!(numbers(&mut broker, keeper), (first.len() + 1..=110).collect::<Vec<_>>());
     finish(&mut broker, keeper, 1..=110);
@@ -117,8 +117,8 @@ fn what_can_not_be_written_stays_in_memory() {
     broker.chunks.fail = true;
     publish_all(&mut broker, publisher, 41..=80);
     broker.chunks.fail = false;
-    assert!(broker.metrics(0).chunks_not_written > 5);
-    assert!(broker.audit(0).memory_bytes > 30 * 200);
+    assert!(broker.metrics(0).chunks_not_written > 3);
+    assert!(broker.audit(0).memory_bytes > 30 * 169);
     publish_all(&mut broker, publisher, 81..=120);
     let keeper = resume(&mut broker);
     assert_eq!(numbers(&mut broker, keeper), (1..=120).collect::<Vec<_>>());
@@ -133,8 +133,8 @@ fn what_can_not_be_read_is_asked_for_when_the_client_comes_back() {
     broker.chunks.fail = true;
     let keeper = resume(&mut broker);
     let first = numbers(&mut broker, keeper);
-    assert!(broker.is_closed(keeper) && first.len() < 20);
-    assert_eq!(broker.metrics(0).chunks_not_read, 1);
+    assert!(broker.is_closed(keeper) && first.len() < 30);
+    assert_eq!(broker.metrics(0).chunks_not_read, 2, "both that were asked for");
     assert_eq!(broker.noted("chunk-not-read").len(), 1);
     publish_all(&mut broker, publisher, 101..=110);
     broker.chunks.fail = false;
@@ -225,7 +225,8 @@ fn a_refusing_queue_on_disk_has_room_again_when_it_expires() {
 fn what_has_expired_on_disk_is_not_sent() {
     let (mut broker, publisher) = broker(|_| {});
     for number in 1..=100 {
-        let packet = publish(1, "a", &padded(number));
+        let text = padded(number);
+        let packet = publish(1, "a", &text);
         let expires = number % 2 == 0;
         broker.send(publisher, if expires { expiring(packet, 10) } else { packet });
     }
@@ -249,7 +250,7 @@ fn the_end_of_a_session_forgets_its_chunks_and_passes_on_what_is_shared() {
         let topic = if number % 4 == 0 { "s" } else { "a" };
         broker.send(publisher, publish(1, topic, &padded(number)));
     }
-    assert!(broker.chunks.len() > 20);
+    assert!(broker.chunks.len() > 15);
     let other = broker.connect(0, lasting("other", 1_000));
     broker.ask(other, subscribe(1, "$share/group/s", 1), ["SUBACK #1 0x01"]);
     broker.wait_ms(1_001_000);
