@@ -204,8 +204,10 @@ impl Shard {
         let session = self.sessions.at_mut(key);
         let durability = promised.filter(|_| !session.ends_with_connection());
         let before = session.durability;
-        // What lies on disk is in the log, and could not be recorded anew.
-        let durability = durability.or_else(|| before.filter(|_| session.queue.is_spilled()));
+        // What lies on disk is in the log, and could not be recorded anew when the client comes
+        // back by another listener.
+        let stays = session.queue.is_spilled() && !session.ends_with_connection();
+        let durability = durability.or_else(|| before.filter(|_| stays));
         if let Some(before) = before.filter(|_| durability.is_none()) {
             self.record(key, |client_id| Record::Ended { client_id });
             // It goes on, so no grant is over; but its next end waits for this one.

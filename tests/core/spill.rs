@@ -305,6 +305,19 @@ fn a_queue_on_disk_is_in_the_log_whatever_listener_its_client_comes_through() {
     assert_eq!(numbers(&mut broker, keeper), (1..=100).collect::<Vec<_>>());
 }
 
+/// A session that ends with its connection is in the log no more, and gets what is on disk.
+#[test]
+fn a_queue_on_disk_is_sent_to_a_session_that_is_durable_no_longer() {
+    let (mut broker, publisher) = broker(|_| {});
+    publish_all(&mut broker, publisher, 1..=100);
+    let keeper = broker.dial(0, lasting("keeper", 0));
+    assert_eq!(numbers(&mut broker, keeper), (1..=100).collect::<Vec<_>>());
+    broker.wait_ms(200);
+    assert_eq!(broker.store().state().counts().entries, 0);
+    broker.cut(keeper);
+    finish(&mut broker, publisher, 1..=0);
+}
+
 /// QoS 2 goes through the disk as well.
 #[test]
 fn every_qos_comes_back_as_it_was() {
