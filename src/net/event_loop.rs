@@ -34,6 +34,7 @@ use super::mesh::{Command, Place, Tallies};
 use super::neighbour::Neighbour;
 use super::notice::Notices;
 use super::patience::Patience;
+use super::spilling::Spilling;
 use crate::access::Access;
 use crate::config::Settings;
 use crate::session::{ConnectionId, ShardId, Time};
@@ -69,6 +70,7 @@ pub struct EventLoop {
     pub(super) commands: Consumer<Command>,
     pub(super) logins: Logins,
     pub(super) keeping: Keeping,
+    pub(super) spilling: Spilling,
     pub(super) neighbours: Vec<Neighbour>,
     pub(super) tallies: Arc<Tallies>,
     /// Of the whole broker.
@@ -109,6 +111,7 @@ impl EventLoop {
             commands: place.commands,
             logins: place.logins,
             keeping: place.keeping,
+            spilling: place.spilling,
             neighbours: place.neighbours,
             tallies: place.tallies,
             addresses: place.addresses,
@@ -149,6 +152,7 @@ impl EventLoop {
         self.take_commands();
         self.take_answers();
         self.take_kept();
+        self.take_spilled();
         self.take_parcels();
         self.read_ready();
         self.lose_patience();
@@ -163,6 +167,7 @@ impl EventLoop {
         // A queue that was flushed from has been refilled. What the neighbours are told of a message
         // has to leave together with it.
         self.seal();
+        self.obey_spills();
         self.notices.print(&mut self.core.effects.notices, self.core.now);
         self.send_parcels();
         self.linger();
@@ -218,6 +223,7 @@ impl EventLoop {
             self.patience.next_deadline(),
             self.notices.next_deadline(),
             self.keeping.next_deadline(),
+            self.spilling.next_deadline(),
             self.trim_at,
             self.ends_at,
         ];

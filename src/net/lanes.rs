@@ -137,6 +137,7 @@ impl EventLoop {
         !self.commands.is_empty()
             || !self.logins.answers.is_empty()
             || !self.keeping.answers.is_empty()
+            || !self.spilling.answers.is_empty()
             || self.neighbours.iter_mut().any(|neighbour| {
                 !neighbour.incoming.is_empty()
                     || (lanes.front(neighbour.id).is_some() && neighbour.has_room())

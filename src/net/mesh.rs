@@ -19,6 +19,7 @@ use super::keeper::{KeeperDesk, Keeping};
 use super::lane::{Consumer, Doorbell, Producer, Tally, lane};
 use super::logins::{LoginDesk, LoginRequest, Logins};
 use super::neighbour::Neighbour;
+use super::spilling::{SpillDesk, Spilling};
 use super::transport::{Layers, Transport};
 use crate::access::Access;
 use crate::config::Settings;
@@ -39,6 +40,9 @@ const COMMAND_SLOTS: usize = 1_024;
 
 /// Items in the lane from the workers to one shard, and from the keeper. When it is full they wait.
 const ANSWER_SLOTS: usize = 1_024;
+
+/// Items in the lane from the thread that keeps parts of long queues: each may be such a part.
+const SPILL_SLOTS: usize = 64;
 
 /// Listeners that reloads may add; a removed one that comes back counts once.
 const LISTENERS_SPARE: usize = 64;
@@ -141,6 +145,7 @@ pub struct Place {
     pub(super) tallies: Arc<Tallies>,
     pub(super) logins: Logins,
     pub(super) keeping: Keeping,
+    pub(super) spilling: Spilling,
     pub(super) addresses: Arc<Addresses>,
 }
 
@@ -151,6 +156,8 @@ pub struct Desks {
     pub logins: LoginDesk,
     /// By the keeper.
     pub keeper: KeeperDesk,
+    /// By the thread that keeps parts of long queues.
+    pub spills: SpillDesk,
 }
 
 /// Joins the shards of a broker with these settings; they ask about logins by `requests`. Returns
@@ -173,6 +180,7 @@ pub fn mesh(
         let (producer, consumer) = lane(COMMAND_SLOTS);
         let (answers, answered) = lane(ANSWER_SLOTS);
         let (kept, heard) = lane(ANSWER_SLOTS);
+        let (spilled, spills) = lane(SPILL_SLOTS);
         let closed = (0..listeners_max(settings)).map(|_| Tally::new()).collect();
         let tallies = Arc::new(Tallies { moved: Tally::new(), closed });
         let place = Place {
@@ -184,11 +192,13 @@ pub fn mesh(
             tallies: Arc::clone(&tallies),
             logins: Logins { requests: requests.clone(), answers: answered },
             keeping: Keeping::new(heard),
+            spilling: Spilling::new(spills),
             addresses: Arc::clone(&addresses),
         };
         let desks = Desks {
             logins: LoginDesk { answers, doorbell: Arc::clone(&doorbell) },
             keeper: KeeperDesk { answers: kept, doorbell: Arc::clone(&doorbell) },
+            spills: SpillDesk { answers: spilled, doorbell: Arc::clone(&doorbell) },
         };
         let addresses = Arc::clone(&addresses);
         pairs.push((place, Door { commands: producer, doorbell, tallies, addresses }, desks));

@@ -19,6 +19,7 @@ mod neighbour;
 mod notice;
 mod outbound;
 mod patience;
+mod spilling;
 mod transport;
 mod unread;
 
@@ -28,6 +29,7 @@ pub use keeper::{Keeper, KeeperAnswer, KeeperDesk, Recovery};
 pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
 pub use logins::{LoginAnswer, LoginDesk, LoginRequest};
 pub use mesh::{Accepted, Command, Desks, Door, Place, Tallies, listeners_max, mesh};
+pub use spilling::{SpillAnswer, SpillDesk};
 pub use transport::{Layers, WebSocketTerms};
 #[cfg(fuzzing)]
 pub use transport::{Received, receive_in_pieces};

@@ -34,6 +34,7 @@ mod reload;
 mod rules;
 mod shards;
 mod signals;
+mod spilling;
 mod store;
 mod throttle;
 mod tls;

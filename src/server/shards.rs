@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Handle;
 use super::acceptor::Request;
 use super::error::StartError;
+use super::spilling::start_spilling;
 use super::store::{Closing, OpenStore, RunningStore, Summary, unix_ms};
 use crate::access::Access;
 use crate::config::Settings;
@@ -49,15 +50,19 @@ pub(super) fn start(
     start: Instant,
 ) -> Result<Shards, StartError> {
     let unix_ms = unix_ms(SystemTime::now());
-    let (mut places, mut doors, mut desks, mut keepers) = (vec![], vec![], vec![], vec![]);
-    for (place, door, Desks { logins, keeper }) in
+    let (mut places, mut doors, mut desks) = (vec![], vec![], vec![]);
+    let (mut keepers, mut spillers) = (vec![], vec![]);
+    for (place, door, Desks { logins, keeper, spills }) in
         mesh(settings, requests).map_err(StartError::Kernel)?
     {
         places.push(place);
         doors.push(door);
         desks.push(logins);
         keepers.push(keeper);
+        spillers.push(spills);
     }
+    let folder = settings.store.data_dir.as_deref().filter(|_| store.is_some());
+    let spilling = folder.map(|folder| start_spilling(folder, spillers)).transpose()?;
     let store = store.map(|store| store.start(settings, keepers)).transpose()?;
     let beginning = Beginning { start, seed: seed() };
     for (index, place) in places.into_iter().enumerate() {
@@ -66,10 +71,14 @@ pub(super) fn start(
             let recovery = Recovery { state: Arc::clone(&store.state), unix_ms };
             (Box::new(store.queue.clone()), recovery)
         });
+        let spills = spilling.clone();
         let recovered = handle.clone();
         let run = move |settings: &Settings| {
             let mut event_loop =
                 EventLoop::new(place, settings.shards, settings, access, beginning);
+            if let Some(requests) = spills {
+                event_loop.spill_to(requests);
+            }
             if let Some((keeper, recovery)) = kept {
                 event_loop.recover(keeper, recovery);
                 recovered.request(Request::ShardRecovered);
