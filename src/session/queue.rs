@@ -152,9 +152,9 @@ impl Queue {
         let mut taken = Vec::new();
         for delivery in std::mem::take(&mut self.head) {
             if is_like_this(&delivery) {
-                taken.push(delivery)
+                taken.push(delivery);
             } else {
-                self.head.push_back(delivery)
+                self.head.push_back(delivery);
             }
         }
         if let Some(spilled) = &mut self.spilled {

@@ -222,9 +222,9 @@ impl Spilled {
             (tail.len(), Vec::new(), Vec::with_capacity(tail.len()));
         for (at, delivery) in tail.into_iter().enumerate() {
             if delivery.share.is_some() {
-                stays.push((at, delivery))
+                stays.push((at, delivery));
             } else {
-                written.push(delivery)
+                written.push(delivery);
             }
         }
         let bytes = written.iter().map(Delivery::bytes).sum();

@@ -139,6 +139,32 @@ fn a_session_its_subscriptions_and_its_queue_outlive_the_broker() {
     });
 }
 
+/// [MQTT-4.6.0-6]: so does the order of a queue whose middle lies on disk; its files do not.
+#[test]
+fn a_long_queue_on_disk_outlives_the_broker_and_its_files() {
+    for end in [End::Kill, End::Term] {
+        let mut durable = Durable::start_with(1, "[limits]\nqueue_memory_bytes = 2048\n");
+        durable.resume(Version::V5, "sub").0.subscribe("t", QoS::AtLeastOnce);
+        let mut publisher = durable.connect("pub");
+        let spill = durable.folder.path().join("data/spill");
+        let files = || std::fs::read_dir(&spill).expect("the folder is there").count();
+        for number in 0..100_u8 {
+            publisher.publish("t", &[number; 100], QoS::AtLeastOnce);
+        }
+        assert!(eventually(PATIENCE, || files() > 15), "{} files", files());
+        durable.restart(end);
+        assert!(eventually(PATIENCE, || files() > 15), "{} files", files());
+        let (mut peer, is_present) = durable.resume(Version::V5, "sub");
+        assert!(is_present);
+        for number in 0..100_u8 {
+            let message = peer.expect_message("t", &[number; 100]);
+            peer.acknowledge(&message);
+        }
+        peer.expect_nothing();
+        assert_eq!(files(), 0);
+    }
+}
+
 /// [MQTT-3.3.1-5] [MQTT-3.3.1-6]: the last retained message of a topic is there, and one that was
 /// removed is not.
 #[test]
