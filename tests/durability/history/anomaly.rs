@@ -1,0 +1,58 @@
+//! What a history can show that must not happen.
+
+use std::fmt;
+
+use skein_protocol::QoS;
+
+use super::Message;
+
+/// A promise that was not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Anomaly {
+    /// Acknowledged, and never delivered to a session that was subscribed before.
+    Lost { client: usize, message: Message, filter: String },
+    /// Published and delivered with QoS 2, more than once to one session [MQTT-4.3.3-10].
+    Twice { client: usize, message: Message, times: usize },
+    /// Delivered for the first time behind a later one of its publisher and topic [MQTT-4.6.0-5].
+    Disordered { client: usize, message: Message, behind: u64 },
+    /// A session that outlives its connection was not there any more [MQTT-3.1.2-5].
+    Forgotten { client: usize },
+    /// Delivered without a subscription for it.
+    Unasked { client: usize, message: Message },
+    /// Delivered, and nobody has published it to this topic.
+    Invented { client: usize, message: Message },
+    /// Delivered with a QoS that is not the lower one of message and subscription [MQTT-3.8.4-8].
+    WrongQoS { client: usize, message: Message, qos: QoS },
+    /// A packet came that may not come, or a payload that nobody has sent.
+    Violated { client: usize, what: String },
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost { client, message, filter } => {
+                write!(
+                    f,
+                    "client {client} never got {message} for {filter}, which was acknowledged"
+                )
+            }
+            Self::Twice { client, message, times } => {
+                write!(f, "client {client} got {message} {times} times with QoS 2")
+            }
+            Self::Disordered { client, message, behind } => {
+                write!(f, "client {client} got {message} behind number {behind}")
+            }
+            Self::Forgotten { client } => write!(f, "the session of client {client} was gone"),
+            Self::Unasked { client, message } => {
+                write!(f, "client {client} got {message}, and had not asked for it")
+            }
+            Self::Invented { client, message } => {
+                write!(f, "client {client} got {message}, which nobody had published there")
+            }
+            Self::WrongQoS { client, message, qos } => {
+                write!(f, "client {client} got {message} with QoS {qos}")
+            }
+            Self::Violated { client, what } => write!(f, "client {client}: {what}"),
+        }
+    }
+}

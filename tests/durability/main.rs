@@ -1,0 +1,27 @@
+//! The proof of durability against the real process: clients that take down all they see, a broker
+//! that is killed, and a check of the history.
+//!
+//! ```text
+//! cargo xtask durability                     # as in CI: some minutes
+//! cargo xtask durability --kills 1000        # the long run
+//! cargo xtask durability --minutes 60        # histories with kills, pauses and clock jumps
+//! cargo xtask durability --seed 4711         # what another seed draws
+//! ```
+//!
+//! A seed draws who takes part, what they do and what is done to the broker; the threads of the
+//! system draw the rest, so a seed that fails may have to be played several times.
+//!
+//! | file | what it shows |
+//! |---|---|
+//! | `kills.rs` | SIGKILL at random points, at each step of the handshakes, at each failpoint; SIGTERM |
+//! | `faults.rs` | a disk that loses what was not synced, and one whose sync fails |
+//! | `long.rs` | kills, pauses and jumps of the clock over minutes |
+
+mod broker;
+mod client;
+mod crowd;
+mod history;
+mod kills;
+mod options;
+mod round;
+mod scene;

@@ -1,0 +1,228 @@
+//! One run of one seed: a broker on a folder of its own, a crowd of clients, what is done to the
+//! broker, and at the end, when all is calm, the check.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use crate::broker::{Broker, Start};
+use crate::client::{Client, Plan};
+use crate::history::{Anomaly, Operation, anomalies, lost};
+use crate::scene::{Act, Moment, Scene};
+
+/// How long nothing may happen before what is missing counts as lost.
+const SILENCE_MAX: Duration = Duration::from_secs(8);
+/// How long nothing has to happen until all is calm: what comes twice would have come.
+const CALM: Duration = Duration::from_millis(300);
+/// The longest time that a trap may wait for its moment, or a failpoint for its record.
+const TRAP_MAX: Duration = Duration::from_secs(20);
+/// Anomalies that are shown.
+const SHOWN: usize = 10;
+
+/// What happens to the broker.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// It works for so long.
+    Work(Duration),
+    /// SIGKILL, and another one is started.
+    Kill,
+    /// Killed by a client for whom this comes, the so-many-th time; another one is started.
+    KillAt(Moment, u32),
+    /// It ends by itself, at a failpoint, and is started again without any.
+    Fall,
+    /// SIGSTOP for so long.
+    Pause(Duration),
+    /// SIGTERM, and another one is started.
+    Terminate,
+}
+
+/// A run that is to be.
+pub(crate) struct Round {
+    pub(crate) seed: u64,
+    /// How the broker is started, the first time and after each end but a fall.
+    pub(crate) start: Start,
+    /// How it is started after a fall, and for the end.
+    pub(crate) restart: Start,
+    pub(crate) plans: Vec<Plan>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What came of one.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) kills: usize,
+    pub(crate) published: usize,
+    pub(crate) acknowledged: usize,
+    pub(crate) delivered: usize,
+    pub(crate) took: Duration,
+}
+
+/// A run in progress.
+struct Run {
+    round: Round,
+    scene: Arc<Scene>,
+    broker: Broker,
+    kills: usize,
+}
+
+impl Round {
+    /// Plays it.
+    ///
+    /// # Errors
+    /// What was wrong, with the log of the broker.
+    pub(crate) fn play(self) -> Result<Outcome, String> {
+        let began = Instant::now();
+        let scene = Arc::new(Scene::new());
+        let clients: Vec<_> =
+            self.plans.iter().map(|plan| Client::start(plan.clone(), &scene)).collect();
+        let played = self.play_with(&scene);
+        scene.begin(Act::Ended);
+        for client in clients {
+            client.join().map_err(|_| "a client has panicked".to_owned())?;
+        }
+        let kills = played?;
+        let mut outcome = Outcome::of(&scene.history.operations());
+        (outcome.kills, outcome.took) = (kills, began.elapsed());
+        Ok(outcome)
+    }
+
+    fn play_with(self, scene: &Arc<Scene>) -> Result<usize, String> {
+        let broker = Broker::start(&self.start)?;
+        scene.set_address(Some(broker.address));
+        let mut run = Run { scene: Arc::clone(scene), broker, kills: 0, round: self };
+        let (seed, done) = (run.round.seed, run.play());
+        done.map_err(|why| format!("seed {seed}: {why}\nthe broker's log:\n{}", run.broker.log()))?;
+        Ok(run.kills)
+    }
+}
+
+impl Run {
+    fn play(&mut self) -> Result<(), String> {
+        for step in self.round.steps.clone() {
+            self.step(&step)?;
+        }
+        self.drain();
+        show_anomalies(&anomalies(&self.scene.history.operations()))
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Work(during) => thread::sleep(*during),
+            Step::Pause(during) => self.broker.pause(*during),
+            Step::Kill => {
+                self.broker.kill();
+                return self.start_again(false);
+            }
+            Step::KillAt(moment, count) => {
+                self.scene.set_trap(*moment, *count, self.broker.pid());
+                self.wait_for_end(&format!("{moment:?} did not come {count} times"))?;
+                return self.start_again(false);
+            }
+            Step::Fall => {
+                self.wait_for_end("the failpoint was not reached")?;
+                return self.start_again(true);
+            }
+            Step::Terminate => {
+                let (status, took) = self.broker.terminate();
+                if !status.success() || took > Duration::from_secs(2) {
+                    return Err(format!("SIGTERM: {status} after {took:?}"));
+                }
+                return self.start_again(false);
+            }
+        }
+        match self.broker.has_ended() {
+            true => Err("the broker has ended by itself".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    fn wait_for_end(&mut self, otherwise: &str) -> Result<(), String> {
+        let began = Instant::now();
+        while !self.broker.has_ended() {
+            if began.elapsed() > TRAP_MAX {
+                self.scene.take_trap();
+                return Err(otherwise.to_owned());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    fn start_again(&mut self, has_fallen: bool) -> Result<(), String> {
+        self.kills += 1;
+        self.scene.set_address(None);
+        let start = if has_fallen { &self.round.restart } else { &self.round.start };
+        self.broker = Broker::start(start)?;
+        self.scene.set_address(Some(self.broker.address));
+        Ok(())
+    }
+
+    /// Nobody publishes any more; waits until all that is promised has come, or nothing comes.
+    fn drain(&self) {
+        self.scene.begin(Act::Draining);
+        let (mut count, mut since) = (0, Instant::now());
+        loop {
+            let now = self.scene.history.len();
+            if now != count {
+                (count, since) = (now, Instant::now());
+            }
+            let is_calm = since.elapsed() > CALM
+                && self.scene.done() == self.round.plans.len()
+                && lost(&self.scene.history.operations()).is_empty();
+            if is_calm || since.elapsed() > SILENCE_MAX {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn show_anomalies(anomalies: &[Anomaly]) -> Result<(), String> {
+    if anomalies.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<String> = anomalies.iter().take(SHOWN).map(Anomaly::to_string).collect();
+    Err(format!("{} anomalies:\n  {}", anomalies.len(), shown.join("\n  ")))
+}
+
+impl Outcome {
+    fn of(history: &[Operation]) -> Self {
+        let mut outcome = Self::default();
+        for operation in history {
+            match operation {
+                Operation::Published { .. } => outcome.published += 1,
+                Operation::Acknowledged { .. } => outcome.acknowledged += 1,
+                Operation::Delivered { .. } => outcome.delivered += 1,
+                _ => {}
+            }
+        }
+        outcome
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kills, published, acknowledged, delivered, took } = self;
+        write!(
+            f,
+            "{kills} ends, {published} published, {acknowledged} acknowledged, {delivered} \
+             delivered, no anomaly, {:.1} s",
+            took.as_secs_f64()
+        )
+    }
+}
+
+/// So many kills at random points.
+pub(crate) fn random_kills(rng: &mut Rng, kills: usize) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for _ in 0..kills {
+        // As often within the first milliseconds of a start as long after it.
+        let most = [20, 150, 600][rng.usize(..3)];
+        steps.push(Step::Work(Duration::from_millis(rng.u64(..most))));
+        steps.push(Step::Kill);
+    }
+    steps
+}
