@@ -2,47 +2,34 @@
 
 use std::time::Duration;
 
-use fastrand::Rng;
+use skein_protocol::ReasonCode;
 
-use crate::broker::Start;
-use crate::round::{Round, Step, random_kills};
+use crate::broker::debug_binary;
+use crate::options;
+use crate::round::{Drawn, Step};
 use crate::scene::Moment;
-use crate::{crowd, options};
 
 /// Kills of one run; then there is a new folder, and a check.
 const KILLS_PER_ROUND: usize = 20;
 
-/// Plays a run with this crowd, and says what came of it.
-fn play(name: &str, seed: u64, size: (usize, usize), draw: impl FnOnce(&mut Rng) -> Vec<Step>) {
-    let folder = tempfile::tempdir().expect("there is room for temporary files");
-    let mut rng = Rng::with_seed(seed);
-    let start = Start::new(&folder.path().join("data"), rng.usize(1..=4));
-    let plans = crowd::draw(&mut rng, size.0, size.1);
-    let steps = draw(&mut rng);
-    let round = Round { seed, restart: start.clone(), start, plans, steps };
-    match round.play() {
-        Ok(outcome) => println!("{name}, seed {seed}: {outcome}"),
-        Err(why) => panic!("{name}, {why}"),
-    }
-}
+/// The records at which the exchanges of QoS 1 and 2 can be torn.
+const RECORDS: [&str; 8] =
+    ["connected", "subscribed", "held", "queued", "sent", "received", "released", "finished"];
 
 /// That the clients and the check see something: a broker in memory keeps every promise as long as
 /// it lives, and no longer.
 #[test]
 fn a_broker_without_a_store_is_found_out_by_the_first_kill() {
-    let folder = tempfile::tempdir().expect("there is room for temporary files");
-    let seed = options::seed();
     for (is_killed, plays_well) in [(false, true), (true, false)] {
-        let mut rng = Rng::with_seed(seed);
-        let mut start = Start::new(&folder.path().join("data"), rng.usize(1..=4));
-        start.is_durable = false;
-        let plans = crowd::draw(&mut rng, 20, 6);
-        let mut steps = vec![Step::Work(Duration::from_millis(1_500))];
-        steps.extend(is_killed.then_some(Step::Kill));
-        let round = Round { seed, restart: start.clone(), start, plans, steps };
-        let outcome = round.play();
-        assert_eq!(outcome.is_ok(), plays_well, "{outcome:?}");
-        println!("in memory, killed: {is_killed}, seed {seed}: {outcome:.300?}");
+        let mut drawn = Drawn::new(options::seed(), 20, 6);
+        drawn.round.start.is_durable = false;
+        drawn.round.steps.push(Step::Work(Duration::from_millis(1_500)));
+        drawn.round.steps.extend(is_killed.then_some(Step::Kill));
+        let played = drawn.round.play();
+        assert_eq!(played.is_ok(), plays_well, "{played:?}");
+        if let Err(why) = played {
+            println!("in memory and killed: {}", why.lines().next().unwrap_or_default());
+        }
     }
 }
 
@@ -53,7 +40,9 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_under_fifty_publisher
     let mut seed = options::seed();
     while left > 0 {
         let kills = left.min(KILLS_PER_ROUND);
-        play("random kills", seed, (50, 8), |rng| random_kills(rng, kills));
+        let mut drawn = Drawn::new(seed, 50, 8);
+        drawn.kill_at_random(kills);
+        drawn.round.pass("kills at random");
         (left, seed) = (left - kills, seed + 1);
     }
 }
@@ -72,17 +61,53 @@ fn each_step_of_a_handshake_survives_a_kill_right_behind_it() {
         Moment::PubCompSent,
     ];
     for (place, moment) in moments.into_iter().enumerate() {
-        play(&format!("{moment:?}"), options::seed() + place as u64, (6, 6), |rng| {
-            (0..5).map(|_| Step::KillAt(moment, rng.u32(1..40))).collect()
-        });
+        let mut drawn = Drawn::new(options::seed() + place as u64, 6, 6);
+        for _ in 0..kills_per_point() {
+            let count = drawn.rng.u32(1..40);
+            drawn.round.steps.push(Step::KillAt(moment, count));
+        }
+        drawn.round.pass(&format!("killed when {moment:?}"));
+    }
+}
+
+/// K2: the seven points at which an exchange of QoS 2 can be torn, and those of its session, before
+/// and after they are durable.
+#[test]
+fn each_record_of_an_exchange_survives_a_kill_before_and_after_it_is_durable() {
+    let mut seed = options::seed();
+    for record in RECORDS {
+        for moment in ["appended", "written", "synced"] {
+            seed += 1;
+            let mut drawn = Drawn::new(seed, 6, 6);
+            for start in [&mut drawn.round.start, &mut drawn.round.restart] {
+                // Only a debug build has failpoints.
+                start.binary = debug_binary();
+            }
+            let point = format!("{moment}-{record}:{}", drawn.rng.usize(1..10));
+            let start = drawn.round.start.clone();
+            drawn.round.start = start.with("SKEIN_FAILPOINT", &point);
+            drawn.round.steps.push(Step::Fall);
+            drawn.work(100);
+            drawn.round.pass(&format!("failpoint {point}"));
+        }
     }
 }
 
 /// K9.
 #[test]
 fn a_stop_under_load_is_quick_and_loses_nothing() {
-    play("stops", options::seed(), (20, 6), |rng| {
-        let pause = |rng: &mut Rng| Step::Work(Duration::from_millis(rng.u64(..600)));
-        (0..5).flat_map(|_| [pause(rng), Step::Terminate]).collect()
-    });
+    let mut drawn = Drawn::new(options::seed(), 20, 6);
+    for _ in 0..5 {
+        drawn.work(600);
+        drawn.round.steps.push(Step::Terminate);
+    }
+    let outcome = drawn.round.pass("stops");
+    let told = outcome.goodbyes.get(&ReasonCode::ServerShuttingDown);
+    assert!(told.is_some_and(|count| *count > 0), "{:?}", outcome.goodbyes);
+    assert_eq!(outcome.silent_ends, 0, "every client of MQTT 5 is told why");
+}
+
+/// How often the broker is killed at each point.
+fn kills_per_point() -> usize {
+    (options::kills() / 4).clamp(1, 125)
 }

@@ -20,8 +20,10 @@
 mod broker;
 mod client;
 mod crowd;
+mod faults;
 mod history;
 mod kills;
+mod long;
 mod options;
 mod round;
 mod scene;

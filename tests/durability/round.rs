@@ -1,15 +1,19 @@
 //! One run of one seed: a broker on a folder of its own, a crowd of clients, what is done to the
 //! broker, and at the end, when all is calm, the check.
 
-use std::fmt;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, fs, thread};
 
 use fastrand::Rng;
+use skein_protocol::ReasonCode;
+use tempfile::TempDir;
 
 use crate::broker::{Broker, Start};
 use crate::client::{Client, Plan};
+use crate::crowd;
 use crate::history::{Anomaly, Operation, anomalies, lost};
 use crate::scene::{Act, Moment, Scene};
 
@@ -37,6 +41,10 @@ pub(crate) enum Step {
     Pause(Duration),
     /// SIGTERM, and another one is started.
     Terminate,
+    /// This file is there for so long, and goes again.
+    Mark(PathBuf, Duration),
+    /// This file has this text from now on.
+    Write(PathBuf, String),
 }
 
 /// A run that is to be.
@@ -50,6 +58,14 @@ pub(crate) struct Round {
     pub(crate) steps: Vec<Step>,
 }
 
+/// A run of a crowd that is drawn, on a folder that goes with it.
+pub(crate) struct Drawn {
+    pub(crate) round: Round,
+    pub(crate) rng: Rng,
+    /// Where it takes place.
+    pub(crate) folder: TempDir,
+}
+
 /// What came of one.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -57,6 +73,12 @@ pub(crate) struct Outcome {
     pub(crate) published: usize,
     pub(crate) acknowledged: usize,
     pub(crate) delivered: usize,
+    /// How often a message was refused for each reason.
+    pub(crate) refusals: BTreeMap<ReasonCode, usize>,
+    /// How often DISCONNECT has come with each reason.
+    pub(crate) goodbyes: BTreeMap<ReasonCode, usize>,
+    /// Connections of MQTT 5 that ended without it.
+    pub(crate) silent_ends: usize,
     pub(crate) took: Duration,
 }
 
@@ -68,7 +90,55 @@ struct Run {
     kills: usize,
 }
 
+impl Drawn {
+    /// One with so many publishers and subscribers, to which nothing is done yet.
+    pub(crate) fn new(seed: u64, publishers: usize, subscribers: usize) -> Self {
+        let folder = tempfile::tempdir().expect("there is room for temporary files");
+        let mut rng = Rng::with_seed(seed);
+        let mut start = Start::new(&folder.path().join("data"), rng.usize(1..=4));
+        // Every other time so little fits into a segment that there are many, and compactions.
+        start.settings = match rng.bool() {
+            true => "[store]\n".to_owned(),
+            false => "[store]\nsegment_bytes = 65536\ncompaction_bytes_min = 65536\n".to_owned(),
+        };
+        let plans = crowd::draw(&mut rng, publishers, subscribers);
+        let round = Round { seed, restart: start.clone(), start, plans, steps: Vec::new() };
+        Self { round, rng, folder }
+    }
+
+    /// It works for a while, at most so long.
+    pub(crate) fn work(&mut self, milliseconds_max: u64) {
+        let during = Duration::from_millis(self.rng.u64(..milliseconds_max));
+        self.round.steps.push(Step::Work(during));
+    }
+
+    /// So many kills at random points.
+    pub(crate) fn kill_at_random(&mut self, kills: usize) {
+        for _ in 0..kills {
+            // As often within the first milliseconds of a start as long after it.
+            let most = [20, 150, 600][self.rng.usize(..3)];
+            self.work(most);
+            self.round.steps.push(Step::Kill);
+        }
+    }
+}
+
 impl Round {
+    /// Plays it and says what came of it.
+    ///
+    /// # Panics
+    /// A promise was not kept.
+    pub(crate) fn pass(self, name: &str) -> Outcome {
+        let seed = self.seed;
+        match self.play() {
+            Ok(outcome) => {
+                println!("{name}, seed {seed}: {outcome}");
+                outcome
+            }
+            Err(why) => panic!("{name}, seed {seed}: {why}"),
+        }
+    }
+
     /// Plays it.
     ///
     /// # Errors
@@ -86,6 +156,8 @@ impl Round {
         let kills = played?;
         let mut outcome = Outcome::of(&scene.history.operations());
         (outcome.kills, outcome.took) = (kills, began.elapsed());
+        (outcome.refusals, outcome.goodbyes) = (scene.refusals(), scene.goodbyes());
+        outcome.silent_ends = scene.silent_ends();
         Ok(outcome)
     }
 
@@ -93,8 +165,8 @@ impl Round {
         let broker = Broker::start(&self.start)?;
         scene.set_address(Some(broker.address));
         let mut run = Run { scene: Arc::clone(scene), broker, kills: 0, round: self };
-        let (seed, done) = (run.round.seed, run.play());
-        done.map_err(|why| format!("seed {seed}: {why}\nthe broker's log:\n{}", run.broker.log()))?;
+        let done = run.play();
+        done.map_err(|why| format!("{why}\nthe broker's log:\n{}", run.broker.log()))?;
         Ok(run.kills)
     }
 }
@@ -112,6 +184,12 @@ impl Run {
         match step {
             Step::Work(during) => thread::sleep(*during),
             Step::Pause(during) => self.broker.pause(*during),
+            Step::Write(file, text) => write(file, text)?,
+            Step::Mark(file, during) => {
+                write(file, "")?;
+                thread::sleep(*during);
+                fs::remove_file(file).map_err(|error| error.to_string())?;
+            }
             Step::Kill => {
                 self.broker.kill();
                 return self.start_again(false);
@@ -180,6 +258,10 @@ impl Run {
     }
 }
 
+fn write(file: &Path, text: &str) -> Result<(), String> {
+    fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
 fn show_anomalies(anomalies: &[Anomaly]) -> Result<(), String> {
     if anomalies.is_empty() {
         return Ok(());
@@ -205,7 +287,7 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, published, acknowledged, delivered, took } = self;
+        let Self { kills, published, acknowledged, delivered, took, .. } = self;
         write!(
             f,
             "{kills} ends, {published} published, {acknowledged} acknowledged, {delivered} \
@@ -213,16 +295,4 @@ impl fmt::Display for Outcome {
             took.as_secs_f64()
         )
     }
-}
-
-/// So many kills at random points.
-pub(crate) fn random_kills(rng: &mut Rng, kills: usize) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for _ in 0..kills {
-        // As often within the first milliseconds of a start as long after it.
-        let most = [20, 150, 600][rng.usize(..3)];
-        steps.push(Step::Work(Duration::from_millis(rng.u64(..most))));
-        steps.push(Step::Kill);
-    }
-    steps
 }

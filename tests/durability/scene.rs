@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -47,7 +46,6 @@ pub(crate) enum Act {
 pub(crate) struct Scene {
     pub(crate) history: History,
     state: Mutex<State>,
-    connected: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -77,11 +75,7 @@ impl Scene {
             refusals: BTreeMap::new(),
             silent_ends: 0,
         };
-        Self {
-            history: History::default(),
-            state: Mutex::new(state),
-            connected: AtomicUsize::new(0),
-        }
+        Self { history: History::default(), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -138,21 +132,6 @@ impl Scene {
             let _ = kill_process(*broker, Signal::KILL);
             state.trap = None;
         }
-    }
-
-    /// A client is connected.
-    pub(crate) fn enter(&self) {
-        self.connected.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// A client is not connected any more.
-    pub(crate) fn leave(&self) {
-        self.connected.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    /// How many clients are connected.
-    pub(crate) fn connected(&self) -> usize {
-        self.connected.load(Ordering::SeqCst)
     }
 
     /// A client has, or has not, something left to do.

@@ -10,6 +10,7 @@
 //! and a disk that works again is enough to go on.
 
 mod disk;
+mod flips;
 mod full;
 mod world;
 

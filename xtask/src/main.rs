@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands, so that Cargo alone is needed to run them.
 
 mod broker;
+mod durability;
 mod growth;
 mod job;
 mod mutants;
@@ -46,6 +47,8 @@ enum Command {
         #[arg(long, value_name = "COUNT", default_value_t = 300)]
         seeds: u64,
     },
+    /// Kills the release binary at random points and on disks that fail, and checks what clients saw.
+    Durability(durability::Choice),
     /// Measures what a delivery costs as subscriptions grow in number, and draws docs/growth.svg.
     Growth,
     /// Runs the Paho interoperability suites against the release binary with 1, 2 and 4 shards.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Mutants { only, sample, seed, seeds } => {
             mutants::run(&mutants::Choice { only, sample, seed, seeds })
         }
+        Command::Durability(choice) => durability::run(&choice),
         Command::Growth => growth::run(),
         Command::Paho { directory, only, address } => {
             paho::run(&directory, only.as_deref(), address.as_deref())

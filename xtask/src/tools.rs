@@ -32,6 +32,10 @@ pub(crate) const MOSQUITTO_BROKER: Tool =
 pub(crate) const VALGRIND: Tool =
     Tool { program: "valgrind", probe: &["--version"], package: "valgrind" };
 
+/// What makes the clock of a process jump.
+pub(crate) const FAKETIME: Tool =
+    Tool { program: "faketime", probe: &["--version"], package: "faketime" };
+
 /// What C code is built with whose authors do not leave that to Cargo.
 pub(crate) const MAKE: Tool = Tool { program: "make", probe: &["--version"], package: "make" };
 

@@ -4,6 +4,7 @@
 mod commit;
 mod compaction;
 mod counters;
+mod failpoint;
 mod groups;
 #[cfg(test)]
 mod tests;
@@ -98,7 +99,10 @@ pub fn start<L: Log + 'static>(
     answers: impl Answers + 'static,
 ) -> io::Result<(Store, JoinHandle<()>)> {
     let (queue, requests) = sync_channel(options.queue_batches_max);
-    let run = move || run(Committer::new(log, options), &requests, answers);
+    let run = move || match failpoint::Trapped::new(log) {
+        Ok(log) => run(Committer::new(log, options), &requests, answers),
+        Err(log) => run(Committer::new(log, options), &requests, answers),
+    };
     let thread = thread::Builder::new().name("housekeeper".to_owned()).spawn(run)?;
     Ok((Store { queue }, thread))
 }

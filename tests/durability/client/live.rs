@@ -59,9 +59,7 @@ impl Client {
             nap_at: nap.map(|nap| now + nap),
         };
         self.begin(&connack);
-        self.scene.enter();
         let ended = self.live(&mut live);
-        self.scene.leave();
         if let Err(error) = &ended
             && error.kind() != ErrorKind::ConnectionAborted
             && version == Version::V5

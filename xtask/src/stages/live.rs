@@ -3,29 +3,35 @@
 use super::need_test_target;
 use crate::broker;
 use crate::job::{Job, Stop, cargo};
-use crate::tools::{self, MOSQUITTO, MOSQUITTO_BROKER, NPM, PYTHON};
+use crate::tools::{self, FAKETIME, MOSQUITTO, MOSQUITTO_BROKER, NPM, PYTHON};
 
 pub(super) fn release(job: &mut Job) -> Result<(), Stop> {
     job.run(&mut broker::build())
 }
 
 pub(super) fn conformance(job: &mut Job) -> Result<(), Stop> {
-    against_release(job, "conformance")
+    against_release(job, "conformance", &[])
+}
+
+/// One test after the other: each has a crowd of clients, and is to say at once what came of it.
+pub(super) fn durability(job: &mut Job) -> Result<(), Stop> {
+    tools::ensure(job, &[FAKETIME])?;
+    against_release(job, "durability", &["--", "--nocapture", "--test-threads", "1"])
 }
 
 pub(super) fn interop(job: &mut Job) -> Result<(), Stop> {
     need_test_target("interop")?;
     tools::ensure(job, &[PYTHON, NPM, MOSQUITTO, MOSQUITTO_BROKER])?;
-    against_release(job, "mosquitto")?;
-    against_release(job, "command_line")?;
-    against_release(job, "interop")
+    against_release(job, "mosquitto", &[])?;
+    against_release(job, "command_line", &[])?;
+    against_release(job, "interop", &[])
 }
 
-/// Runs a test target that starts the binary named by `SKEIN_BIN`.
-fn against_release(job: &mut Job, name: &str) -> Result<(), Stop> {
+/// Runs a test target, with these arguments, that starts the binary named by `SKEIN_BIN`.
+fn against_release(job: &mut Job, name: &str, arguments: &[&str]) -> Result<(), Stop> {
     need_test_target(name)?;
     job.run(&mut broker::build())?;
     let mut command = cargo();
-    command.env("SKEIN_BIN", broker::binary()).args(["test", "--test", name]);
+    command.env("SKEIN_BIN", broker::binary()).args(["test", "--test", name]).args(arguments);
     job.run(&mut command)
 }
