@@ -16,6 +16,7 @@
 //! | `kills.rs` | SIGKILL at random points, at each step of the handshakes, at each failpoint; SIGTERM |
 //! | `faults.rs` | a disk that loses what was not synced, and one whose sync fails |
 //! | `long.rs` | kills, pauses and jumps of the clock over minutes |
+//! | `upgrade.rs` | files of earlier versions |
 
 mod broker;
 mod client;
@@ -27,3 +28,4 @@ mod long;
 mod options;
 mod round;
 mod scene;
+mod upgrade;

@@ -16,6 +16,8 @@ use fastrand::Rng;
 use skein_protocol::qos::Sender;
 use skein_protocol::{QoS, Version};
 
+pub(crate) use link::Link;
+
 use crate::history::Message;
 use crate::scene::Scene;
 
