@@ -16,6 +16,7 @@
 //! | `kills.rs` | SIGKILL at random points, at each step of the handshakes, at each failpoint; SIGTERM |
 //! | `faults.rs` | a disk that loses what was not synced, and one whose sync fails |
 //! | `long.rs` | kills, pauses and jumps of the clock over minutes |
+//! | `rates.rs` | how long acknowledgements and starts take, as ratios |
 //! | `upgrade.rs` | files of earlier versions |
 
 mod broker;
@@ -26,6 +27,8 @@ mod history;
 mod kills;
 mod long;
 mod options;
+mod peer;
+mod rates;
 mod round;
 mod scene;
 mod upgrade;

@@ -14,6 +14,11 @@ pub(crate) fn seconds() -> u64 {
     number("DURABILITY_SECONDS").unwrap_or(20)
 }
 
+/// How many messages are queued in the store whose start is measured.
+pub(crate) fn messages() -> u64 {
+    number("DURABILITY_MESSAGES").unwrap_or(100_000)
+}
+
 /// The first seed: another one each time, unless it was chosen.
 pub(crate) fn seed() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();

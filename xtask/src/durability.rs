@@ -14,6 +14,9 @@ pub(crate) struct Choice {
     /// Takes histories with everything that can happen for so many minutes.
     #[arg(long, value_name = "COUNT")]
     minutes: Option<u64>,
+    /// Measures the start of a broker for whose clients so many messages are queued.
+    #[arg(long, value_name = "COUNT")]
+    messages: Option<u64>,
     /// Begins with this seed, which an earlier run has printed; else with another one each time.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -36,6 +39,7 @@ pub(crate) fn run(choice: &Choice) -> Result<bool, String> {
     let variables = [
         ("DURABILITY_KILLS", choice.kills.map(u64::from)),
         ("DURABILITY_SECONDS", choice.minutes.map(|minutes| minutes * 60)),
+        ("DURABILITY_MESSAGES", choice.messages),
         ("SEED", choice.seed),
     ];
     for (name, value) in variables {
