@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skein_protocol::ReasonCode;
+use skein_protocol::{PacketType, ReasonCode};
 
 use crate::broker::debug_binary;
 use crate::options;
@@ -51,14 +51,14 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_under_fifty_publisher
 #[test]
 fn each_step_of_a_handshake_survives_a_kill_right_behind_it() {
     let moments = [
-        Moment::PubAckCame,
-        Moment::PubRecCame,
-        Moment::PubRelSent,
-        Moment::PubCompCame,
-        Moment::PubAckSent,
-        Moment::PubRecSent,
-        Moment::PubRelCame,
-        Moment::PubCompSent,
+        Moment::Came(PacketType::PubAck),
+        Moment::Came(PacketType::PubRec),
+        Moment::Sent(PacketType::PubRel),
+        Moment::Came(PacketType::PubComp),
+        Moment::Sent(PacketType::PubAck),
+        Moment::Sent(PacketType::PubRec),
+        Moment::Came(PacketType::PubRel),
+        Moment::Sent(PacketType::PubComp),
     ];
     for (place, moment) in moments.into_iter().enumerate() {
         let mut drawn = Drawn::new(options::seed() + place as u64, 6, 6);

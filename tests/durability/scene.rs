@@ -5,29 +5,17 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
 
 use rustix::process::{Pid, Signal, kill_process};
-use skein_protocol::ReasonCode;
+use skein_protocol::{PacketType, ReasonCode};
 
 use crate::history::History;
 
 /// A point in an exchange at which the broker can be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// A publisher has seen that its message of QoS 1 is owned.
-    PubAckCame,
-    /// A publisher has seen that its message of QoS 2 is owned.
-    PubRecCame,
-    /// A publisher has released it: between PUBREL and PUBCOMP.
-    PubRelSent,
-    /// A publisher has seen the end of the exchange.
-    PubCompCame,
-    /// A subscriber has acknowledged a message of QoS 1.
-    PubAckSent,
-    /// A subscriber has taken a message of QoS 2.
-    PubRecSent,
-    /// A subscriber has been told to release it.
-    PubRelCame,
-    /// A subscriber has released it.
-    PubCompSent,
+    /// A client has seen an acknowledgement of this type.
+    Came(PacketType),
+    /// A client has sent one.
+    Sent(PacketType),
 }
 
 /// How far a run is.

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use skein_protocol::qos::{AckError, Received};
-use skein_protocol::{Ack, Packet, PacketId, Publish, QoS, ReasonCode, SubAck};
+use skein_protocol::{Ack, Packet, PacketId, PacketType, Publish, QoS, ReasonCode, SubAck};
 
 use super::{Client, live::Live};
 use crate::history::{Message, Operation};
@@ -19,7 +19,7 @@ impl Client {
             Packet::PubRec(ack) => self.on_pubrec(live, ack),
             Packet::PubRel(ack) => self.on_pubrel(live, ack.packet_id),
             Packet::PubComp(ack) => {
-                self.scene.reach(Moment::PubCompCame);
+                self.scene.reach(Moment::Came(PacketType::PubComp));
                 let finished = self.sender.on_pubcomp(ack.packet_id);
                 finished.map_err(|error| self.unexpected(packet, error))
             }
@@ -44,11 +44,11 @@ impl Client {
         match (publish.qos, id) {
             (QoS::AtLeastOnce, Some(id)) => {
                 live.link.say(&Packet::PubAck(Ack::success(id)));
-                live.said.push(Moment::PubAckSent);
+                live.said.push(Moment::Sent(PacketType::PubAck));
             }
             (QoS::ExactlyOnce, Some(id)) => {
                 live.link.say(&Packet::PubRec(Ack::success(id)));
-                live.said.push(Moment::PubRecSent);
+                live.said.push(Moment::Sent(PacketType::PubRec));
             }
             _ => {}
         }
@@ -74,7 +74,7 @@ impl Client {
         } else {
             self.scene.history.record(Operation::Acknowledged { message: outgoing.message });
         }
-        self.scene.reach(Moment::PubAckCame);
+        self.scene.reach(Moment::Came(PacketType::PubAck));
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Client {
             Received::Release(outgoing) => {
                 let message = outgoing.message;
                 self.scene.history.record(Operation::Acknowledged { message });
-                self.scene.reach(Moment::PubRecCame);
+                self.scene.reach(Moment::Came(PacketType::PubRec));
             }
             Received::Refused(_) => {
                 self.scene.hear_refusal(ack.reason);
@@ -93,16 +93,16 @@ impl Client {
             Received::Again => {}
         }
         live.link.say(&Packet::PubRel(Ack::success(ack.packet_id)));
-        live.said.push(Moment::PubRelSent);
+        live.said.push(Moment::Sent(PacketType::PubRel));
         Ok(())
     }
 
     fn on_pubrel(&mut self, live: &mut Live, id: PacketId) -> io::Result<()> {
-        self.scene.reach(Moment::PubRelCame);
+        self.scene.reach(Moment::Came(PacketType::PubRel));
         // One that was released already is one whose PUBCOMP was lost with its connection.
         self.held.remove(&id.get());
         live.link.say(&Packet::PubComp(Ack::success(id)));
-        live.said.push(Moment::PubCompSent);
+        live.said.push(Moment::Sent(PacketType::PubComp));
         Ok(())
     }
 
