@@ -5,8 +5,9 @@ use skein_protocol::QoS::{AtLeastOnce, ExactlyOnce};
 use skein_protocol::Version;
 
 use crate::client::Plan;
+use crate::history::KEPT;
 
-/// How many topics there are; all publishers use all of them.
+/// How many topics there are; all publishers use all of them, and each has one that retains.
 const TOPICS: usize = 6;
 
 /// The plans of so many publishers and subscribers.
@@ -35,7 +36,8 @@ fn draw_idle(rng: &mut Rng, client: usize) -> Plan {
 
 fn draw_publisher(rng: &mut Rng, client: usize) -> Plan {
     let qos = [&[AtLeastOnce][..], &[ExactlyOnce], &[AtLeastOnce, ExactlyOnce]][rng.usize(..3)];
-    let topics = (0..TOPICS).map(|topic| format!("plant/{topic}")).collect();
+    let shared = (0..TOPICS).map(|topic| format!("plant/{topic}"));
+    let topics = shared.chain([format!("{KEPT}{client}")]).collect();
     Plan { topics, qos: qos.to_vec(), ..draw_idle(rng, client) }
 }
 

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
 
 use fastrand::Rng;
-use skein_protocol::ReasonCode;
+use skein_protocol::{Packet, QoS, ReasonCode, Version};
 use tempfile::TempDir;
 
 use crate::broker::{Broker, Start};
 use crate::client::{Client, Plan};
 use crate::crowd;
-use crate::history::{Anomaly, Operation, anomalies, lost};
+use crate::history::{Anomaly, KEPT, Message, Operation, anomalies, lost};
+use crate::peer::{Peer, subscribe};
 use crate::scene::{Act, Moment, Scene};
 
 /// How long nothing may happen before what is missing counts as lost.
@@ -177,6 +178,7 @@ impl Run {
             self.step(&step)?;
         }
         self.drain();
+        self.read_retained();
         show_anomalies(&anomalies(&self.scene.history.operations()))
     }
 
@@ -254,6 +256,25 @@ impl Run {
                 return;
             }
             thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Run {
+    /// Takes down what the topics retain.
+    fn read_retained(&self) {
+        let (mut reader, _) = Peer::connect(&self.broker, "reader", Version::V5);
+        let filter = format!("{KEPT}#");
+        reader.say(&Packet::Subscribe(subscribe(QoS::AtMostOnce, 1, &filter)));
+        let read = |packet: &Packet<'_>| match packet {
+            Packet::Publish(publish) => {
+                let topic = publish.topic.map_or_else(String::new, |it| it.as_str().to_owned());
+                Message::of(publish.payload).map(|message| Operation::Retained { message, topic })
+            }
+            _ => None,
+        };
+        while let Some(read) = reader.hear_within(CALM, read) {
+            read.into_iter().for_each(|operation| self.scene.history.record(operation));
         }
     }
 }

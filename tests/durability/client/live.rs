@@ -12,7 +12,7 @@ use skein_protocol::{
 };
 
 use super::{Client, Outgoing, link::Link};
-use crate::history::{Message, Operation};
+use crate::history::{KEPT, Message, Operation};
 use crate::scene::Moment;
 
 /// How long the broker may take for its CONNACK; it may be stopped, or read its store.
@@ -227,7 +227,7 @@ fn say_publish(link: &mut Link, outgoing: &Outgoing, id: PacketId, dup: bool) {
     link.say(&Packet::Publish(Publish {
         dup,
         qos: outgoing.qos,
-        retain: false,
+        retain: outgoing.topic.starts_with(KEPT),
         topic: TopicName::new(&outgoing.topic).ok(),
         packet_id: Some(id),
         properties: PublishProperties::default(),

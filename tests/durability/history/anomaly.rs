@@ -15,6 +15,8 @@ pub(crate) enum Anomaly {
     Twice { client: usize, message: Message, times: usize },
     /// Delivered for the first time behind a later one of its publisher and topic [MQTT-4.6.0-5].
     Disordered { client: usize, message: Message, behind: u64 },
+    /// A topic does not retain the last message that was published to it [MQTT-3.3.1-5].
+    NotKept { message: Message, kept: Option<Message> },
     /// A session that outlives its connection was not there any more [MQTT-3.1.2-5].
     Forgotten { client: usize },
     /// Delivered without a subscription for it.
@@ -41,6 +43,12 @@ impl fmt::Display for Anomaly {
             }
             Self::Disordered { client, message, behind } => {
                 write!(f, "client {client} got {message} behind number {behind}")
+            }
+            Self::NotKept { message, kept: Some(kept) } => {
+                write!(f, "{message} was to be retained, and {kept} is")
+            }
+            Self::NotKept { message, kept: None } => {
+                write!(f, "{message} was to be retained, and nothing is")
             }
             Self::Forgotten { client } => write!(f, "the session of client {client} was gone"),
             Self::Unasked { client, message } => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skein_protocol::QoS;
 
-use super::{Anomaly, Message, Operation};
+use super::{Anomaly, KEPT, Message, Operation};
 
 /// Everything that is wrong with a history that has come to its end: all clients are connected, and
 /// nothing is on its way any more.
@@ -12,6 +12,7 @@ pub(crate) fn anomalies(history: &[Operation]) -> Vec<Anomaly> {
     let mut anomalies = lost(history);
     anomalies.extend(twice(history));
     anomalies.extend(disordered(history));
+    anomalies.extend(not_kept(history));
     anomalies.extend(forgotten(history));
     anomalies.extend(unasked(history));
     anomalies
@@ -84,6 +85,33 @@ fn disordered(history: &[Operation]) -> Vec<Anomaly> {
         *newest = message.number.max(*newest);
     }
     disordered
+}
+
+/// What was published last to a topic, acknowledged, and is not what the topic retains.
+fn not_kept(history: &[Operation]) -> Vec<Anomaly> {
+    let mut published: BTreeMap<&str, Message> = BTreeMap::new();
+    let mut kept: BTreeMap<&str, Message> = BTreeMap::new();
+    let mut acknowledged = BTreeSet::new();
+    for operation in history {
+        match operation {
+            Operation::Published { message, topic, .. } if topic.starts_with(KEPT) => {
+                published.insert(topic, *message);
+            }
+            Operation::Retained { message, topic } => {
+                kept.insert(topic, *message);
+            }
+            Operation::Acknowledged { message } => {
+                acknowledged.insert(*message);
+            }
+            _ => {}
+        }
+    }
+    let wrong = published.into_iter().filter(|(topic, message)| {
+        acknowledged.contains(message) && kept.get(topic) != Some(message)
+    });
+    wrong
+        .map(|(topic, message)| Anomaly::NotKept { message, kept: kept.get(topic).copied() })
+        .collect()
 }
 
 /// Sessions that were not there when their clients came back.

@@ -41,9 +41,15 @@ pub(crate) enum Operation {
     Acknowledged { message: Message },
     /// A PUBLISH has come, and not with a packet identifier of QoS 2 that is held.
     Delivered { client: usize, message: Message, topic: String, qos: QoS },
+    /// At the end, a topic retains this message.
+    Retained { message: Message, topic: String },
     /// Something has come that the standard does not allow, or bytes that nobody has sent.
     Violated { client: usize, what: String },
 }
+
+/// Messages to topics below this one are published with RETAIN, and nobody subscribes to them before
+/// the end.
+pub(crate) const KEPT: &str = "kept/";
 
 /// What takes down operations, from all clients.
 #[derive(Debug, Default)]

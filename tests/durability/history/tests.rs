@@ -108,6 +108,25 @@ fn first_deliveries_are_in_the_order_of_their_publisher() {
 }
 
 #[test]
+fn a_topic_retains_what_was_published_to_it_last() {
+    let topic = || "kept/0".to_owned();
+    let publish = |number| Operation::Published {
+        message: message(number),
+        topic: topic(),
+        qos: AtLeastOnce,
+    };
+    let retained = |number| Operation::Retained { message: message(number), topic: topic() };
+    let history = |end: &[Operation]| {
+        let start = [publish(1), acknowledged(1), publish(2), acknowledged(2)];
+        [&start[..], end].concat()
+    };
+    assert_eq!(anomalies(&history(&[retained(2)])), []);
+    let kept = |kept| vec![Anomaly::NotKept { message: message(2), kept }];
+    assert_eq!(anomalies(&history(&[retained(1)])), kept(Some(message(1))));
+    assert_eq!(anomalies(&history(&[])), kept(None));
+}
+
+#[test]
 fn a_session_that_is_gone_is_seen() {
     let forgotten = planted(ExactlyOnce, |history| history[7] = connected(false));
     assert_eq!(forgotten, Anomaly::Forgotten { client: SUBSCRIBER });
