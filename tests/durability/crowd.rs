@@ -28,8 +28,8 @@ fn draw_idle(rng: &mut Rng, client: usize) -> Plan {
         topics: Vec::new(),
         qos: Vec::new(),
         window: [1, 4, 20][rng.usize(..3)],
-        pause_ms_max: [10, 60, 200][rng.usize(..3)],
-        receive_maximum: [2, 10, u16::MAX][rng.usize(..3)],
+        pause_ms_max: [20, 60, 200][rng.usize(..3)],
+        receive_maximum: [4, 20, u16::MAX][rng.usize(..3)],
         naps: rng.u8(..4) == 0,
     }
 }
