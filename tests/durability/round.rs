@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
@@ -24,6 +25,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(8);
 const CALM: Duration = Duration::from_millis(300);
 /// The longest time that a trap may wait for its moment, or a failpoint for its record.
 const TRAP_MAX: Duration = Duration::from_secs(20);
+/// How long a stop may take.
+const STOP_MAX: Duration = Duration::from_secs(2);
 /// Anomalies that are shown.
 const SHOWN: usize = 10;
 
@@ -147,28 +150,23 @@ impl Round {
     pub(crate) fn play(self) -> Result<Outcome, String> {
         let began = Instant::now();
         let scene = Arc::new(Scene::new());
+        let broker = Broker::start(&self.start)?;
+        scene.set_address(Some(broker.address));
         let clients: Vec<_> =
             self.plans.iter().map(|plan| Client::start(plan.clone(), &scene)).collect();
-        let played = self.play_with(&scene);
+        let mut run = Run { scene: Arc::clone(&scene), broker, kills: 0, round: self };
+        let mut played = run.play();
         scene.begin(Act::Ended);
         for client in clients {
             client.join().map_err(|_| "a client has panicked".to_owned())?;
         }
-        let kills = played?;
+        played = played.and_then(|()| run.end());
+        played.map_err(|why| format!("{why}\nthe broker's log:\n{}", run.broker.log()))?;
         let mut outcome = Outcome::of(&scene.history.operations());
-        (outcome.kills, outcome.took) = (kills, began.elapsed());
+        (outcome.kills, outcome.took) = (run.kills, began.elapsed());
         (outcome.refusals, outcome.goodbyes) = (scene.refusals(), scene.goodbyes());
         outcome.silent_ends = scene.silent_ends();
         Ok(outcome)
-    }
-
-    fn play_with(self, scene: &Arc<Scene>) -> Result<usize, String> {
-        let broker = Broker::start(&self.start)?;
-        scene.set_address(Some(broker.address));
-        let mut run = Run { scene: Arc::clone(scene), broker, kills: 0, round: self };
-        let done = run.play();
-        done.map_err(|why| format!("{why}\nthe broker's log:\n{}", run.broker.log()))?;
-        Ok(run.kills)
     }
 }
 
@@ -206,16 +204,36 @@ impl Run {
                 return self.start_again(true);
             }
             Step::Terminate => {
-                let (status, took) = self.broker.terminate();
-                if !status.success() || took > Duration::from_secs(2) {
-                    return Err(format!("SIGTERM: {status} after {took:?}"));
-                }
+                self.terminate()?;
                 return self.start_again(false);
             }
         }
         match self.broker.has_ended() {
             true => Err("the broker has ended by itself".to_owned()),
             false => Ok(()),
+        }
+    }
+
+    fn terminate(&mut self) -> Result<(), String> {
+        let (status, took) = self.broker.terminate();
+        match status.success() && took < STOP_MAX {
+            true => Ok(()),
+            false => Err(format!("SIGTERM: {status} after {took:?}")),
+        }
+    }
+
+    /// Nobody is connected any more: the broker stops, and leaves files that hold.
+    fn end(&mut self) -> Result<(), String> {
+        self.terminate()?;
+        if !self.round.start.is_durable {
+            return Ok(());
+        }
+        let mut command = Command::new(&self.round.start.binary);
+        let output = command.args(["store", "check"]).arg(&self.round.start.data_dir).output();
+        let output = output.map_err(|error| error.to_string())?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
     }
 

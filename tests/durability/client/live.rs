@@ -109,20 +109,35 @@ impl Client {
             self.scene.set_done(self.plan.client, self.is_done());
             // What is answered late is on its way when the broker dies.
             if !self.scene.is_busy() || self.rng.u8(..4) > 0 {
-                live.link.flush()?;
+                if let Err(error) = live.link.flush() {
+                    return self.listen_to_the_end(live, error);
+                }
                 live.said.drain(..).for_each(|moment| self.scene.reach(moment));
             }
             if live.nap_at.is_some_and(|at| at <= Instant::now()) && self.scene.is_busy() {
                 return self.nap(live);
             }
             live.link.wait(self.patience(live))?;
-            while let Some(bytes) = live.link.next().map_err(|error| self.no_mqtt(&error))? {
-                let packet = self.read(&bytes)?;
-                self.hear(live, &packet)?;
-            }
+            self.hear_all(live)?;
         }
         live.link.say(&Packet::Disconnect(Disconnect::with_reason(ReasonCode::Success)));
         live.link.flush()
+    }
+
+    fn hear_all(&mut self, live: &mut Live) -> io::Result<()> {
+        while let Some(bytes) = live.link.next().map_err(|error| self.no_mqtt(&error))? {
+            let packet = self.read(&bytes)?;
+            self.hear(live, &packet)?;
+        }
+        Ok(())
+    }
+
+    /// The broker reads no more, but it may have said why.
+    fn listen_to_the_end(&mut self, live: &mut Live, error: io::Error) -> io::Result<()> {
+        while live.link.wait(LOOK).is_ok() {
+            self.hear_all(live)?;
+        }
+        Err(error)
     }
 
     /// How long to wait for the broker before there is something to do.
