@@ -95,7 +95,8 @@ fn a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room() {
     let full = drawn.folder.path().join("full");
     set(&mut drawn, "DISK_FULL", &full);
     for _ in 0..3 {
-        drawn.work(400);
+        // Long enough for all to connect and publish, however busy the machine is.
+        drawn.round.steps.push(Step::Work(Duration::from_millis(700)));
         drawn.round.steps.push(Step::Mark(full.clone(), Duration::from_millis(700)));
     }
     drawn.work(400);
