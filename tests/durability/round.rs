@@ -21,6 +21,8 @@ use crate::scene::{Act, Moment, Scene};
 
 /// How long nothing may happen before what is missing counts as lost.
 const SILENCE_MAX: Duration = Duration::from_secs(8);
+/// How long all may take together; clients that never finish do something all the time.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// How long nothing has to happen until all is calm: what comes twice would have come.
 const CALM: Duration = Duration::from_millis(300);
 /// The longest time that a trap may wait for its moment, or a failpoint for its record.
@@ -179,9 +181,10 @@ impl Run {
         for step in self.round.steps.clone() {
             self.step(&step)?;
         }
-        self.drain();
+        let drained = self.drain();
         self.read_retained();
-        show_anomalies(&anomalies(&self.scene.history.operations()))
+        show_anomalies(&anomalies(&self.scene.history.operations()))?;
+        drained
     }
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -264,19 +267,26 @@ impl Run {
     }
 
     /// Nobody publishes any more; waits until all that is promised has come, or nothing comes.
-    fn drain(&self) {
+    ///
+    /// # Errors
+    /// Something is left to do for some clients, and it does not get done.
+    fn drain(&self) -> Result<(), String> {
         self.scene.begin(Act::Draining);
-        let (mut count, mut since) = (0, Instant::now());
+        let began = Instant::now();
+        let (mut count, mut since) = (0, began);
         loop {
             let now = self.scene.history.len();
             if now != count {
                 (count, since) = (now, Instant::now());
             }
-            let is_calm = since.elapsed() > CALM
-                && self.scene.done() == self.round.plans.len()
+            let are_done = self.scene.done() == self.round.plans.len();
+            let is_calm = are_done
+                && since.elapsed() > CALM
                 && lost(&self.scene.history.operations()).is_empty();
-            if is_calm || since.elapsed() > SILENCE_MAX {
-                return;
+            if is_calm || since.elapsed() > SILENCE_MAX || began.elapsed() > DRAIN_MAX {
+                let (done, all) = (self.scene.done(), self.round.plans.len());
+                let stuck = format!("only {done} of {all} clients can finish their exchanges");
+                return if are_done { Ok(()) } else { Err(stuck) };
             }
             thread::sleep(Duration::from_millis(50));
         }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
-use skein_protocol::qos::Resend;
+use skein_protocol::qos::{Resend, Sender};
 use skein_protocol::{
     Ack, ConnAck, Connect, ConnectProperties, Disconnect, Frame, Packet, PacketId, Publish,
     PublishProperties, ReasonCode, Subscribe, SubscriptionOptions, TopicFilter, TopicName,
@@ -98,6 +98,10 @@ impl Client {
         if !session_present {
             self.held.clear();
             self.granted = 0;
+        }
+        if self.sender.is_empty() {
+            // Identifiers begin anew: one that the broker still holds would swallow a new message.
+            self.sender = Sender::new();
         }
         let maximum = connack.properties.receive_maximum.map_or(u16::MAX, NonZeroU16::get);
         self.sender.begin_connection(maximum);
@@ -200,7 +204,12 @@ impl Client {
             self.number += 1;
             let message = Message { publisher: self.plan.client, number: self.number };
             let topic = self.plan.topics[self.rng.usize(..self.plan.topics.len())].clone();
-            let qos = self.plan.qos[self.rng.usize(..self.plan.qos.len())];
+            let qos = match topic.starts_with(KEPT) {
+                // What is sent again with QoS 1 is new, and retained in place of a later one of QoS
+                // 2, which is not.
+                true => self.plan.qos[0],
+                false => self.plan.qos[self.rng.usize(..self.plan.qos.len())],
+            };
             self.scene.history.record(Operation::Published { message, topic: topic.clone(), qos });
             let outgoing = Outgoing { message, topic, qos };
             let sent = self.sender.send(qos, outgoing.clone());
