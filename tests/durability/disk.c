@@ -5,6 +5,7 @@
  *                the end of the process is to its files what a power cut is to a disk.
  *   DISK_FAILS   "FIRST:COUNT": these calls of fdatasync fail with EIO, and what they were to make
  *                durable is gone, as Linux does it.
+ *   DISK_SLOW    How many microseconds a sync takes longer than it would.
  *   DISK_FULL    A file: as long as it is there, no byte can be written.
  *
  * Not done here, but by the simulated disk of tests/store: renames that a power cut takes back. */
@@ -33,7 +34,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* What was written and not synced, oldest first. */
 static struct write *unsynced;
 static struct write **unsynced_end = &unsynced;
-static int loses, fails_first, fails_count, syncs;
+static int loses, fails_first, fails_count, syncs, slow_us;
 static const char *full;
 static unsigned seed;
 
@@ -54,6 +55,8 @@ __attribute__((constructor)) static void begin(void) {
     seed = text ? (unsigned)strtoul(text, NULL, 10) : 0;
     text = getenv("DISK_FAILS");
     if (text) sscanf(text, "%d:%d", &fails_first, &fails_count);
+    text = getenv("DISK_SLOW");
+    slow_us = text ? atoi(text) : 0;
     full = getenv("DISK_FULL");
 }
 
@@ -115,6 +118,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
 }
 
 int fdatasync(int fd) {
+    if (slow_us > 0) usleep((useconds_t)slow_us);
     pthread_mutex_lock(&lock);
     syncs++;
     int fails = syncs >= fails_first && syncs < fails_first + fails_count;

@@ -183,7 +183,8 @@ impl Run {
         }
         let drained = self.drain();
         self.read_retained();
-        show_anomalies(&anomalies(&self.scene.history.operations()))?;
+        let history = self.scene.history.operations();
+        show_anomalies(&anomalies(&history), &history)?;
         drained
     }
 
@@ -316,12 +317,13 @@ fn write(file: &Path, text: &str) -> Result<(), String> {
     fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-fn show_anomalies(anomalies: &[Anomaly]) -> Result<(), String> {
+fn show_anomalies(anomalies: &[Anomaly], history: &[Operation]) -> Result<(), String> {
     if anomalies.is_empty() {
         return Ok(());
     }
     let shown: Vec<String> = anomalies.iter().take(SHOWN).map(Anomaly::to_string).collect();
-    Err(format!("{} anomalies:\n  {}", anomalies.len(), shown.join("\n  ")))
+    let seen = anomalies.first().map_or_else(String::new, |first| first.context(history));
+    Err(format!("{} anomalies:\n  {}\n{seen}", anomalies.len(), shown.join("\n  ")))
 }
 
 impl Outcome {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use skein_protocol::QoS;
 
-use super::Message;
+use super::{Message, Operation};
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,34 @@ pub(crate) enum Anomaly {
     WrongQoS { client: usize, message: Message, qos: QoS },
     /// A packet came that may not come, or a payload that nobody has sent.
     Violated { client: usize, what: String },
+}
+
+/// Operations that are shown before the one that tells of an anomaly, and behind it.
+const SHOWN: usize = 40;
+
+impl Anomaly {
+    /// What its client has done and seen around it, and what happened to its message.
+    pub(crate) fn context(&self, history: &[Operation]) -> String {
+        let (client, message) = match self {
+            Self::Lost { client, message, .. }
+            | Self::Twice { client, message, .. }
+            | Self::Disordered { client, message, .. }
+            | Self::Unasked { client, message }
+            | Self::Invented { client, message }
+            | Self::WrongQoS { client, message, .. } => (*client, Some(*message)),
+            Self::NotKept { message, .. } => (message.publisher, Some(*message)),
+            Self::Forgotten { client } | Self::Violated { client, .. } => (*client, None),
+        };
+        let concerns = |operation: &&Operation| operation.concerns(client, message);
+        let lines: Vec<String> =
+            history.iter().filter(concerns).map(|it| format!("    {it:?}")).collect();
+        let at = lines.iter().rposition(|line| match message {
+            Some(it) => line.contains(&format!("{it:?}")),
+            None => true,
+        });
+        let at = at.unwrap_or(lines.len());
+        lines[at.saturating_sub(SHOWN)..lines.len().min(at + SHOWN)].join("\n")
+    }
 }
 
 impl fmt::Display for Anomaly {

@@ -74,6 +74,27 @@ impl History {
     }
 }
 
+impl Operation {
+    /// Whether this client has done or seen it, or it is about this message, or its publisher has
+    /// connected.
+    fn concerns(&self, who: usize, what: Option<Message>) -> bool {
+        match self {
+            Self::Connected { client, .. } => {
+                *client == who || what.is_some_and(|what| what.publisher == *client)
+            }
+            Self::Asked { client, .. }
+            | Self::Subscribed { client, .. }
+            | Self::Violated { client, .. }
+            | Self::Delivered { client, .. } => *client == who,
+            Self::Published { message, .. }
+            | Self::Acknowledged { message }
+            | Self::Retained { message, .. } => {
+                what.is_some_and(|what| what.publisher == message.publisher)
+            }
+        }
+    }
+}
+
 impl Message {
     /// The bytes that carry it: its name, and as many others as its number says.
     pub(crate) fn payload(self) -> Vec<u8> {

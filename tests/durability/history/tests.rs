@@ -107,6 +107,15 @@ fn first_deliveries_are_in_the_order_of_their_publisher() {
     assert_eq!(disordered, expected);
 }
 
+/// Its publisher sends it again, and now it is wanted.
+#[test]
+fn what_was_sent_before_the_subscription_may_come_late() {
+    let mut history = good(AtLeastOnce);
+    history.insert(0, published(0, AtLeastOnce));
+    history.push(delivered(0, AtLeastOnce));
+    assert_eq!(anomalies(&history), []);
+}
+
 #[test]
 fn a_topic_retains_what_was_published_to_it_last() {
     let topic = || "kept/0".to_owned();
