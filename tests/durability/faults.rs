@@ -27,11 +27,13 @@ fn disk() -> &'static Path {
     })
 }
 
-/// A run on a disk that loses what was not synced when the process ends.
+/// A run on a disk that loses what was not synced when the process ends, and may be slow.
 fn draw(seed: u64, publishers: usize, subscribers: usize) -> Drawn {
     let mut drawn = Drawn::new(seed, publishers, subscribers);
     set(&mut drawn, "LD_PRELOAD", disk().as_os_str());
     set(&mut drawn, "DISK_SEED", seed.to_string());
+    let slow_us = [0, 2_000, 20_000][drawn.rng.usize(..3)];
+    set(&mut drawn, "DISK_SLOW", slow_us.to_string());
     drawn
 }
 
