@@ -45,6 +45,15 @@ pub struct Options {
     /// How many topic aliases the server may use towards this client. Towards the server as many
     /// are used as it allows, up to this number.
     pub topic_aliases_max: u16,
+    /// The highest packet identifier that is used; `None`: any. With one, a session that an earlier
+    /// process has left is made safe before anything is sent in it: the server is told that each of
+    /// these identifiers is finished, so that it takes no new message of QoS 2 for one that the
+    /// earlier process had sent [MQTT-4.3.3-10].
+    pub packet_ids_max: Option<u16>,
+    /// Whether the server is told, before MQTT 5.0, that this is a bridge: Mosquitto's bit 0x80 of the
+    /// protocol level. A server that knows it does not send back what came from here; one that does
+    /// not refuses, and is asked again without.
+    pub is_bridge: bool,
     /// User properties of CONNECT.
     pub user_properties: Vec<(String, String)>,
     /// Whether the server is to name a basis of topics for responses (3.1.2.11.6).
@@ -296,6 +305,8 @@ impl Default for Options {
             in_flight_max: u16::MAX,
             packet_bytes_max: 16 << 20,
             topic_aliases_max: 16,
+            packet_ids_max: None,
+            is_bridge: false,
             user_properties: Vec::new(),
             request_response_information: true,
             request_problem_information: true,

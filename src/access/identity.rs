@@ -38,6 +38,8 @@ pub enum Voucher {
     Hook,
     /// A line of a SCRAM file, by its fingerprint.
     Scram(u64),
+    /// This process itself: it is a bridge.
+    Inside,
 }
 
 /// Where the permissions of a client come from.
@@ -60,6 +62,19 @@ impl Identity {
     /// A user whose rights stand in the access list.
     pub fn user(name: &str, voucher: Voucher) -> Self {
         Self { user_name: Some(name.into()), voucher, ..Self::anonymous() }
+    }
+
+    /// A bridge of this process, which says whose rights it has; all, if it does not say. Its name can
+    /// be that of no other client, so that nobody else may take its session over.
+    pub fn bridge(user_name: Option<&str>) -> Self {
+        let voucher = Voucher::Inside;
+        match user_name {
+            Some(name) => Self::user(name, voucher),
+            None => Self {
+                source: PermissionSource::Given(Permissions::everything()),
+                ..Self::user("\tbridge", voucher)
+            },
+        }
     }
 
     /// What this client may do now. To be asked again for every session when the access list has

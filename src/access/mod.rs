@@ -43,6 +43,8 @@ pub struct Access {
     listeners: Box<[ListenerAccess]>,
     /// For connections of no listener that is known.
     otherwise: ListenerAccess,
+    /// For connections that this process makes to itself.
+    inside: ListenerAccess,
     deny_publish: Box<[Box<str>]>,
     deny_subscribe: Box<[Box<str>]>,
 }
@@ -81,15 +83,30 @@ impl Access {
                 anonymous,
                 ..config::Access::default()
             }),
+            inside: ListenerAccess {
+                providers: Providers::new(vec![Provider::Inside], 0, [0; 32]),
+                acl: None,
+                is_strict: false,
+            },
             listeners: listeners.into(),
             deny_publish: boxed(&settings.deny_publish),
             deny_subscribe: boxed(&settings.deny_subscribe),
         }
     }
 
+    /// The same, with an access list for the bridges of this process.
+    #[must_use]
+    pub fn with_inside(mut self, acl: Option<Arc<Acl>>) -> Self {
+        self.inside.acl = acl;
+        self
+    }
+
     /// The rules of this listener.
     pub fn of(&self, listener: ListenerId) -> &ListenerAccess {
-        self.listeners.get(usize::from(listener.0)).unwrap_or(&self.otherwise)
+        match listener {
+            ListenerId::INSIDE => &self.inside,
+            _ => self.listeners.get(usize::from(listener.0)).unwrap_or(&self.otherwise),
+        }
     }
 
     /// What a client may do that came through this listener.

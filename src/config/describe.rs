@@ -3,7 +3,7 @@
 use super::table::{Row, rows};
 
 /// What each section is for, in the order of the table.
-const SECTIONS: [(&str, &str); 10] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("", "At the top of the file, before the first section."),
     (
         "listener",
@@ -28,6 +28,12 @@ const SECTIONS: [(&str, &str); 10] = [
         "Signed tokens in place of passwords, for \"jwt\" in auth. Of keys_file, keys_url and secret_file, one is set.",
     ),
     ("http_hook", "A web server that is asked who a client is, for \"http\" in auth."),
+    (
+        "bridge",
+        "One section for each other broker that messages go to or come from; see [bridges](bridge.md).",
+    ),
+    ("bridge.tls", "TLS towards another broker, below its section."),
+    ("bridge.topics", "What goes over a bridge: one table of its list `topics`, each."),
     ("log", "How the broker reports what happens."),
 ];
 
@@ -70,10 +76,11 @@ pub fn example() -> String {
         "# Every setting of skein with its default. Remove the # before a key and change its value.\n\
          # Made from src/config/table.rs and access.rs: UPDATE_DOCS=1 cargo test --lib config\n",
     );
-    for (section, purpose) in SECTIONS {
+    // A bridge without a name, an address and topics would be an error; its page has examples.
+    for (section, purpose) in SECTIONS.iter().filter(|(section, _)| !is_of_bridge(section)) {
         file.push('\n');
         file.push_str(&comment(purpose));
-        match section {
+        match *section {
             "" => {}
             // A block without an address would be an error, so this one is commented out as well.
             "listener" => {
@@ -105,8 +112,13 @@ fn heading(section: &str, top: &str) -> String {
     match section {
         "" => top.to_owned(),
         "listener" => "[[listener]]".to_owned(),
+        section if is_of_bridge(section) => section.replacen("bridge", "[bridge.NAME", 1) + "]",
         _ => format!("[{section}]"),
     }
+}
+
+fn is_of_bridge(section: &str) -> bool {
+    section.starts_with("bridge")
 }
 
 /// Text as comment lines of at most a hundred columns.
@@ -167,7 +179,7 @@ mod tests {
         assert_eq!(parse(&set.join("\n"), "skein.toml"), Ok(Settings::default()));
         assert_eq!(
             set.iter().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(),
-            rows().len()
+            rows().iter().filter(|row| !is_of_bridge(row.section)).count()
         );
     }
 

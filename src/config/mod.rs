@@ -16,6 +16,7 @@
 
 mod access;
 mod address;
+mod bridge;
 mod describe;
 mod error;
 mod identity;
@@ -33,6 +34,7 @@ mod written;
 
 pub use access::{Access, Authentication, CertificateName, HttpHook, Jwt};
 pub use address::{Address, Network};
+pub use bridge::{Bridge, BridgeStatus, BridgeTls, BridgeTopic, BridgeVersion, Direction};
 pub use describe::{documentation, example};
 pub use error::{ConfigError, Problem};
 pub use identity::{check_identities, told_in_the_clear};

@@ -13,10 +13,11 @@ use super::limits::Limits;
 use super::reader::{Reader, Source};
 use super::store::Store;
 use super::table::{Log, Settings};
-use super::{Written, listener, relations};
+use super::{Written, bridge, listener, relations};
 
 /// The sections of the file, beside the keys at its top.
-const SECTIONS: [&str; 7] = ["listener", "limits", "store", "access", "jwt", "http_hook", "log"];
+const SECTIONS: [&str; 8] =
+    ["listener", "limits", "store", "access", "jwt", "http_hook", "log", "bridge"];
 
 /// Reads and checks the file at `path`.
 ///
@@ -70,8 +71,9 @@ fn read(table: &DeTable<'_>, source: &mut Source<'_>) -> Settings {
     jwt.written = Written::of(source, "jwt");
     let mut http_hook = section("http_hook", table, source, HttpHook::read);
     http_hook.written = Written::of(source, "http_hook");
+    let bridges = bridge::read(table, source);
     let log = section("log", table, source, Log::read);
-    Settings { listeners, limits, store, access, jwt, http_hook, log, ..settings }
+    Settings { listeners, limits, store, access, jwt, http_hook, bridges, log, ..settings }
 }
 
 /// Reads one section with the reader its table row was expanded to.

@@ -143,6 +143,7 @@ fn unknown(key: &str, section: &'static str, also_known: &[&str]) -> String {
     match section {
         "" => format!("unknown key {}{hint}", quote(key)),
         "listener" => format!("unknown key {} in [[listener]]{hint}", quote(key)),
+        "bridge" => format!("unknown key {} in [bridge.NAME]{hint}", quote(key)),
         _ => format!("unknown key {} in [{section}]{hint}", quote(key)),
     }
 }
@@ -151,6 +152,7 @@ fn place(row: &Row) -> String {
     match row.section {
         "" => "at the top of the file, before the first section".to_owned(),
         "listener" => "in a [[listener]] block".to_owned(),
+        "bridge" => "in a [bridge.NAME] section".to_owned(),
         section => format!("in [{section}]"),
     }
 }

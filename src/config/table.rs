@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::access::{Access, Authentication, CertificateName, HttpHook, Jwt};
 use super::address::{Address, Network};
+use super::bridge::{Bridge, BridgeTls, BridgeTopic};
 use super::limits::Limits;
 use super::reader::Reader;
 use super::store::Store;
@@ -64,7 +65,7 @@ macro_rules! section {
 
         impl $name {
             /// The keys of this section as the file sets them; the rest by default.
-            pub(super) fn read(reader: &mut Reader<'_, '_, '_>) -> Self {
+            pub(in crate::config) fn read(reader: &mut Reader<'_, '_, '_>) -> Self {
                 Self {
                     $($key: reader.value(stringify!($key), $default, &$allowed),)+
                     $($($part: $part_default,)+)?
@@ -89,7 +90,7 @@ macro_rules! section {
                 kept
             }
 
-            pub(super) fn rows() -> Vec<Row> {
+            pub(in crate::config) fn rows() -> Vec<Row> {
                 vec![$(Row {
                     section: $section,
                     key: stringify!($key),
@@ -129,6 +130,8 @@ section! {
         jwt: Jwt = Jwt::default();
         /// A web server that says who may connect.
         http_hook: HttpHook = HttpHook::default();
+        /// Other brokers that messages go to and come from.
+        bridges: Vec<Bridge> = Vec::new();
         /// How the broker reports what happens.
         log: Log = Log::default();
     }
@@ -280,6 +283,9 @@ pub(super) fn rows() -> Vec<Row> {
         Access::rows(),
         Jwt::rows(),
         HttpHook::rows(),
+        Bridge::rows(),
+        BridgeTls::rows(),
+        BridgeTopic::rows(),
         Log::rows(),
     ]
     .concat()

@@ -122,7 +122,8 @@ impl EventLoop {
 
     /// Lets the acceptor know that one connection less came through this listener.
     pub(super) fn count_closed(&self, listener: ListenerId) {
-        if let Some(tally) = self.tallies.closed.get(usize::from(listener.0)) {
+        let closed = &self.tallies.closed;
+        if let Some(tally) = closed.get(usize::from(listener.0)).or(closed.last()) {
             tally.post(tally.read().wrapping_add(1));
         }
     }

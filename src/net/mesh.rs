@@ -181,7 +181,8 @@ pub fn mesh(
         let (answers, answered) = lane(ANSWER_SLOTS);
         let (kept, heard) = lane(ANSWER_SLOTS);
         let (spilled, spills) = lane(SPILL_SLOTS);
-        let closed = (0..listeners_max(settings)).map(|_| Tally::new()).collect();
+        // The last one is of the connections from inside.
+        let closed = (0..=listeners_max(settings)).map(|_| Tally::new()).collect();
         let tallies = Arc::new(Tallies { moved: Tally::new(), closed });
         let place = Place {
             id: ShardId::new(index),

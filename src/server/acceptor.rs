@@ -2,12 +2,14 @@
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Poll};
 
+use super::bridge;
 use super::dealer::Dealer;
 use super::listener::Listener;
 use super::opening::Opening;
@@ -18,7 +20,7 @@ use super::{SIGNALS, WAKER};
 use crate::access::jwt::JwtKeys;
 use crate::config::Settings;
 use crate::net::{Accepted, Addresses, Command, Door, Seat};
-use crate::session::{AcceptOrder, PeerAddress, Time};
+use crate::session::{AcceptOrder, ListenerId, PeerAddress, Time};
 
 /// Connections accepted from one listener before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 256;
@@ -38,6 +40,15 @@ pub(super) enum Request {
     ShardRecovered,
     /// A shard has ended, as it was told.
     ShardEnded,
+    /// A bridge wants a connection to this broker; this is its other end.
+    OpenInside {
+        /// A socket.
+        stream: OwnedFd,
+        /// What the log calls it.
+        name: Box<str>,
+    },
+    /// The bridges have brought over what was on its way.
+    BridgesEnded,
     /// The keys of tokens have come from their address, and are new.
     KeysFetched {
         /// From where.
@@ -92,6 +103,8 @@ pub(super) struct Acceptor {
     full_until: Option<Instant>,
     /// Set once the broker is shutting down: when to stop waiting for the shards.
     pub(super) ends_at: Option<Instant>,
+    /// Set while the bridges end, before the shards: when to stop waiting for them.
+    bridges_end_at: Option<Instant>,
     is_forced: bool,
 }
 
@@ -122,6 +135,7 @@ impl Acceptor {
             addresses,
             full_until: None,
             ends_at: None,
+            bridges_end_at: None,
             is_forced: false,
         }
     }
@@ -157,6 +171,9 @@ impl Acceptor {
             }
         }
         self.take_requests(now);
+        if self.bridges_end_at.is_some_and(|end| end <= now) {
+            self.end_shards();
+        }
         self.look_at_files(now);
         if self.serves() {
             for index in 0..self.listeners.len() {
@@ -198,6 +215,8 @@ impl Acceptor {
                     self.opening.iter_mut().for_each(Opening::note_recovered);
                 }
                 Request::ShardEnded => self.shards_ended += 1,
+                Request::OpenInside { stream, name } => self.admit_inside(stream, &name, now),
+                Request::BridgesEnded => self.end_shards(),
                 Request::KeysFetched { url, keys } => self.renew_keys(&url, keys),
             }
         }
@@ -219,9 +238,22 @@ impl Acceptor {
         }
         tracing::info!("shutting down");
         let limit = Duration::from_millis(self.settings.limits.shutdown_ms_max);
-        self.ends_at = Some(now + limit + SHUTDOWN_SLACK);
         self.listeners.clear();
-        self.dealer.tell_all(|| Command::ShutDown);
+        // While the shards are there: what a bridge has brought over is acknowledged to them.
+        if self.reloading.bridges.drain() {
+            self.ends_at = Some(now + 2 * bridge::DRAIN + limit + SHUTDOWN_SLACK);
+            self.bridges_end_at = Some(now + 2 * bridge::DRAIN);
+        } else {
+            self.ends_at = Some(now + limit + SHUTDOWN_SLACK);
+            self.dealer.tell_all(|| Command::ShutDown);
+        }
+    }
+
+    /// The bridges have ended, or have had time enough.
+    fn end_shards(&mut self) {
+        if self.bridges_end_at.take().is_some() {
+            self.dealer.tell_all(|| Command::ShutDown);
+        }
     }
 
     fn ending(&self, now: Instant) -> Option<Ending> {
@@ -311,6 +343,22 @@ impl Acceptor {
         }
     }
 
+    /// Deals out the other end of a connection that this process has made to itself.
+    fn admit_inside(&mut self, stream: OwnedFd, name: &str, now: Instant) {
+        let now_us = now.saturating_duration_since(self.start).as_micros();
+        self.order = self.order.next(u64::try_from(now_us).unwrap_or(u64::MAX));
+        let accepted = Accepted {
+            stream: TcpStream::from(stream),
+            layers: None,
+            peer: PeerAddress::new(name.to_owned()),
+            listener: ListenerId::INSIDE,
+            order: self.order,
+            seat: None,
+        };
+        // Where no lane has room, the bridge finds its connection closed, and tries again.
+        drop(self.dealer.deal(accepted));
+    }
+
     /// Connections that came through this listener and are open.
     pub(super) fn open_on(&self, listener: &Listener) -> usize {
         // Tallies lag behind, so a difference is never below zero.
@@ -329,6 +377,7 @@ impl Acceptor {
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let mut deadlines = vec![];
         deadlines.extend(self.ends_at);
+        deadlines.extend(self.bridges_end_at);
         deadlines.extend(self.refusals.next_deadline());
         deadlines.extend(self.reloading.watch.next_deadline());
         let full_until = self.full_until.filter(|until| *until > now);

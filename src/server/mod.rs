@@ -18,6 +18,7 @@
 
 mod acceptor;
 mod backoff;
+mod bridge;
 mod cores;
 mod dealer;
 mod error;
@@ -84,6 +85,7 @@ pub struct Server {
     store: Option<OpenStore>,
     started: Started,
     web: Option<Web>,
+    bridges: Vec<bridge::Plan>,
     signals: Option<Signals>,
     requests: mpsc::Receiver<Request>,
     handle: Handle,
@@ -102,6 +104,7 @@ impl Server {
         let given = Given { decoy_key: random(), fetched_keys: None };
         let rules = load_rules(&settings, &given).map_err(all_but_first_logged)?;
         let web = hook(&settings)?;
+        let bridges = bridge::plan(&settings).map_err(all_but_first_logged)?;
         let poll = Poll::new().map_err(StartError::Kernel)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::Kernel)?;
         let mut listeners = Vec::with_capacity(settings.listeners.len());
@@ -113,7 +116,19 @@ impl Server {
         let (sender, requests) = mpsc::channel();
         let handle = Handle { sender, waker: Arc::new(waker) };
         let started = Started { reread: None, rules, given, watch };
-        Ok(Self { settings, poll, listeners, store, started, web, signals: None, requests, handle })
+        let signals = None;
+        Ok(Self {
+            settings,
+            poll,
+            listeners,
+            store,
+            started,
+            web,
+            bridges,
+            signals,
+            requests,
+            handle,
+        })
     }
 
     /// Lets the process's signals steer this broker: SIGTERM and SIGINT shut it down, a second one
@@ -159,7 +174,18 @@ impl Server {
     /// When the kernel gives no threads or file descriptors for the shards.
     pub fn run(self) -> Result<Ending, StartError> {
         let start = Instant::now();
-        let Self { settings, poll, listeners, store, started, web, signals, requests, handle } =
+        let Self {
+            settings,
+            poll,
+            listeners,
+            store,
+            started,
+            web,
+            bridges,
+            signals,
+            requests,
+            handle,
+        } =
             self;
         for warning in &started.rules.warnings {
             tracing::warn!("{warning}");
@@ -183,6 +209,7 @@ impl Server {
         let workers = LoginWorkers::start(&settings.access, queue, desks, web, start)
             .map_err(StartError::Kernel)?;
         let mut reloading = Reloading::new(&settings, started, workers, handle);
+        reloading.bridges.apply(bridges);
         reloading.fetch_keys(&settings)?;
         let parts = Parts { settings, poll, listeners, signals, requests };
         let shutdown = Duration::from_millis(parts.settings.limits.shutdown_ms_max);
@@ -243,6 +270,7 @@ pub fn check_files(settings: &Settings) -> Result<Vec<String>, Vec<StartError>> 
     let mut problems: Vec<_> =
         settings.listeners.iter().filter_map(|each| listener::layers(each).err()).collect();
     problems.extend(hook(settings).err());
+    problems.extend(bridge::plan(settings).err().into_iter().flatten());
     match load_rules(settings, &Given::default()) {
         Ok(rules) if problems.is_empty() => Ok(rules.warnings),
         Ok(_) => Err(problems),

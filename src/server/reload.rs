@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::acceptor::Acceptor;
+use super::bridge::{self, Bridges};
 use super::error::StartError;
 use super::fixed::keep_fixed;
 use super::key_fetcher::{KeyFetcher, KeySource};
@@ -47,6 +48,7 @@ pub(super) struct Reloading {
     given: Given,
     workers: LoginWorkers,
     fetcher: Option<KeyFetcher>,
+    pub(super) bridges: Bridges,
     pub(super) watch: Watch,
     handle: Handle,
     /// The most listeners there may have been, so that each has its counters.
@@ -64,8 +66,8 @@ impl Reloading {
         let Started { reread, rules, given, watch } = started;
         let access = rules.access;
         let listeners_max = listeners_max(settings);
-        let fetcher = None;
-        Self { reread, access, given, workers, fetcher, watch, handle, listeners_max }
+        let (fetcher, bridges) = (None, Bridges::new(handle.clone()));
+        Self { reread, access, given, workers, fetcher, bridges, watch, handle, listeners_max }
     }
 
     /// Fetches the keys of tokens now and from now on, if the settings say from where.
@@ -88,6 +90,7 @@ struct Renewal {
     given: Given,
     rules: Rules,
     web: Option<Web>,
+    bridges: Vec<bridge::Plan>,
     /// For each listener of the settings, in their order.
     listeners: Vec<Renewed>,
 }
@@ -170,9 +173,10 @@ impl Acceptor {
             given.fetched_keys = None;
         }
         let web = hook(&settings).map_err(|error| errors.push(error)).ok().flatten();
+        let bridges = bridge::plan(&settings).map_err(|all| errors.extend(all)).unwrap_or_default();
         match self.load_rules(&settings, &listeners, &given) {
             Ok(rules) if errors.is_empty() => {
-                Ok(Renewal { settings, given, rules, web, listeners })
+                Ok(Renewal { settings, given, rules, web, bridges, listeners })
             }
             Ok(_) => Err(errors),
             Err(more) => {
@@ -245,7 +249,7 @@ impl Acceptor {
 
     /// Lets all of it hold.
     fn apply(&mut self, renewal: Renewal) {
-        let Renewal { settings, given, rules, web, listeners } = renewal;
+        let Renewal { settings, given, rules, web, bridges, listeners } = renewal;
         let mut stay = vec![false; self.listeners.len()];
         for (renewed, new) in listeners.into_iter().zip(&settings.listeners) {
             if let Some(stay) = stay.get_mut(renewed.place()) {
@@ -267,6 +271,7 @@ impl Acceptor {
         // Before the rules: a login by the old ones must not be remembered under the new.
         self.reloading.workers.on_reload(web);
         self.tell_rules(rules);
+        self.reloading.bridges.apply(bridges);
         if let Err(error) = self.reloading.fetch_keys(&self.settings) {
             tracing::error!("{error}");
         }

@@ -98,7 +98,8 @@ impl Rules {
         if !reader.errors.is_empty() {
             return Err(reader.errors);
         }
-        let access = Arc::new(Access::new(listeners, &settings.access));
+        let access = Access::new(listeners, &settings.access).with_inside(sources.acl.clone());
+        let access = Arc::new(access);
         Ok(Self { access, warnings: reader.warnings })
     }
 }
@@ -117,7 +118,8 @@ pub(super) fn renew_keys(
         let before = access.of(id);
         ListenerAccess { providers: before.providers.with_tokens(&jwt), ..before.clone() }
     });
-    Access::new(renewed.collect(), &settings.access)
+    let inside = access.of(ListenerId::INSIDE).acl.clone();
+    Access::new(renewed.collect(), &settings.access).with_inside(inside)
 }
 
 /// What the listeners share, read once.

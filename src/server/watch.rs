@@ -74,6 +74,11 @@ fn files(settings: &Settings) -> Vec<PathBuf> {
         files.extend(listener.password_file.clone());
         files.extend(listener.acl_file.clone());
     }
+    for bridge in &settings.bridges {
+        let tls = &bridge.tls;
+        let named = [&bridge.password_file, &tls.ca, &tls.certificate, &tls.key];
+        files.extend(named.into_iter().flatten().cloned());
+    }
     let (access, jwt) = (&settings.access, &settings.jwt);
     let single = [
         &access.password_file,

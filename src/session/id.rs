@@ -89,6 +89,11 @@ impl fmt::Display for ConnectionId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListenerId(pub u16);
 
+impl ListenerId {
+    /// No listener of the settings: the connections that this process makes to itself, for bridges.
+    pub const INSIDE: Self = Self(u16::MAX);
+}
+
 /// One session of one shard: its slot there. A slot is used again once its session has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(u32);

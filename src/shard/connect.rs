@@ -47,9 +47,14 @@ impl ClientIds {
     }
 }
 
-/// Topics that only the broker itself publishes to.
+/// Topics that only the broker itself publishes to: all of its own but the states of bridges, which
+/// these say themselves.
 pub(super) fn is_reserved_for_broker(topic: &str) -> bool {
-    matches!(topic.split('/').next(), Some("$SYS" | "$CONTROL"))
+    let state_of_bridge = topic
+        .strip_prefix("$SYS/broker/connection/")
+        .and_then(|rest| rest.strip_suffix("/state"))
+        .is_some_and(|name| !name.is_empty() && !name.contains('/'));
+    !state_of_bridge && matches!(topic.split('/').next(), Some("$SYS" | "$CONTROL"))
 }
 
 impl Shard {

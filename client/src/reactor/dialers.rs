@@ -17,6 +17,8 @@ pub(super) struct Wanted {
     pub(super) dial: u64,
     pub(super) server: Arc<str>,
     pub(super) timeout: Duration,
+    /// Whose business it is, if not that of all.
+    pub(super) dialer: Option<Arc<dyn Dialer>>,
 }
 
 /// What came of it.
@@ -47,8 +49,10 @@ impl Dialers {
             let work = move || {
                 loop {
                     let next = wants.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(Wanted { id, dial, server, timeout }) = next else { return };
-                    let result = dialer.dial(&server, timeout);
+                    let Ok(Wanted { id, dial, server, timeout, dialer: own }) = next else {
+                        return;
+                    };
+                    let result = own.as_ref().unwrap_or(&dialer).dial(&server, timeout);
                     if done.send(Opened { id, dial, result }).is_err() || waker.wake().is_err() {
                         return;
                     }

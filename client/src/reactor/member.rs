@@ -1,6 +1,7 @@
 //! One client of a reactor: its session and its link.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::Registry;
@@ -8,12 +9,14 @@ use mio::Registry;
 use super::dialers::{Dialers, Opened, Wanted, register};
 use super::{Happening, MemberId, Seat};
 use crate::session::{Effect, Session};
-use crate::transport::Transport;
+use crate::transport::{Dialer, Transport};
 use crate::{Error, Login, Result};
 
 pub(super) struct Member {
     pub(super) session: Session,
     link: Option<Box<dyn Transport>>,
+    /// What opens its links, if it has one of its own.
+    dialer: Option<Arc<dyn Dialer>>,
     /// A login was given, which counts more than that of an address.
     has_login: bool,
     /// The number of the try to connect that counts.
@@ -27,12 +30,13 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(mut session: Session) -> Self {
+    pub(super) fn new(mut session: Session, dialer: Option<Arc<dyn Dialer>>) -> Self {
         let has_login = session.options_mut().login != Login::default();
         Self {
             session,
             has_login,
             link: None,
+            dialer,
             dial: 0,
             may_read: false,
             may_write: false,
@@ -91,7 +95,8 @@ impl Member {
                     self.dial += 1;
                     let timeout = self.session.options_mut().connect_timeout;
                     let (dial, server) = (self.dial, attempt.server);
-                    dialers.want(Wanted { id, dial, server, timeout });
+                    let dialer = self.dialer.clone();
+                    dialers.want(Wanted { id, dial, server, timeout, dialer });
                     continue;
                 }
                 Effect::Close => {

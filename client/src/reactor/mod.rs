@@ -120,7 +120,7 @@ impl Reactor {
     /// # Errors
     /// Options that no CONNECT can carry.
     pub fn add(&mut self, options: Options) -> Result<MemberId> {
-        self.add_with(options, None)
+        self.insert(options, None, None)
     }
 
     /// As [`add`](Self::add), with a method of enhanced authentication.
@@ -132,6 +132,27 @@ impl Reactor {
         options: Options,
         authenticator: Option<Box<dyn Authenticator>>,
     ) -> Result<MemberId> {
+        self.insert(options, authenticator, None)
+    }
+
+    /// As [`add`](Self::add), with a dialer of the client's own.
+    ///
+    /// # Errors
+    /// As for it.
+    pub fn add_with_dialer(
+        &mut self,
+        options: Options,
+        dialer: Arc<dyn Dialer>,
+    ) -> Result<MemberId> {
+        self.insert(options, None, Some(dialer))
+    }
+
+    fn insert(
+        &mut self,
+        options: Options,
+        authenticator: Option<Box<dyn Authenticator>>,
+        dialer: Option<Arc<dyn Dialer>>,
+    ) -> Result<MemberId> {
         let seed = u64::from_ne_bytes(random()?);
         let mut session = Session::new(options, seed)?;
         if let Some(authenticator) = authenticator {
@@ -140,7 +161,7 @@ impl Reactor {
         session.start(self.now());
         self.last += 1;
         let id = MemberId(self.last);
-        self.members.insert(id, Member::new(session));
+        self.members.insert(id, Member::new(session, dialer));
         self.ready.push_back(id);
         Ok(id)
     }

@@ -72,6 +72,11 @@ impl Seat<'_> {
         self.session.disconnect(reason, None, self.now);
     }
 
+    /// Ends the client at once, and its session so much later; see [`Session::disconnect`].
+    pub fn disconnect_with(&mut self, reason: ReasonCode, session_expiry_s: Option<u32>) {
+        self.session.disconnect(reason, session_expiry_s, self.now);
+    }
+
     /// Ends the client, after what is under way had so much time to finish.
     pub fn close(&mut self, drain: Duration) {
         self.session.close(drain, self.now);

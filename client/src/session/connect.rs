@@ -133,7 +133,11 @@ impl Session {
                 user_properties: UserProperties::from_pairs(&pairs),
             },
         };
+        let start = self.output.len();
         self.write(&Packet::Connect(connect), now);
+        if options.is_bridge && self.version != Version::V5 {
+            mark_as_bridge(&mut self.output[start..], self.version);
+        }
         Ok(())
     }
 
@@ -212,10 +216,30 @@ impl Session {
             self.dial(now);
             return;
         }
+        if reason == ReasonCode::UnsupportedProtocolVersion
+            && self.options.is_bridge
+            && self.version != Version::V5
+        {
+            self.options.is_bridge = false;
+            self.forget_connection(&Error::Refused { reason, text });
+            self.event(Event::FellBack(self.version));
+            self.dial(now);
+            return;
+        }
         let verdict = self.options.verdict(reason);
         let redirect = reference.and_then(|reference| first_server(&reference));
         let ending = Ending { verdict, lasted: None, redirect };
         self.end_as(Error::Refused { reason, text }, ending, now);
+    }
+}
+
+/// Sets the bit of a bridge in the protocol level, which stands behind the protocol's name.
+fn mark_as_bridge(connect: &mut [u8], version: Version) {
+    const BRIDGE: u8 = 0x80;
+    let name = version.protocol_name().as_bytes();
+    let found = connect.windows(name.len()).position(|bytes| bytes == name);
+    if let Some(level) = found.and_then(|at| connect.get_mut(at + name.len())) {
+        *level |= BRIDGE;
     }
 }
 

@@ -195,6 +195,7 @@ impl Session {
                 return;
             }
         }
+        self.settle(present, was_there, now);
         let in_flight_max = self.link.limits.receive_maximum.min(self.options.in_flight_max);
         self.sender.begin_connection(in_flight_max);
     }

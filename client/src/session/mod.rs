@@ -28,6 +28,7 @@ mod limits;
 mod outgoing;
 mod plan;
 mod queue;
+mod settle;
 mod subscribe;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -69,6 +70,8 @@ pub struct Session {
     had_session: bool,
 
     sender: Sender<Outgoing>,
+    /// What an earlier process may have left open at the server; nothing is sent before it is not.
+    settling: BTreeSet<PacketId>,
     /// QoS 2 after PUBREC: the server owns the message, and PUBCOMP is awaited.
     released: BTreeMap<PacketId, Outgoing>,
     queue: Queue,
@@ -144,7 +147,8 @@ impl Session {
             version,
             client_id: options.client_id.clone(),
             had_session: false,
-            sender: Sender::new(),
+            sender: Sender::with_ids_up_to(options.packet_ids_max.unwrap_or(u16::MAX)),
+            settling: BTreeSet::new(),
             released: BTreeMap::new(),
             queue: Queue::new(options.queue),
             receiver: Receiver::new(),
@@ -269,7 +273,7 @@ impl Session {
     /// Sends what may be sent now, in this order: what is to be sent again, subscriptions, the
     /// queue.
     fn pump(&mut self, now: Duration) {
-        if self.is_up() {
+        if self.is_up() && self.settling.is_empty() {
             self.resend(now);
             self.send_requests(now);
             self.send_queue(now);

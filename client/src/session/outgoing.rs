@@ -139,6 +139,9 @@ impl Session {
 
     /// PUBCOMP came (3.7).
     pub(super) fn on_pubcomp(&mut self, ack: &Ack<'_>) -> Result<(), skein_protocol::Error> {
+        if self.settling.remove(&ack.packet_id) {
+            return Ok(());
+        }
         match self.sender.on_pubcomp(ack.packet_id) {
             Ok(()) => {
                 if let Some(outgoing) = self.released.remove(&ack.packet_id) {

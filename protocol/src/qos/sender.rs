@@ -29,6 +29,8 @@ pub struct Sender<T> {
     window: Window<T>,
     /// The id that was given out last; ids go round.
     last_id: u16,
+    /// The highest id that is given out.
+    id_max: u16,
     /// The exchanges in the window; the rest of it is reserved.
     in_flight: u16,
     /// The initial send quota of this connection.
@@ -80,9 +82,16 @@ impl<T> Default for Sender<T> {
 impl<T> Sender<T> {
     /// Nothing in flight, no connection.
     pub fn new() -> Self {
+        Self::with_ids_up_to(u16::MAX)
+    }
+
+    /// Nothing in flight, no connection, and no id above this one will be given out.
+    pub fn with_ids_up_to(id_max: u16) -> Self {
         Self {
             window: Window::new(),
             last_id: 0,
+            // Below this no exchange could begin.
+            id_max: id_max.max(2),
             in_flight: 0,
             quota_initial: 0,
             quota_used: 0,
@@ -96,7 +105,7 @@ impl<T> Sender<T> {
     ///
     /// With 0, which no packet carries, nothing may leave: there is no connection.
     pub fn begin_connection(&mut self, receive_maximum: u16) {
-        self.quota_initial = receive_maximum.min(IN_FLIGHT_MAX);
+        self.quota_initial = receive_maximum.min(self.in_flight_max());
         self.quota_used = 0;
         self.window.begin_connection();
         self.resend_from = self.window.first();
@@ -109,7 +118,7 @@ impl<T> Sender<T> {
             return 0;
         }
         // Exchanges of earlier connections use up none of the quota, but ids.
-        let ids_left = IN_FLIGHT_MAX - self.in_flight;
+        let ids_left = self.in_flight_max() - self.in_flight;
         usize::from(self.quota_left().min(ids_left))
     }
 
@@ -278,16 +287,21 @@ impl<T> Sender<T> {
         reserved && self.window.remove(id).is_some()
     }
 
+    /// As [`IN_FLIGHT_MAX`], of the ids that are given out here.
+    fn in_flight_max(&self) -> u16 {
+        self.id_max / 2
+    }
+
     fn quota_left(&self) -> u16 {
         self.quota_initial - self.quota_used
     }
 
     fn next_id(&mut self) -> Option<PacketId> {
-        if self.window.len() == usize::from(u16::MAX) {
+        if self.window.len() == usize::from(self.id_max) {
             return None;
         }
         loop {
-            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            self.last_id = if self.last_id < self.id_max { self.last_id + 1 } else { 1 };
             let id = PacketId::new(self.last_id)?;
             if self.window.find(id).is_none() {
                 return Some(id);

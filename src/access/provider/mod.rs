@@ -32,6 +32,8 @@ use super::scram::{Exchange, Mechanism, ScramFile};
 pub enum Provider {
     /// Takes everybody for anonymous, whatever they show: a listener without authentication.
     Everybody,
+    /// Takes a bridge of this process for whom it says it is.
+    Inside,
     /// Lets in whoever shows nothing: neither user name nor password nor certificate.
     Anonymous,
     /// Takes the user name out of the certificate that TLS verified.
@@ -155,6 +157,7 @@ impl Provider {
     fn answer_at_once(&self, credentials: &Credentials) -> Option<Answer> {
         match self {
             Self::Everybody => Some(Answer::Allow(Identity::anonymous())),
+            Self::Inside => Some(Answer::Allow(Identity::bridge(credentials.user_name.as_deref()))),
             Self::Anonymous if credentials.are_none() => Some(Answer::Allow(Identity::anonymous())),
             Self::Certificate(name) => Some(of_certificate(*name, credentials)),
             Self::Password(_) if shows_password(credentials) => None,
@@ -170,6 +173,7 @@ impl Provider {
         let user_name = identity.user_name.as_deref();
         match (self, identity.voucher) {
             (Self::Everybody | Self::Anonymous, Voucher::Nothing)
+            | (Self::Inside, Voucher::Inside)
             | (Self::Certificate(_), Voucher::Certificate)
             | (Self::Jwt(_), Voucher::Token)
             | (Self::Http(_), Voucher::Hook) => true,

@@ -1,0 +1,234 @@
+//! The thread of the bridges: all of them on one reactor, and what they are told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use skein_client::reactor::{Happening, MemberId, Reactor};
+use skein_client::session::Subscribe;
+use skein_client::{Result, RetainHandling, SubscriptionOptions};
+
+use super::inside::Inside;
+use super::plan::{Plan, Planned, Remote};
+use super::relay::{Relay, STATES};
+use super::{Command, DRAIN};
+use crate::config::{Bridge, BridgeTopic};
+use crate::server::Handle;
+use crate::server::acceptor::Request;
+use crate::server::login_workers::random;
+
+/// How often a bridge that ends is looked after.
+const LEAVING_STEP: Duration = Duration::from_millis(10);
+/// How often a full queue is tried again, if nothing else happens.
+const RETRY_STEP: Duration = Duration::from_millis(500);
+
+/// All bridges.
+pub(super) struct World {
+    reactor: Reactor,
+    handle: Handle,
+    /// What this broker calls itself towards others.
+    own: Arc<str>,
+    relays: BTreeMap<Box<str>, Place>,
+    owners: BTreeMap<MemberId, Box<str>>,
+    is_ending: bool,
+}
+
+/// A bridge, and the one that follows it under its name.
+struct Place {
+    relay: Relay,
+    next: Option<Plan>,
+}
+
+impl World {
+    pub(super) fn new(reactor: Reactor, handle: Handle) -> Self {
+        let [high, low]: [[u8; 8]; 2] = [random(), random()];
+        let own = format!("{:016x}{:016x}", u64::from_ne_bytes(high), u64::from_ne_bytes(low));
+        let (relays, owners) = (BTreeMap::new(), BTreeMap::new());
+        Self { reactor, handle, own: own.into(), relays, owners, is_ending: false }
+    }
+
+    /// Runs until it is told to end, or nobody can tell it anything any more.
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        let mut inbox: Vec<(MemberId, Happening)> = Vec::new();
+        loop {
+            loop {
+                match commands.try_recv() {
+                    Ok(Command::Apply(plans)) => self.apply(plans),
+                    Ok(Command::Drain) => self.drain(),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            let mut keep = |seat: &mut skein_client::reactor::Seat<'_>, happening| {
+                inbox.push((seat.id(), happening));
+            };
+            if let Err(error) = self.reactor.turn(self.timeout(), &mut keep) {
+                tracing::error!("the bridges have ended: {error}; restart the broker");
+                return;
+            }
+            for (id, happening) in inbox.drain(..) {
+                let place = self.owners.get(&id).and_then(|name| self.relays.get_mut(name));
+                if let Some(place) = place {
+                    place.relay.on(id, happening, &mut self.reactor);
+                }
+            }
+            self.step();
+            if self.is_ending && self.relays.is_empty() {
+                self.handle.request(Request::BridgesEnded);
+                return;
+            }
+        }
+    }
+
+    fn apply(&mut self, plans: Vec<Plan>) {
+        if self.is_ending {
+            return;
+        }
+        let until = Instant::now() + DRAIN;
+        for (name, place) in &mut self.relays {
+            place.next = None;
+            if plans.iter().all(|Plan(plan)| plan.bridge.name != *name) {
+                tracing::info!("bridge {name}: removed");
+                place.relay.leave(until, true);
+            }
+        }
+        for Plan(plan) in plans {
+            match self.relays.get_mut(&plan.bridge.name) {
+                None => self.start(plan, None),
+                Some(Place { relay, .. })
+                    if relay.leaving.is_none() && relay.plan.is_same(&plan) =>
+                {
+                    relay.dialer.renew(&plan);
+                }
+                Some(place) => {
+                    tracing::info!("bridge {}: changed", plan.bridge.name);
+                    let is_other = place.relay.plan.client_id != plan.client_id;
+                    place.relay.leave(until, is_other);
+                    place.next = Some(Plan(plan));
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        self.is_ending = true;
+        let until = Instant::now() + DRAIN;
+        for place in self.relays.values_mut() {
+            place.next = None;
+            place.relay.leave(until, false);
+        }
+    }
+
+    /// Looks after each bridge; starts what follows one that has ended.
+    fn step(&mut self) {
+        let now = Instant::now();
+        let mut ended = Vec::new();
+        for (name, place) in &mut self.relays {
+            if place.relay.step(now, &mut self.reactor) {
+                ended.push(name.clone());
+            }
+        }
+        for name in ended {
+            self.owners.retain(|_, owner| *owner != name);
+            let Some(Place { relay, next }) = self.relays.remove(&name) else { continue };
+            if let Some(Plan(plan)) = next {
+                self.start(plan, Some(&relay.plan.bridge));
+            }
+        }
+    }
+
+    fn start(&mut self, plan: Planned, before: Option<&Bridge>) {
+        let name = plan.bridge.name.clone();
+        match self.add(plan, before) {
+            Ok(relay) => {
+                self.relays.insert(name, Place { relay, next: None });
+            }
+            Err(error) => tracing::error!("bridge {name}: it cannot start: {error}"),
+        }
+    }
+
+    fn add(&mut self, plan: Planned, before: Option<&Bridge>) -> Result<Relay> {
+        let name = plan.bridge.name.clone();
+        let handle = self.handle.clone();
+        let inside = Inside { handle, name: format!("bridge {name}").into() };
+        let dialer = Arc::new(Remote::new(&plan));
+        let local = self.reactor.add_with_dialer(plan.local_options(), Arc::new(inside))?;
+        let remote =
+            self.reactor.add_with_dialer(plan.remote_options(), Arc::<Remote>::clone(&dialer))?;
+        for id in [local, remote] {
+            self.owners.insert(id, name.clone());
+        }
+        let outward =
+            filters(&plan.bridge, |topic| topic.direction.is_out().then(|| topic.local_filter()));
+        let inward =
+            filters(&plan.bridge, |topic| topic.direction.is_in().then(|| topic.remote_filter()));
+        self.subscribe(
+            local,
+            &plan.bridge,
+            outward,
+            before.map(|old| {
+                filters(old, |topic| topic.direction.is_out().then(|| topic.local_filter()))
+            }),
+        )?;
+        let mut inward = inward;
+        // It says what the other broker is called.
+        inward.entry(format!("{STATES}+/state")).or_default();
+        self.subscribe(
+            remote,
+            &plan.bridge,
+            inward,
+            before.map(|old| {
+                filters(old, |topic| topic.direction.is_in().then(|| topic.remote_filter()))
+            }),
+        )?;
+        Ok(Relay::new(plan, dialer, [local, remote], Arc::clone(&self.own)))
+    }
+
+    /// Has a client ask for these filters, and no longer for those that there were before.
+    fn subscribe(
+        &mut self,
+        id: MemberId,
+        bridge: &Bridge,
+        filters: BTreeMap<String, SubscriptionOptions>,
+        before: Option<BTreeMap<String, SubscriptionOptions>>,
+    ) -> Result<()> {
+        let Some(mut seat) = self.reactor.seat(id) else { return Ok(()) };
+        let gone = before.unwrap_or_default().into_keys();
+        let gone: Vec<Arc<str>> =
+            gone.filter(|filter| !filters.contains_key(filter)).map(Into::into).collect();
+        if !gone.is_empty() {
+            seat.unsubscribe(gone)?;
+        }
+        for (filter, options) in filters {
+            let options = SubscriptionOptions { no_local: bridge.private, ..options };
+            seat.subscribe(Subscribe::new(filter, options))?;
+        }
+        Ok(())
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let mut relays = self.relays.values().map(|place| &place.relay);
+        if self.is_ending || relays.clone().any(|relay| relay.leaving.is_some()) {
+            return Some(LEAVING_STEP);
+        }
+        relays.any(Relay::is_waiting).then_some(RETRY_STEP)
+    }
+}
+
+/// The filters of a bridge on one side, each once, with the highest QoS it is named with.
+fn filters(
+    bridge: &Bridge,
+    of: impl Fn(&BridgeTopic) -> Option<String>,
+) -> BTreeMap<String, SubscriptionOptions> {
+    let mut filters: BTreeMap<String, SubscriptionOptions> = BTreeMap::new();
+    for topic in &bridge.topics {
+        let Some(filter) = of(topic) else { continue };
+        let options = filters.entry(filter).or_default();
+        options.qos = options.qos.max(topic.qos);
+        options.retain_as_published = true;
+        // Those that were there when the bridge was away have been kept for it.
+        options.retain_handling = RetainHandling::SendIfNew;
+    }
+    filters
+}
