@@ -80,7 +80,7 @@ impl BridgeTopic {
     }
 
     /// What is wrong with it.
-    pub(super) fn fault(&self) -> Option<String> {
+    pub(in crate::config) fn fault(&self) -> Option<String> {
         for (side, filter) in [("local", self.local_filter()), ("remote", self.remote_filter())] {
             let text = quote(&filter);
             match TopicFilter::new(&filter) {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::bridge::Connection;
 use super::door::{Door, Guard};
 use super::lines::{Line, Lines, Place};
 use super::{Imported, Machine};
@@ -28,7 +29,8 @@ pub(super) struct Draft {
     log_level: Option<LogLevel>,
     pub(super) is_persistent: bool,
     pub(super) persistence_location: PathBuf,
-    /// A block about a bridge, which nothing is done with.
+    pub(super) connections: Vec<Connection>,
+    /// Whether lines are about the last of these.
     pub(super) in_bridge: bool,
 }
 
@@ -53,6 +55,7 @@ impl Draft {
             log_level: None,
             is_persistent: false,
             persistence_location: PathBuf::new(),
+            connections: Vec::new(),
             in_bridge: false,
         }
     }
@@ -155,6 +158,9 @@ impl Draft {
         // Mosquitto's own files stay as they are beside it.
         let folder = self.persistence_location.join("skein");
         self.settings.store.data_dir = self.is_persistent.then_some(folder);
+        for connection in self.connections {
+            self.settings.bridges.extend(connection.finish(&mut self.warnings)?);
+        }
         self.settings.log.level = self.log_level.unwrap_or(self.settings.log.level);
         Ok(Imported { settings: self.settings, warnings: self.warnings })
     }

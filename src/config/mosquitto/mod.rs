@@ -9,8 +9,10 @@
 //! | files to lines | `lines` |
 //! | what becomes of each option | `options`, `obey` |
 //! | listeners as they are written | `door` |
+//! | bridges as they are written | `bridge` |
 //! | everything together | `draft` |
 
+mod bridge;
 mod door;
 mod draft;
 mod lines;

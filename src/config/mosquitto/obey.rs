@@ -210,11 +210,3 @@ pub(super) fn log_type(draft: &mut Draft, line: &Line) -> Result<(), String> {
     draft.log_at_least(level);
     Ok(())
 }
-
-/// A bridge begins; it ends with the next bridge or listener.
-pub(super) fn bridge(draft: &mut Draft, line: &Line) -> Result<(), String> {
-    line.word()?;
-    draft.in_bridge = true;
-    draft.warn(line, "skein has no bridges yet; nothing goes to or comes from this one");
-    Ok(())
-}

@@ -1,5 +1,6 @@
 //! Every option of Mosquitto, and what becomes of it. Adding one is adding a row.
 
+use super::bridge;
 use super::door;
 use super::draft::Draft;
 use super::lines::Line;
@@ -21,11 +22,9 @@ enum Meaning {
     InsteadIfOff(&'static str),
     /// It keeps clients out, or apart, in a way that skein has not: what it is about is not opened.
     Closes(&'static str),
-    /// A part of the description of a bridge.
-    OfBridge,
 }
 
-use Meaning::{Closes, Instead, InsteadIfOff, InsteadIfOn, Moot, Obeyed, OfBridge};
+use Meaning::{Closes, Instead, InsteadIfOff, InsteadIfOn, Moot, Obeyed};
 
 const NO_PLUGINS: &str = "skein runs no plugins; what this one decides nobody would decide";
 const NO_PSK: &str = "TLS with pre-shared keys is not spoken; use certificates";
@@ -121,23 +120,7 @@ const OPTIONS: &[(&str, Meaning)] = &[
     ("retry_interval", Moot),
     ("store_clean_interval", Moot),
     // Bridges.
-    ("connection", Obeyed(obey::bridge)),
-    ("address", OfBridge), ("addresses", OfBridge), ("topic", OfBridge), ("remote_username", OfBridge),
-    ("username", OfBridge), ("remote_password", OfBridge), ("password", OfBridge),
-    ("remote_clientid", OfBridge), ("clientid", OfBridge), ("local_username", OfBridge),
-    ("local_password", OfBridge), ("local_clientid", OfBridge), ("cleansession", OfBridge),
-    ("local_cleansession", OfBridge), ("start_type", OfBridge), ("restart_timeout", OfBridge),
-    ("keepalive_interval", OfBridge), ("notifications", OfBridge),
-    ("notifications_local_only", OfBridge), ("notification_topic", OfBridge),
-    ("try_private", OfBridge), ("round_robin", OfBridge), ("idle_timeout", OfBridge),
-    ("threshold", OfBridge), ("bridge_protocol_version", OfBridge),
-    ("bridge_attempt_unsubscribe", OfBridge), ("bridge_bind_address", OfBridge),
-    ("bridge_cafile", OfBridge), ("bridge_capath", OfBridge), ("bridge_certfile", OfBridge),
-    ("bridge_keyfile", OfBridge), ("bridge_insecure", OfBridge),
-    ("bridge_require_ocsp", OfBridge), ("bridge_tls_version", OfBridge), ("bridge_alpn", OfBridge),
-    ("bridge_psk", OfBridge), ("bridge_identity", OfBridge), ("bridge_max_packet_size", OfBridge),
-    ("bridge_max_topic_alias", OfBridge), ("bridge_outgoing_retain", OfBridge),
-    ("bridge_tcp_keepalive", OfBridge), ("bridge_tcp_user_timeout", OfBridge),
+    ("connection", Obeyed(bridge::connection)),
 ];
 
 /// Does what becomes of one line.
@@ -147,18 +130,18 @@ pub(super) fn apply(line: &Line, draft: &mut Draft) -> Result<(), String> {
     if key.starts_with("plugin_opt_") || key.starts_with("auth_opt_") {
         return Ok(());
     }
+    if bridge::apply(line, draft)? {
+        return Ok(());
+    }
     let Some((_, meaning)) = OPTIONS.iter().find(|(name, _)| *name == key) else {
-        let near = nearest(key, OPTIONS.iter().map(|(name, _)| *name));
+        let of_bridges = bridge::OPTIONS.iter().map(|(name, _)| *name);
+        let near = nearest(key, OPTIONS.iter().map(|(name, _)| *name).chain(of_bridges));
         let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
         return Err(format!("unknown option {key:?}{hint}"));
     };
     match meaning {
         Obeyed(obey) => obey(draft, line)?,
         Moot => {}
-        OfBridge if draft.in_bridge => {}
-        OfBridge => {
-            return Err(format!("{key} belongs behind a connection line, which begins a bridge"));
-        }
         Instead(text) => draft.warn(line, text),
         InsteadIfOn(text) if line.is_on()? => draft.warn(line, text),
         InsteadIfOff(text) if !line.is_on()? => draft.warn(line, text),
@@ -212,7 +195,6 @@ skein store import /var/lib/mosquitto/skein --from /var/lib/mosquitto/mosquitto.
         let what = match meaning {
             Obeyed(_) => "obeyed",
             Moot => "nothing to do",
-            OfBridge => continue,
             Instead(text) => text,
             InsteadIfOn(text) => &format!("if it is true: {text}"),
             InsteadIfOff(text) => &format!("if it is false: {text}"),
@@ -220,7 +202,9 @@ skein store import /var/lib/mosquitto/skein --from /var/lib/mosquitto/mosquitto.
         };
         page.push_str(&format!("| `{name}` | {what} |\n"));
     }
-    page + "\nThe options of a bridge are read over; each `connection` is named in a warning.\n"
+    page + "\nBehind a `connection` line, which begins a [bridge](bridge.md):\n\n\
+            | option | what becomes of it |\n|---|---|\n"
+        + &bridge::rows()
 }
 
 #[cfg(test)]
@@ -234,8 +218,10 @@ mod tests {
 
     #[test]
     fn every_option_has_one_row() {
-        for (index, (name, _)) in OPTIONS.iter().enumerate() {
-            assert!(OPTIONS[..index].iter().all(|(other, _)| other != name), "{name}");
+        let of_bridges = bridge::OPTIONS.iter().map(|(name, _)| *name);
+        let names: Vec<_> = OPTIONS.iter().map(|(name, _)| *name).chain(of_bridges).collect();
+        for (index, name) in names.iter().enumerate() {
+            assert!(names[..index].iter().all(|other| other != name), "{name}");
         }
     }
 }

@@ -172,12 +172,13 @@ fn what_keeps_clients_out_in_a_way_that_skein_has_not_closes_its_listener() {
 }
 
 #[test]
-fn a_bridge_is_read_over_and_named_once() {
+fn a_bridge_ends_with_the_next_listener() {
     let imported = import(
         "connection far\naddress far.example:1883\ntopic # both 0\nremote_username u\n\
          listener 1884 127.0.0.1\nprotocol websockets\nallow_anonymous true\n",
     );
-    assert_eq!(imported.warnings.len(), 1);
+    assert_eq!(imported.warnings.len(), 0);
+    assert_eq!(imported.settings.bridges.len(), 1);
     assert_eq!(only(&imported).protocol, Protocol::WebSocket);
     assert!(refusal("topic # both 0\n").contains("belongs behind a connection line"));
 }

@@ -1,0 +1,187 @@
+//! Brokers as processes, with files of their own, that can be ended and started again.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use skein_client::{Backoff, Client, Overflow, QoS, Subscription};
+use tempfile::TempDir;
+
+/// How long anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Which program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Skein,
+    Mosquitto,
+}
+
+/// A broker, which may be running.
+pub(crate) struct Broker {
+    kind: Kind,
+    pub(crate) port: u16,
+    folder: TempDir,
+    child: Option<Child>,
+}
+
+impl Broker {
+    /// Starts a skein with this after its listener.
+    pub(crate) fn skein(more: &str) -> Self {
+        let mut broker = Self::new(Kind::Skein);
+        broker.configure(more);
+        broker.start();
+        broker
+    }
+
+    /// Starts a broker that other brokers have bridges to.
+    pub(crate) fn remote(kind: Kind) -> Self {
+        let mut broker = Self::new(kind);
+        broker.configure("");
+        broker.start();
+        broker
+    }
+
+    /// One that is not running, and has a port.
+    pub(crate) fn new(kind: Kind) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let folder = tempfile::tempdir().expect("a folder for temporary files");
+        Self { kind, port: free.expect("a port is free").port(), folder, child: None }
+    }
+
+    /// Writes its configuration, with this at the end.
+    pub(crate) fn configure(&self, more: &str) {
+        let port = self.port;
+        let (name, text) = match self.kind {
+            Kind::Skein => (
+                "skein.toml",
+                format!("shards = 2\n[[listener]]\naddress = \"127.0.0.1:{port}\"\n{more}"),
+            ),
+            Kind::Mosquitto => {
+                let user = Command::new("id").arg("-un").output().expect("id is everywhere");
+                let user = String::from_utf8(user.stdout).expect("names of users are ASCII");
+                let folder = self.folder.path().display();
+                // As root it would become another user, who cannot write here.
+                let text = format!(
+                    "listener {port} 127.0.0.1\nuser {}\nallow_anonymous true\npersistence true\n\
+                     persistence_location {folder}/\nmax_queued_messages 0\n{more}",
+                    user.trim()
+                );
+                ("mosquitto.conf", text)
+            }
+        };
+        fs::write(self.path(name), text).expect("room for some lines");
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn start(&mut self) {
+        let mut command = match self.kind {
+            Kind::Skein => {
+                let mut command = Command::new(crate::skein());
+                command.args(["serve", "--config"]).arg(self.path("skein.toml"));
+                command
+            }
+            Kind::Mosquitto => {
+                let mut command = Command::new("mosquitto");
+                command.arg("-c").arg(self.path("mosquitto.conf"));
+                command
+            }
+        };
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log"));
+        let log = log.expect("room for a log");
+        let child = command.stdout(Stdio::null()).stderr(log).stdin(Stdio::null()).spawn();
+        self.child = Some(child.expect("the program is there"));
+        until("the broker listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    /// Tells the process something, by a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let Some(child) = &self.child else { return };
+        let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "it runs");
+    }
+
+    /// Ends it as a service manager does.
+    pub(crate) fn stop(&mut self) {
+        self.signal("-TERM");
+        if let Some(mut child) = self.child.take() {
+            let ended = child.wait().expect("it is our child");
+            assert!(ended.success(), "{ended}: {}", self.log());
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// The section of a bridge to this broker.
+    pub(crate) fn bridge(&self, name: &str, keys: &str) -> String {
+        format!(
+            "[bridge.{name}]\naddresses = [\"mqtt://127.0.0.1:{}\"]\nclient_id = \"{name}\"\n\
+             restart_min_ms = 50\nrestart_max_ms = 200\n{keys}\n",
+            self.port
+        )
+    }
+
+    /// A client of it that keeps its session and comes back.
+    pub(crate) fn client(&self, id: &str) -> Client {
+        let backoff = Backoff::exponential(Duration::from_millis(50), Duration::from_millis(200));
+        let client = Client::builder(&format!("mqtt://127.0.0.1:{}", self.port))
+            .client_id(id)
+            .keep_session(Duration::from_secs(600))
+            .clean_start()
+            .reconnect(backoff)
+            .drain(Duration::ZERO)
+            .start()
+            .expect("a client");
+        client.wait_connected(PATIENCE).expect("the broker lets it in");
+        client
+    }
+
+    /// What is published there below this filter.
+    pub(crate) fn listen(&self, client: &Client, filter: &str) -> Subscription {
+        let subscribing = client.subscribe(filter).qos(QoS::ExactlyOnce).retain_as_published();
+        subscribing.buffer(100_000, Overflow::Pause).wait().expect("it is granted")
+    }
+
+    /// Waits until this broker says that its bridge is connected, or not.
+    pub(crate) fn await_state(&self, bridge: &str, wanted: &str) {
+        let client = self.client(&format!("watch-{bridge}"));
+        let states = self.listen(&client, &format!("$SYS/broker/connection/{bridge}/state"));
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let state = states.receive_for(Duration::from_millis(200));
+            if state.is_some_and(|state| state.payload().as_ref() == wanted.as_bytes()) {
+                return;
+            }
+        }
+        panic!("bridge {bridge} does not get to {wanted}:\n{}", self.log());
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("---- log of {:?} on port {}\n{}", self.kind, self.port, self.log());
+        }
+    }
+}
+
+/// Waits until this holds.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
