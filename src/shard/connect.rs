@@ -305,11 +305,16 @@ impl Shard {
 /// Why a CONNECT is refused whose will the client may not publish.
 const WILL_DENIED: &str = "the will's topic is denied";
 
-/// The version to answer a broken CONNECT in: its own, or the latest if its level is above that.
+/// The version to answer a broken CONNECT in: its own, or the latest if its level is above that. The
+/// bridges of Mosquitto ask for 0x83 and 0x84 first, and take only the answer of 3.1.1 for one.
 fn version_to_answer_in(frame: Frame<'_>) -> Version {
     match Connect::peek_version(frame) {
         Ok(version) => version,
-        Err(Error::ProtocolVersionUnsupported(level)) if level > Version::V5.level() => Version::V5,
+        Err(Error::ProtocolVersionUnsupported(level))
+            if level > Version::V5.level() && level & 0x80 == 0 =>
+        {
+            Version::V5
+        }
         Err(_) => Version::V3_1_1,
     }
 }

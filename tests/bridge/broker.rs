@@ -79,6 +79,13 @@ impl Broker {
         self.folder.path().join(name)
     }
 
+    /// Starts a skein with a configuration of Mosquitto.
+    pub(crate) fn run_mosquitto_conf(&mut self, text: &str) {
+        fs::write(self.path("mosquitto.conf"), text).expect("room for some lines");
+        let mut command = Command::new(crate::skein());
+        self.spawn(command.args(["serve", "--mosquitto-conf"]).arg(self.path("mosquitto.conf")));
+    }
+
     pub(crate) fn start(&mut self) {
         let mut command = match self.kind {
             Kind::Skein => {
@@ -92,6 +99,10 @@ impl Broker {
                 command
             }
         };
+        self.spawn(&mut command);
+    }
+
+    fn spawn(&mut self, command: &mut Command) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log"));
         let log = log.expect("room for a log");
         let child = command.stdout(Stdio::null()).stderr(log).stdin(Stdio::null()).spawn();

@@ -123,3 +123,45 @@ pub(crate) fn addresses(_: Kind) {
     );
     Broker::skein(&keys).await_state("b", "1");
 }
+
+/// What Mosquitto does where nothing is set: it asks for the private version of 3.1.1, is refused in a
+/// way that it understands, and asks again without.
+pub(crate) fn of_mosquitto(kind: Kind) {
+    let skein = Broker::skein("");
+    let mut mosquitto = Broker::new(kind);
+    let port = skein.port;
+    mosquitto.configure(&format!(
+        "connection m\naddress 127.0.0.1:{port}\nremote_clientid m\ntopic a/# both 1\n\
+         restart_timeout 1\n"
+    ));
+    mosquitto.start();
+    skein.await_state("m", "1");
+    let (here, there) = (skein.client("here"), mosquitto.client("there"));
+    let (at_skein, at_mosquitto) = (skein.listen(&here, "a/#"), mosquitto.listen(&there, "a/#"));
+    for client in [&here, &there] {
+        publish(client, Publish::new("a/b", "x").qos(QoS::AtLeastOnce));
+        assert_eq!(next(&at_skein).topic(), "a/b");
+        assert_eq!(next(&at_mosquitto).topic(), "a/b");
+    }
+}
+
+/// The block of a bridge as it stands in Mosquitto's own configuration.
+pub(crate) fn configured(kind: Kind) {
+    let remote = Broker::remote(kind);
+    let mut local = Broker::new(Kind::Skein);
+    let (own, port) = (local.port, remote.port);
+    local.run_mosquitto_conf(&format!(
+        "listener {own} 127.0.0.1\nallow_anonymous true\nconnection m\naddress 127.0.0.1:{port}\n\
+         remote_clientid m\nrestart_timeout 1\ntopic a/# both 2 here/ there/\n"
+    ));
+    local.await_state("m", "1");
+    let (here, there) = (local.client("here"), remote.client("there"));
+    let at_skein = local.listen(&here, "here/#");
+    let at_mosquitto = remote.listen(&there, "there/#");
+    for (client, topic) in [(&here, "here/a/b"), (&there, "there/a/b")] {
+        publish(client, Publish::new(topic, "x").qos(QoS::ExactlyOnce));
+        assert_eq!(next(&at_skein).topic(), "here/a/b");
+        assert_eq!(next(&at_mosquitto).topic(), "there/a/b");
+    }
+    assert!(at_skein.receive_for(QUIET).is_none() && at_mosquitto.try_receive().is_none());
+}

@@ -5,6 +5,7 @@ mod broker;
 mod carrying;
 mod changes;
 mod circles;
+mod cutter;
 mod restarts;
 
 use std::process::{Command, ExitCode, Stdio};
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         trial("retained_messages_stay_retained_with", carrying::retained);
         trial("the_state_is_told_to", carrying::state);
         trial("one_bridge_for_both_directions_carries_once_with", circles::one_bridge);
+        trial("broken_links_lose_nothing_under_load_with", restarts::broken_links);
         trial("a_changed_bridge_loses_nothing_under_load_with", changes::changed_under_load);
     }
     let mut trial = |name: &'static str, kind, test: fn(Kind)| {
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         Kind::Mosquitto,
         restarts::own,
     );
+    trial("a_bridge_of_mosquitto_comes_in", Kind::Mosquitto, carrying::of_mosquitto);
+    trial("a_configuration_of_mosquitto_has_its_bridge", Kind::Mosquitto, carrying::configured);
     trial("two_bridges_towards_each_other_end", Kind::Skein, circles::two_bridges);
     trial("bridges_are_added_and_removed_by_a_reload", Kind::Skein, changes::reload);
     trial("what_is_wrong_is_named_by_file_line_and_key", Kind::Skein, changes::wrong);

@@ -49,7 +49,11 @@ impl Session {
         frame: Frame<'_>,
         now: Duration,
     ) -> Result<(), skein_protocol::Error> {
-        if is_refusal_of_version(&frame) && self.link.version == Version::V5 {
+        let is_refused = match self.link.version {
+            Version::V5 => is_refusal_of_version(&frame),
+            Version::V3_1 | Version::V3_1_1 => self.options.is_bridge && is_refusal_in_v5(&frame),
+        };
+        if is_refused {
             self.on_refused(ReasonCode::UnsupportedProtocolVersion, None, None, now);
             return Ok(());
         }
@@ -247,6 +251,13 @@ fn mark_as_bridge(connect: &mut [u8], version: Version) {
 /// know [MQTT-3.1.2-2]: return code 1, which no CONNACK of MQTT 5.0 carries.
 fn is_refusal_of_version(frame: &Frame<'_>) -> bool {
     frame.packet_type() == PacketType::ConnAck && matches!(frame.body, [_, 1])
+}
+
+/// Whether a frame is the CONNACK with which a server of MQTT 5.0 refuses a version it does not know,
+/// as it may (3.1.2.2): it does not know in which version to say so.
+fn is_refusal_in_v5(frame: &Frame<'_>) -> bool {
+    const REASON: u8 = ReasonCode::UnsupportedProtocolVersion as u8;
+    frame.packet_type() == PacketType::ConnAck && matches!(frame.body, [_, REASON, ..])
 }
 
 /// A Server Reference is a list with spaces in between (4.11); the first is as good as any.

@@ -27,6 +27,12 @@ pub(super) fn interop(job: &mut Job) -> Result<(), Stop> {
     against_release(job, "interop", &[])
 }
 
+pub(super) fn bridge(job: &mut Job) -> Result<(), Stop> {
+    need_test_target("bridge")?;
+    tools::ensure(job, &[MOSQUITTO_BROKER])?;
+    against_release(job, "bridge", &[])
+}
+
 /// Runs a test target, with these arguments, that starts the binary named by `SKEIN_BIN`.
 fn against_release(job: &mut Job, name: &str, arguments: &[&str]) -> Result<(), Stop> {
     need_test_target(name)?;

@@ -23,7 +23,7 @@ pub(crate) struct Stage {
 
 /// The cheap ones first: who breaks the format should not wait for the simulator.
 #[rustfmt::skip] // One stage a line.
-pub(crate) const STAGES: [Stage; 18] = [
+pub(crate) const STAGES: [Stage; 19] = [
     Stage { name: "fmt", what: "the code has its format", minutes: 2, shows: &[], run: check::fmt },
     Stage { name: "layering", what: "layers, purity and size hold", minutes: 10, shows: &[], run: unit::layering },
     Stage { name: "clippy", what: "the linter has nothing to say", minutes: 15, shows: &[], run: check::clippy },
@@ -40,6 +40,7 @@ pub(crate) const STAGES: [Stage; 18] = [
     Stage { name: "conformance", what: "the release binary keeps the clauses", minutes: 10, shows: &[], run: live::conformance },
     Stage { name: "leaks", what: "attacks made again leave no memory behind", minutes: 10, shows: &["resident with"], run: leaks::leaks },
     Stage { name: "durability", what: "nothing acknowledged is lost when the release binary is killed or its disk fails", minutes: 10, shows: &["SEED=", ", seed ", "NOT CHECKED"], run: live::durability },
+    Stage { name: "bridge", what: "bridges to skein and to Mosquitto lose nothing", minutes: 10, shows: &["CANNOT RUN"], run: live::bridge },
     Stage { name: "interop", what: "other people's clients, and ours beside Mosquitto's", minutes: 20, shows: &[], run: live::interop },
     Stage { name: "deny", what: "licences, sources and advisories of what is used", minutes: 25, shows: &[], run: check::deny },
 ];
