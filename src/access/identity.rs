@@ -52,6 +52,10 @@ pub enum PermissionSource {
 }
 
 impl Identity {
+    /// The user name of bridges that may do everything. No client can prove it, as there is a control
+    /// character in it.
+    pub const BRIDGE: &str = "\tbridge";
+
     /// A client that proved nothing.
     #[must_use]
     pub fn anonymous() -> Self {
@@ -72,7 +76,7 @@ impl Identity {
             Some(name) => Self::user(name, voucher),
             None => Self {
                 source: PermissionSource::Given(Permissions::everything()),
-                ..Self::user("\tbridge", voucher)
+                ..Self::user(Self::BRIDGE, voucher)
             },
         }
     }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Poll};
 
-use super::bridge;
 use super::dealer::Dealer;
 use super::listener::Listener;
 use super::opening::Opening;
@@ -20,7 +19,7 @@ use super::{SIGNALS, WAKER};
 use crate::access::jwt::JwtKeys;
 use crate::config::Settings;
 use crate::net::{Accepted, Addresses, Command, Door, Seat};
-use crate::session::{AcceptOrder, ListenerId, PeerAddress, Time};
+use crate::session::{AcceptOrder, PeerAddress, Time};
 
 /// Connections accepted from one listener before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 256;
@@ -91,9 +90,9 @@ pub(super) struct Acceptor {
     /// Of a broker with a store.
     opening: Option<Opening>,
     /// The zero of the broker's clock.
-    start: Instant,
+    pub(super) start: Instant,
     /// The place of the connection that was accepted last.
-    order: AcceptOrder,
+    pub(super) order: AcceptOrder,
     shards_ended: usize,
     /// Connections that were closed at once.
     refusals: Refusals,
@@ -104,7 +103,7 @@ pub(super) struct Acceptor {
     /// Set once the broker is shutting down: when to stop waiting for the shards.
     pub(super) ends_at: Option<Instant>,
     /// Set while the bridges end, before the shards: when to stop waiting for them.
-    bridges_end_at: Option<Instant>,
+    pub(super) bridges_end_at: Option<Instant>,
     is_forced: bool,
 }
 
@@ -171,9 +170,7 @@ impl Acceptor {
             }
         }
         self.take_requests(now);
-        if self.bridges_end_at.is_some_and(|end| end <= now) {
-            self.end_shards();
-        }
+        self.look_at_bridges(now);
         self.look_at_files(now);
         if self.serves() {
             for index in 0..self.listeners.len() {
@@ -187,7 +184,7 @@ impl Acceptor {
     }
 
     /// Whether clients may come: what was kept is known to all shards.
-    fn serves(&self) -> bool {
+    pub(super) fn serves(&self) -> bool {
         self.opening.as_ref().is_none_or(Opening::is_over)
     }
 
@@ -239,21 +236,8 @@ impl Acceptor {
         tracing::info!("shutting down");
         let limit = Duration::from_millis(self.settings.limits.shutdown_ms_max);
         self.listeners.clear();
-        // While the shards are there: what a bridge has brought over is acknowledged to them.
-        if self.reloading.bridges.drain() {
-            self.ends_at = Some(now + 2 * bridge::DRAIN + limit + SHUTDOWN_SLACK);
-            self.bridges_end_at = Some(now + 2 * bridge::DRAIN);
-        } else {
-            self.ends_at = Some(now + limit + SHUTDOWN_SLACK);
-            self.dealer.tell_all(|| Command::ShutDown);
-        }
-    }
-
-    /// The bridges have ended, or have had time enough.
-    fn end_shards(&mut self) {
-        if self.bridges_end_at.take().is_some() {
-            self.dealer.tell_all(|| Command::ShutDown);
-        }
+        let ends_at = self.end_bridges(now) + limit + SHUTDOWN_SLACK;
+        self.ends_at = Some(ends_at);
     }
 
     fn ending(&self, now: Instant) -> Option<Ending> {
@@ -341,22 +325,6 @@ impl Acceptor {
         if self.dealer.deal(accepted).is_ok() {
             listener.dealt += 1;
         }
-    }
-
-    /// Deals out the other end of a connection that this process has made to itself.
-    fn admit_inside(&mut self, stream: OwnedFd, name: &str, now: Instant) {
-        let now_us = now.saturating_duration_since(self.start).as_micros();
-        self.order = self.order.next(u64::try_from(now_us).unwrap_or(u64::MAX));
-        let accepted = Accepted {
-            stream: TcpStream::from(stream),
-            layers: None,
-            peer: PeerAddress::new(name.to_owned()),
-            listener: ListenerId::INSIDE,
-            order: self.order,
-            seat: None,
-        };
-        // Where no lane has room, the bridge finds its connection closed, and tries again.
-        drop(self.dealer.deal(accepted));
     }
 
     /// Connections that came through this listener and are open.

@@ -185,8 +185,7 @@ impl Server {
             signals,
             requests,
             handle,
-        } =
-            self;
+        } = self;
         for warning in &started.rules.warnings {
             tracing::warn!("{warning}");
         }

@@ -92,6 +92,8 @@ pub struct ListenerId(pub u16);
 impl ListenerId {
     /// No listener of the settings: the connections that this process makes to itself, for bridges.
     pub const INSIDE: Self = Self(u16::MAX);
+    /// What it is called where listeners are kept by name; no listener of the settings can be called so.
+    pub const INSIDE_NAME: &str = "\tinside";
 }
 
 /// One session of one shard: its slot there. A slot is used again once its session has ended.

@@ -17,7 +17,11 @@ impl Shard {
 
     /// How safe an acknowledgement is to clients of this listener.
     pub(super) fn promise_of(&self, listener: ListenerId) -> Option<Durability> {
-        match self.settings.listeners.get(usize::from(listener.0))?.durability {
+        let mode = match listener {
+            ListenerId::INSIDE => self.settings.store.durability,
+            _ => self.settings.listeners.get(usize::from(listener.0))?.durability,
+        };
+        match mode {
             DurabilityMode::Disk => Some(Durability::Disk),
             DurabilityMode::Os => Some(Durability::Os),
             DurabilityMode::Memory => None,

@@ -7,9 +7,11 @@ use skein_protocol::{
     qos::{PacketId, QoS},
 };
 
-use super::{Connection, ConnectionId, Shard, Time, Turn, deliver::Outgoing, journal::Journal};
+use super::{
+    Connection, ConnectionId, ListenerId, Shard, Time, Turn, deliver::Outgoing, journal::Journal,
+};
 use crate::{
-    access::Author,
+    config::Settings,
     record::{Durability, Record},
     session::{ApplicationRef, Delivery, HeldSubscription, Session, SessionKey, ShareOrigin, Will},
     topic::Subscriber,
@@ -175,15 +177,14 @@ impl Shard {
         if outgoing.number == 0 {
             outgoing.number = self.journal.push_message(&outgoing.message);
         }
-        let listeners = &self.settings.listeners;
-        let listener = |author: &Author| listeners.get(usize::from(author.listener.0));
         let author = outgoing.author;
+        let listener = author.and_then(|author| name_of(&self.settings, author.listener));
         let user = author.and_then(|author| author.identity.user_name.as_deref());
         self.journal.push(&Record::Retained {
             message: outgoing.number,
             author: author.map(|author| Cow::Borrowed(&*author.client_id)),
             user: user.map(Cow::Borrowed),
-            listener: author.and_then(|author| listener(author)).map(|it| it.name.as_str().into()),
+            listener: listener.map(Cow::Borrowed),
         });
     }
 
@@ -243,14 +244,13 @@ impl Shard {
         now: Time,
     ) {
         let listener = self.connections.find(id).map(|connection| connection.listener);
-        let listener = usize::from(listener.unwrap_or_default().0);
-        let listener = self.settings.listeners.get(listener);
+        let listener = name_of(&self.settings, listener.unwrap_or_default());
         let session = self.sessions.at(key);
         let at_ms = self.journal.unix_ms(now);
         self.journal.push(&Record::Connected {
             client_id: Cow::Borrowed(&session.client_id),
             owner: owner.map(Cow::Borrowed),
-            listener: listener.map_or("", |it| &it.name).into(),
+            listener: listener.unwrap_or_default().into(),
             version: session.version,
             expiry_s: session.expiry_s,
             at_ms,
@@ -310,4 +310,12 @@ pub(super) fn held_text(held: &HeldSubscription, pattern: &str) -> String {
         Some(group) => format!("$share/{group}/{pattern}"),
         None => pattern.to_owned(),
     }
+}
+
+/// What a listener is called, if it is one of the settings, or the inside.
+fn name_of(settings: &Settings, listener: ListenerId) -> Option<&str> {
+    if listener == ListenerId::INSIDE {
+        return Some(ListenerId::INSIDE_NAME);
+    }
+    settings.listeners.get(usize::from(listener.0)).map(|it| it.name.as_str())
 }

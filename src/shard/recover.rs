@@ -202,6 +202,9 @@ impl Shard {
 
     /// The listener of this name; the first one, if it is there no longer.
     fn listener_named(&self, name: &str) -> ListenerId {
+        if name == ListenerId::INSIDE_NAME {
+            return ListenerId::INSIDE;
+        }
         let found = self.settings.listeners.iter().position(|listener| listener.name == name);
         ListenerId(found.and_then(|at| u16::try_from(at).ok()).unwrap_or_default())
     }
@@ -252,7 +255,11 @@ fn share_origin(text: &str) -> Option<ShareOrigin> {
 /// To whom a session or a message belongs. What somebody vouched for when the client came is not
 /// kept: the access list decides until it comes again.
 fn owner(user: Option<&str>) -> Identity {
-    Identity { user_name: user.map(Into::into), ..Identity::anonymous() }
+    match user {
+        // It is none that a client could have.
+        Some(Identity::BRIDGE) => Identity::bridge(None),
+        _ => Identity { user_name: user.map(Into::into), ..Identity::anonymous() },
+    }
 }
 
 fn recalled_will(will: &WillState) -> Will {

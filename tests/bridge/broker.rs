@@ -119,10 +119,15 @@ impl Broker {
 
     /// Ends it as a service manager does.
     pub(crate) fn stop(&mut self) {
-        self.signal("-TERM");
+        self.end("-TERM");
+    }
+
+    /// Ends it by this signal.
+    pub(crate) fn end(&mut self, signal: &str) {
+        self.signal(signal);
         if let Some(mut child) = self.child.take() {
             let ended = child.wait().expect("it is our child");
-            assert!(ended.success(), "{ended}: {}", self.log());
+            assert!(ended.success() || signal == "-KILL", "{ended}: {}", self.log());
         }
     }
 

@@ -150,3 +150,45 @@ pub(crate) fn own(kind: Kind) {
     local.signal("-HUP");
     assert_all_came(&messages);
 }
+
+/// Which way messages go while our own broker ends and starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Out,
+    In,
+}
+
+/// Our own broker, which keeps what it has on the disk, ends and starts again under load.
+fn restart_own(kind: Kind, way: Way, signal: &str) {
+    let remote = Broker::remote(kind);
+    let mut local = Broker::new(Kind::Skein);
+    let store = format!("[store]\ndata_dir = \"{}\"\n", local.path("data").display());
+    local.configure(&format!("{store}{ROOM}{}", remote.bridge("b", TOPICS)));
+    local.start();
+    local.await_state("b", "1");
+    let (here, there) = (local.client("here"), remote.client("there"));
+    let (messages, publisher, prefix) = match way {
+        Way::Out => (remote.listen(&there, "out/#"), here, "out/"),
+        Way::In => (local.listen(&here, "in/#"), there, "in/"),
+    };
+    let load = thread::spawn(move || {
+        publish_all(&publisher, prefix);
+        publisher
+    });
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(150));
+        local.end(signal);
+        thread::sleep(Duration::from_millis(100));
+        local.start();
+    }
+    let _publisher = load.join().expect("everything was published");
+    assert_all_came(&messages);
+}
+
+pub(crate) fn own_outward(kind: Kind) {
+    restart_own(kind, Way::Out, "-TERM");
+}
+
+pub(crate) fn own_inward(kind: Kind) {
+    restart_own(kind, Way::In, "-TERM");
+}

@@ -13,6 +13,7 @@
 //! docs/decisions/0014.
 
 mod carry;
+mod door;
 mod inside;
 mod plan;
 mod relay;
