@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::Overflow,
-    session::{ApplicationRef, OutgoingAliases, Payload, Session, SessionKey, Will},
+    session::{ApplicationRef, ListenerId, OutgoingAliases, Payload, Session, SessionKey, Will},
 };
 
 impl Shard {
@@ -99,7 +99,12 @@ impl Shard {
     /// The policy of the listener that a connection came through.
     fn overflow_of(&self, id: ConnectionId) -> Overflow {
         let listener = self.connections.find(id).map(|connection| connection.listener.0);
-        let listener = self.settings.listeners.get(usize::from(listener.unwrap_or_default()));
+        self.overflow_at(ListenerId(listener.unwrap_or_default()))
+    }
+
+    /// The policy of a listener; without one nobody is refused anything.
+    pub(super) fn overflow_at(&self, listener: ListenerId) -> Overflow {
+        let listener = self.settings.listeners.get(usize::from(listener.0));
         listener.map_or(Overflow::DropNewest, |listener| listener.overflow)
     }
 

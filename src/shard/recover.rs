@@ -103,7 +103,7 @@ impl Shard {
     ) {
         let listener = self.listener_named(&kept.listener);
         let (_, epoch) = self.registrar.grant(client_id, self.id);
-        let overflow = self.settings.listeners[usize::from(listener.0)].overflow;
+        let overflow = self.overflow_at(listener);
         let mut session = Session::new(client_id.into(), epoch, kept.version, overflow);
         session.listener = listener;
         session.expiry_s = kept.expiry_s;
