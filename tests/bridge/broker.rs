@@ -103,11 +103,20 @@ impl Broker {
     }
 
     fn spawn(&mut self, command: &mut Command) {
+        let said_before = self.says_that_it_listens();
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log"));
         let log = log.expect("room for a log");
         let child = command.stdout(Stdio::null()).stderr(log).stdin(Stdio::null()).spawn();
         self.child = Some(child.expect("the program is there"));
-        until("the broker listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        until("the broker listens", || {
+            let says = self.kind == Kind::Mosquitto || self.says_that_it_listens() > said_before;
+            says && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
+    }
+
+    /// How often skein has said that it listens: from then on it obeys signals.
+    fn says_that_it_listens(&self) -> usize {
+        self.log().matches("listening on").count()
     }
 
     /// Tells the process something, by a signal.

@@ -192,14 +192,3 @@ pub(crate) fn own_outward(kind: Kind) {
 pub(crate) fn own_inward(kind: Kind) {
     restart_own(kind, Way::In, "-TERM");
 }
-
-pub(crate) fn control(kind: Kind) {
-    let mut remote = Broker::remote(kind);
-    let there = remote.client("there");
-    let messages = remote.listen(&there, "out/#");
-    let here = remote.client("here");
-    let load = thread::spawn(move || publish_all(&here, "out/"));
-    restart(&mut remote);
-    load.join().expect("everything was published");
-    assert_as_mosquitto_keeps(&messages);
-}

@@ -147,6 +147,12 @@ impl Reactor {
         self.insert(options, None, Some(dialer))
     }
 
+    /// Whether a link is still open for a server to read the last word of a client that has ended.
+    /// Who drops the reactor earlier may take that word back.
+    pub fn is_lingering(&self) -> bool {
+        !self.lingering.is_empty()
+    }
+
     fn insert(
         &mut self,
         options: Options,
@@ -326,9 +332,8 @@ impl Reactor {
                 self.ready.push_back(id);
             }
         }
-        while self.lingering.front().is_some_and(|(end, _)| now >= *end) {
-            self.lingering.pop_front();
-        }
+        let buffer = &mut self.buffer;
+        self.lingering.retain_mut(|(end, link)| now < *end && !has_hung_up(&mut **link, buffer));
     }
 
     /// Reads, acts and writes for each client that has something to do, once.
@@ -360,6 +365,19 @@ impl Reactor {
 impl std::fmt::Debug for Reactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reactor").field("clients", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Whether the server has closed the link as well. What it still says is read for that: a link that is
+/// closed with bytes unread takes the last word with it.
+fn has_hung_up(link: &mut dyn Transport, buffer: &mut [u8]) -> bool {
+    loop {
+        match link.read(buffer) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+        }
     }
 }
 

@@ -135,7 +135,10 @@ impl Relay {
             leaving.has_said |= is_late || !has_said;
             leaving.has_gone |= may_go;
         }
-        reactor.seat(self.local.id).is_none() && reactor.seat(self.remote.id).is_none()
+        let is_gone = |reactor: &mut Reactor, id| reactor.seat(id).is_none();
+        is_gone(reactor, self.local.id)
+            && is_gone(reactor, self.remote.id)
+            && !reactor.is_lingering()
     }
 
     fn on_message(&mut self, side: Side, message: &Message, reactor: &mut Reactor) {
