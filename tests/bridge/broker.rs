@@ -36,10 +36,12 @@ impl Broker {
         broker
     }
 
-    /// Starts a broker that other brokers have bridges to.
+    /// Starts a broker that other brokers have bridges to, and that keeps what it has on the disk.
     pub(crate) fn remote(kind: Kind) -> Self {
         let mut broker = Self::new(kind);
-        broker.configure("");
+        let data = broker.path("data");
+        let store = format!("[store]\ndata_dir = \"{}\"\n", data.display());
+        broker.configure(if kind == Kind::Skein { &store } else { "" });
         broker.start();
         broker
     }

@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         trial("the_state_is_told_to", carrying::state);
         trial("one_bridge_for_both_directions_carries_once_with", circles::one_bridge);
         trial("broken_links_lose_nothing_under_load_with", restarts::broken_links);
+        trial("an_end_of_the_other_one_loses_nothing_outward_with", restarts::outward);
+        trial("an_end_of_the_other_one_loses_nothing_inward_with", restarts::inward);
         trial("an_end_of_ones_own_loses_nothing_outward_with", restarts::own_outward);
         trial("an_end_of_ones_own_loses_nothing_inward_with", restarts::own_inward);
         trial("a_changed_bridge_loses_nothing_under_load_with", changes::changed_under_load);
@@ -35,8 +37,6 @@ fn main() -> ExitCode {
     let mut trial = |name: &'static str, kind, test: fn(Kind)| {
         trials.push(Trial::ignorable_test(name, move || run(name, kind, test)));
     };
-    trial("a_restart_of_mosquitto_loses_nothing_outward", Kind::Mosquitto, restarts::outward);
-    trial("a_restart_of_mosquitto_loses_nothing_inward", Kind::Mosquitto, restarts::inward);
     trial(
         "what_waits_at_the_other_broker_is_there_after_a_restart",
         Kind::Mosquitto,
@@ -44,8 +44,6 @@ fn main() -> ExitCode {
     );
     trial("a_bridge_of_mosquitto_comes_in", Kind::Mosquitto, carrying::of_mosquitto);
     trial("a_configuration_of_mosquitto_has_its_bridge", Kind::Mosquitto, carrying::configured);
-    trial("xx1", Kind::Mosquitto, restarts::outward);
-    trial("xx2", Kind::Mosquitto, restarts::outward);
     trial("two_bridges_towards_each_other_end", Kind::Skein, circles::two_bridges);
     trial("bridges_are_added_and_removed_by_a_reload", Kind::Skein, changes::reload);
     trial("what_is_wrong_is_named_by_file_line_and_key", Kind::Skein, changes::wrong);
