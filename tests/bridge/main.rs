@@ -28,8 +28,8 @@ fn main() -> ExitCode {
         trial("the_state_is_told_to", carrying::state);
         trial("one_bridge_for_both_directions_carries_once_with", circles::one_bridge);
         trial("broken_links_lose_nothing_under_load_with", restarts::broken_links);
-        trial("an_end_of_the_other_one_loses_nothing_outward_with", restarts::outward);
-        trial("an_end_of_the_other_one_loses_nothing_inward_with", restarts::inward);
+        trial("an_end_of_the_other_one_is_survived_outward_with", restarts::outward);
+        trial("an_end_of_the_other_one_is_survived_inward_with", restarts::inward);
         trial("an_end_of_ones_own_loses_nothing_outward_with", restarts::own_outward);
         trial("an_end_of_ones_own_loses_nothing_inward_with", restarts::own_inward);
         trial("a_changed_bridge_loses_nothing_under_load_with", changes::changed_under_load);
