@@ -96,6 +96,8 @@ impl Relay {
             Happening::Message(message) => self.on_message(side, &message, reactor),
             Happening::Completed(token, result) => self.on_completed(side, token, result, reactor),
             Happening::Event(event) => self.on_event(side, &event, reactor),
+            // Nobody has asked for them.
+            Happening::Packet(..) => {}
         }
     }
 
@@ -333,7 +335,7 @@ impl Relay {
         let ends = self.leaving.as_ref().is_some_and(|leaving| leaving.ends_sessions);
         for id in [self.local.id, self.remote.id] {
             if let Some(mut seat) = reactor.seat(id) {
-                seat.disconnect(ReasonCode::Success, ends.then_some(0));
+                seat.disconnect_with(ReasonCode::Success, ends.then_some(0));
             }
         }
     }
