@@ -7,8 +7,16 @@ use crate::job::{Job, Stop, cargo, root, target};
 use crate::tools::has_nextest;
 
 /// Test targets of the root package that are stages of their own, or parts of one.
-const OWN_STAGES: [&str; 8] =
-    ["layering", "simulation", "conformance", "durability", "interop", "mosquitto", "command_line", "bridge"];
+const OWN_STAGES: [&str; 8] = [
+    "layering",
+    "simulation",
+    "conformance",
+    "durability",
+    "interop",
+    "mosquitto",
+    "command_line",
+    "bridge",
+];
 
 /// nextest, told to go on after a failure and to show failures last.
 const NEXTEST: &str = "nextest run --no-tests pass --no-fail-fast --status-level fail \
