@@ -137,7 +137,7 @@ impl World {
             };
             let (id, settings) = (ShardId::new(old.index()), plan.settings.clone());
             let shard = Shard::new(id, plan.shards, settings, access, plan.placement_seed);
-            Node::new(old.index(), shard, old.book)
+            Node::new(old.index(), shard, old.book, plan.placement_seed[0])
         };
         self.nodes = self.nodes.iter().map(node).collect();
         self.rings = Rings::new(plan.shards, plan.lane_slots);

@@ -286,8 +286,8 @@ impl std::fmt::Display for Plan {
         )?;
         writeln!(
             f,
-            "  outbox {}/{}/{}, grace {} ms, lane {} bytes, queue {} messages {} bytes, retained \
-             {}, memory {}, sessions {}",
+            "  outbox {}/{}/{}, grace {} ms, lane {} bytes, queue {} messages {} bytes ({} in memory), \
+             retained {}, memory {}, sessions {}",
             limits.outbox_low_water_bytes,
             limits.outbox_high_water_bytes,
             limits.outbox_bytes_max,
@@ -295,6 +295,7 @@ impl std::fmt::Display for Plan {
             limits.lane_waiting_bytes_max,
             limits.queue_messages_max,
             limits.queue_bytes_max,
+            limits.queue_memory_bytes,
             limits.retained_messages_max,
             limits.memory_bytes_max,
             limits.sessions_max

@@ -9,6 +9,7 @@ use crate::{
     oracle::{At, violated},
     plan::Scarcity,
     scene::Scene,
+    shell::Node,
     store::Store,
     world::World,
 };
@@ -37,6 +38,7 @@ impl World {
         self.scene.oracle.check_identities(&self.scene.links, &books);
         check_replicas(&audits);
         self.check_drops(at);
+        self.nodes.iter().for_each(Node::check_chunks);
         self.scene.log.note(|| format!("at rest at {}", at.now));
     }
 

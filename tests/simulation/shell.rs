@@ -4,6 +4,7 @@
 mod inbound;
 mod login;
 mod outbound;
+mod spill;
 mod tell;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -56,12 +57,14 @@ pub(crate) struct Node {
     dealt: VecDeque<LinkId>,
     /// Logins that nobody has looked at.
     logins: Vec<Login>,
+    /// Where parts of long queues lie.
+    chunks: spill::Chunks,
     /// The book it goes by, where there are rules.
     pub(crate) book: usize,
 }
 
 impl Node {
-    pub(crate) fn new(index: usize, shard: Shard, book: usize) -> Self {
+    pub(crate) fn new(index: usize, shard: Shard, book: usize, seed: u64) -> Self {
         Self {
             index,
             shard,
@@ -72,6 +75,7 @@ impl Node {
             turns: 0,
             dealt: VecDeque::new(),
             logins: Vec::new(),
+            chunks: spill::Chunks::new(seed.wrapping_add(index as u64)),
             book,
         }
     }
@@ -99,6 +103,7 @@ impl Node {
         }
         happened |= self.answer_logins(scene, full);
         happened |= self.hear_store(scene, full);
+        happened |= self.hear_disk(scene, full);
         if full || scene.draw.chance(7, 8) {
             happened |= self.tick(scene);
         }
@@ -163,6 +168,7 @@ impl Node {
         let resumed = self.shard.metrics().sessions_resumed;
         self.shard.handle(event, scene.clock(scene.now), &mut self.effects);
         self.logins.append(&mut self.effects.logins);
+        self.chunks.ask(&mut self.effects.spills);
         let is_resumed = self.shard.metrics().sessions_resumed > resumed;
         self.tell(is_resumed, scene);
     }
@@ -300,6 +306,10 @@ impl Node {
             let link = &scene.links[socket.link.0];
             !socket.is_dirty && socket.unread.is_empty() && link.up.is_empty()
         });
-        is_silent && is_written && self.dealt.is_empty() && self.logins.is_empty()
+        is_silent
+            && is_written
+            && self.dealt.is_empty()
+            && self.logins.is_empty()
+            && self.chunks.is_at_rest()
     }
 }

@@ -49,13 +49,15 @@ impl World {
             plan.settings.listeners.iter_mut().for_each(|it| it.durability = store.mode());
             // Sessions may meet on one shard after a crash, and be more than it would let in.
             plan.settings.limits.sessions_max = 1_000;
+            plan.settings.limits.queue_memory_bytes =
+                Draw::new(!seed).pick(&[1, 700, 3_000, 262_144]);
         }
         let nodes = (0..plan.shards)
             .map(|index| {
                 let settings = plan.settings.clone();
                 let (id, rules) = (ShardId::new(index), Arc::clone(&access));
                 let seed = plan.placement_seed;
-                Node::new(index, Shard::new(id, plan.shards, settings, rules, seed), book)
+                Node::new(index, Shard::new(id, plan.shards, settings, rules, seed), book, seed[0])
             })
             .collect();
         let mut scene = Scene {
