@@ -208,8 +208,11 @@ impl Shard {
         let mut is_kept = false;
         if !outgoing.message.payload.is_empty() {
             let bytes = outgoing.message.bytes() + Application::OVERHEAD_BYTES;
-            let fits = self.retained.topics.len() < self.retained.messages_max
-                && self.retained.bytes + bytes <= self.retained.bytes_max
+            // After a start a home may hold more than its share of the limits: what is there may be
+            // replaced all the same.
+            let old_bytes = old.as_ref().map_or(0, |old| old.message.bytes());
+            let fits = (old.is_some() || self.retained.topics.len() < self.retained.messages_max)
+                && (bytes <= old_bytes || self.retained.bytes + bytes <= self.retained.bytes_max)
                 && self.memory.level() < MemoryLevel::RefuseQueues;
             if fits {
                 let kept = outgoing.to_retained();

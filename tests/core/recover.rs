@@ -4,7 +4,8 @@ use crate::{
     broker::{Broker, Peer},
     packets::{
         again, disconnect, expiring, lasting, puback, pubcomp, publish, publish2, pubrec, pubrel,
-        retained1, subscribe, subscribe_as, subscribe_with, unsubscribe, v3, v5, with_will,
+        retained, retained1, subscribe, subscribe_as, subscribe_with, unsubscribe, v3, v5,
+        with_will,
     },
 };
 
@@ -450,4 +451,27 @@ fn a_client_that_finds_no_room_while_its_last_session_ends_is_forgotten() {
     broker.release_store();
     let registered: usize = (0..2).map(|shard| broker.audit(shard).registered).sum();
     assert_eq!(registered, 1);
+}
+
+/// The limits are divided among the shards, and after a start with more of them a home may hold more
+/// than its share [MQTT-3.3.1-5].
+#[test]
+fn what_is_retained_may_be_replaced_where_more_is_retained_than_may() {
+    const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
+    let mut broker =
+        Broker::durable_with(1, |settings| settings.limits.retained_messages_max = TOPICS.len());
+    let publisher = broker.connect(0, v5("publisher"));
+    for (number, topic) in (1..).zip(TOPICS) {
+        broker.send(publisher, retained1(number, topic, "old"));
+    }
+    broker.crash(0, 4);
+    let publisher = broker.connect(0, v5("publisher"));
+    for topic in TOPICS {
+        broker.send(publisher, retained(topic, "new"));
+    }
+    let found: Vec<_> = (0..4).flat_map(|shard| broker.audit(shard).retained).collect();
+    assert!(
+        TOPICS.iter().all(|it| found.contains(&((*it).to_owned(), b"new".to_vec()))),
+        "{found:?}"
+    );
 }
