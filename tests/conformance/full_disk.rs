@@ -113,7 +113,7 @@ fn start_on(folder: &Path) -> Broker {
 /// [MQTT-4.3.2-4] 4.13: a publisher hears 0x97, one of 3.1.1 is closed; what was acknowledged is
 /// kept, and what comes when there is room again.
 #[test]
-fn a_full_disk_refuses_what_it_cannot_keep_and_goes_on_when_there_is_room() {
+fn g16_a_full_disk_refuses_what_it_cannot_keep_and_goes_on_when_there_is_room() {
     let small = Small::start();
     let mut sub = small.accept(&persistent(Version::V5, "sub", HOUR_S));
     sub.subscribe("t", QoS::AtLeastOnce);
@@ -153,7 +153,7 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_goes_on_when_there_is_room() {
 
 /// Who needs nothing of the disk does not notice it: clean sessions, and QoS 0.
 #[test]
-fn a_full_disk_is_nothing_to_those_who_keep_nothing() {
+fn g16_a_full_disk_is_nothing_to_those_who_keep_nothing() {
     let small = Small::start();
     let mut durable = small.accept(&persistent(Version::V5, "durable", HOUR_S));
     durable.subscribe("both/#", QoS::AtLeastOnce);
@@ -181,7 +181,7 @@ fn a_full_disk_is_nothing_to_those_who_keep_nothing() {
 
 /// [MQTT-3.8.4-6] 3.1.4: what a client would rely on is refused while it cannot be kept.
 #[test]
-fn a_full_disk_refuses_sessions_and_subscriptions_that_last() {
+fn g16_a_full_disk_refuses_sessions_and_subscriptions_that_last() {
     let small = Small::start();
     let mut there = small.accept(&persistent(Version::V5, "there", HOUR_S));
     there.subscribe("t", QoS::AtLeastOnce);
@@ -209,7 +209,7 @@ fn a_full_disk_refuses_sessions_and_subscriptions_that_last() {
 
 /// SIGTERM ends a broker that cannot write, too: nothing of what it leaves was acknowledged.
 #[test]
-fn a_full_disk_does_not_hold_up_the_end() {
+fn g16_a_full_disk_does_not_hold_up_the_end() {
     let small = Small::start();
     let mut sub = small.accept(&persistent(Version::V5, "sub", HOUR_S));
     sub.subscribe("t", QoS::AtLeastOnce);
