@@ -84,6 +84,10 @@ impl Small {
         fs::create_dir(&to).expect("a folder for the test");
         for entry in fs::read_dir(self.disk().join("data")).expect("it can be listed") {
             let entry = entry.expect("an entry");
+            if entry.file_type().expect("its kind is known").is_dir() {
+                // Parts of long queues, which are worth nothing after a start.
+                continue;
+            }
             fs::copy(entry.path(), to.join(entry.file_name())).expect("there is room here");
         }
         self.broker.signal("CONT");
