@@ -49,6 +49,15 @@ impl Queue {
         self.head.len() + self.spilled.as_ref().map_or(0, |spilled| spilled.len())
     }
 
+    /// Whether fewer than this wait.
+    #[inline]
+    pub fn is_below(&self, count: usize) -> bool {
+        match &self.spilled {
+            None => self.head.are_below(count),
+            Some(_) => self.len() < count,
+        }
+    }
+
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.head.is_empty() && self.spilled.as_ref().is_none_or(|spilled| spilled.len() == 0)
@@ -66,7 +75,7 @@ impl Queue {
 
     /// Whether one more delivery of this size fits.
     pub fn fits(&self, bytes: usize, limits: QueueLimits) -> bool {
-        self.len() < limits.messages_max && self.bytes + bytes <= limits.bytes_max
+        self.is_below(limits.messages_max) && self.bytes + bytes <= limits.bytes_max
     }
 
     /// Whether a delivery of this size is queued, perhaps over older ones.

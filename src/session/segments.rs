@@ -23,9 +23,17 @@ impl<T> Default for Segments<T> {
 
 impl<T> Segments<T> {
     pub(super) fn len(&self) -> usize {
-        let between = self.last_used().saturating_sub(1) * SEGMENT_LEN;
-        let last = if self.last_used() > 0 { self.segments[self.last_used()].len() } else { 0 };
+        let last_used = self.last_used();
+        let between = last_used.saturating_sub(1) * SEGMENT_LEN;
+        let last = if last_used > 0 { self.segments[last_used].len() } else { 0 };
         self.segments.front().map_or(0, VecDeque::len) + between + last
+    }
+
+    /// Whether there are fewer than this. Mostly the number of segments tells, and none of them is
+    /// looked at.
+    #[inline]
+    pub(super) fn are_below(&self, count: usize) -> bool {
+        self.segments.len() * SEGMENT_LEN < count || self.len() < count
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -108,6 +116,7 @@ mod tests {
                 next += 1;
             }
             assert_eq!(segments.len(), segments.iter().count());
+            assert!(segments.are_below(segments.len() + 1) && !segments.are_below(segments.len()));
         }
         assert!(segments.iter().copied().eq(500..1_000));
         while let Some(number) = segments.pop_front() {

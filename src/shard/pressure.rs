@@ -59,7 +59,7 @@ impl Shard {
     /// Whether more than one `part`th of the queue's limits is used.
     fn queue_is_above(&self, key: SessionKey, part: usize) -> bool {
         let (queue, limits) = (&self.sessions.at(key).queue, self.queue_limits());
-        queue.len() > limits.messages_max / part || queue.bytes() > limits.bytes_max / part
+        !queue.is_below(limits.messages_max / part + 1) || queue.bytes() > limits.bytes_max / part
     }
 
     /// Ends the pressure once the session is below its low-water mark.
