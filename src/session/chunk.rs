@@ -30,7 +30,7 @@ pub(super) fn encode<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> Batc
             message: 0,
             qos: delivery.qos,
             retain: delivery.retain,
-            identifiers: delivery.identifiers.as_deref().unwrap_or_default().to_vec(),
+            identifiers: delivery.identifiers().to_vec(),
             share: None,
         };
         batch.push_with(|out| queued.encode(out));
@@ -52,7 +52,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Delivery>> {
         };
         let mut delivery = Delivery::new(message, qos);
         (delivery.entry, delivery.retain) = (entry, retain);
-        delivery.identifiers = (!identifiers.is_empty()).then(|| identifiers.into());
+        delivery.identifiers =
+            (!identifiers.is_empty()).then(|| Rc::new(identifiers.as_slice().into()));
         deliveries.push(delivery);
     }
     Some(deliveries)
@@ -97,7 +98,7 @@ mod tests {
         };
         let mut delivery = Delivery::new(Rc::new(message.to_owned()), QoS::AtLeastOnce);
         (delivery.entry, delivery.retain) = (7, true);
-        delivery.identifiers = Some([3, 9].into());
+        delivery.identifiers = Some(Rc::new([3, 9].into()));
         delivery
     }
 

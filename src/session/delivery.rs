@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use skein_protocol::qos::QoS;
+use thin_vec::ThinVec;
 
 use super::Application;
 
@@ -15,16 +16,23 @@ pub struct Grant {
     /// Whether one of them keeps the RETAIN flag as published [MQTT-3.3.1-13].
     pub retain_as_published: bool,
     /// Every Subscription Identifier, in the order the filters matched. None when there is none.
-    pub identifiers: Option<Rc<[u32]>>,
+    pub identifiers: Option<Rc<ThinVec<u32>>>,
 }
 
 impl Grant {
+    /// Every Subscription Identifier, in the order the filters matched.
+    pub fn identifiers(&self) -> &[u32] {
+        self.identifiers.as_ref().map_or(&[], |all| all)
+    }
+
     /// Takes another matching subscription in.
     pub fn merge(&mut self, other: &Self) {
         self.qos = self.qos.max(other.qos);
         self.retain_as_published |= other.retain_as_published;
         self.identifiers = match (self.identifiers.take(), &other.identifiers) {
-            (Some(mine), Some(theirs)) => Some(mine.iter().chain(theirs.iter()).copied().collect()),
+            (Some(mine), Some(theirs)) => {
+                Some(Rc::new(mine.iter().chain(theirs.iter()).copied().collect()))
+            }
             (mine, theirs) => mine.or_else(|| theirs.clone()),
         };
     }
@@ -50,7 +58,7 @@ pub struct Delivery {
     /// The RETAIN flag of this delivery.
     pub retain: bool,
     /// The Subscription Identifiers it carries.
-    pub identifiers: Option<Rc<[u32]>>,
+    pub identifiers: Option<Rc<ThinVec<u32>>>,
     /// The shared subscription it was picked for, if one.
     pub share: Option<Rc<ShareOrigin>>,
     /// Its number in the journal, which rises within a session; 0 without a store.
@@ -58,6 +66,9 @@ pub struct Delivery {
     /// Kept here, so that an acknowledgement need not look at the message.
     bytes: u32,
 }
+
+// Queues and windows are full of them.
+const _: () = assert!(size_of::<Delivery>() <= 40);
 
 impl Delivery {
     /// A delivery without RETAIN, Subscription Identifiers and share.
@@ -71,6 +82,11 @@ impl Delivery {
     pub fn bytes(&self) -> usize {
         self.bytes as usize
     }
+
+    /// The Subscription Identifiers it carries.
+    pub fn identifiers(&self) -> &[u32] {
+        self.identifiers.as_ref().map_or(&[], |all| all)
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +98,7 @@ mod tests {
         let grant = |qos, rap, ids: Option<&[u32]>| Grant {
             qos,
             retain_as_published: rap,
-            identifiers: ids.map(Into::into),
+            identifiers: ids.map(|ids| Rc::new(ids.into())),
         };
         let mut merged = grant(QoS::AtMostOnce, false, Some(&[7]));
         merged.merge(&grant(QoS::ExactlyOnce, true, None));

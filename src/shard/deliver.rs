@@ -186,7 +186,7 @@ impl Shard {
             retain: terms.retain,
             dup: false,
             packet_id: None,
-            identifiers: terms.grant.identifiers.as_deref().unwrap_or_default(),
+            identifiers: terms.grant.identifiers(),
         };
         if !connection.takes(&sending, turn.now) {
             self.drop_message(key, outgoing.message.topic, DropReason::PacketTooLarge, turn);

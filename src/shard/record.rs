@@ -41,7 +41,7 @@ impl Journal {
             message,
             qos: delivery.qos,
             retain: delivery.retain,
-            identifiers: delivery.identifiers.as_deref().unwrap_or_default().to_vec(),
+            identifiers: delivery.identifiers().to_vec(),
             share: delivery.share.as_deref().map(|origin| Cow::Owned(share_text(origin))),
         });
     }

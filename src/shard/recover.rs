@@ -240,7 +240,7 @@ impl Recalled<'_> {
         let mut delivery = Delivery::new(message, entry.qos);
         delivery.retain = entry.retain;
         delivery.identifiers =
-            (!entry.identifiers.is_empty()).then(|| Rc::from(&*entry.identifiers));
+            (!entry.identifiers.is_empty()).then(|| Rc::new((&*entry.identifiers).into()));
         delivery.share = entry.share.as_deref().and_then(share_origin).map(Rc::new);
         delivery.entry = entry.entry;
         Some(delivery)

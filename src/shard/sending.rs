@@ -35,7 +35,7 @@ impl<'a> Sending<'a> {
             retain: delivery.retain,
             dup: false,
             packet_id,
-            identifiers: delivery.identifiers.as_deref().unwrap_or_default(),
+            identifiers: delivery.identifiers(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What stands at one filter of the trie: this shard's subscribers in full, and of every other
 //! shard one bit (law 1: filters are replicated, subscribers are not).
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, rc::Rc};
 
 use skein_protocol::qos::QoS;
 use smallvec::SmallVec;
@@ -38,7 +38,7 @@ impl Subscriber {
         Grant {
             qos: self.qos,
             retain_as_published: self.retain_as_published,
-            identifiers: self.identifier.map(|id| [id.get()].into()),
+            identifiers: self.identifier.map(|id| Rc::new([id.get()].into())),
         }
     }
 }
