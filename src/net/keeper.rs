@@ -9,21 +9,20 @@
 //! A shard never waits for the disk: what a turn has recorded is handed over at its end, and what
 //! has to wait for that stays in the outboxes until the answer.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::backlog::Backlog;
 use super::event_loop::EventLoop;
 use super::lane::{Consumer, Doorbell, Producer};
 use crate::record::state::State;
 use crate::session::{ShardId, Time};
 use crate::shard::{Event, Persist};
 
-/// How soon a batch is handed over again for which the queue had no room.
-const FULL_QUEUE_MS: u64 = 5;
-/// The same, when nothing else is left to do.
+/// How soon a batch is handed over again for which the queue had no room, when nothing else is left
+/// to do.
 const LAST_WAIT: Duration = Duration::from_millis(1);
 
 /// Where the shards hand their batches to.
@@ -73,34 +72,24 @@ pub struct Recovery {
 pub(super) struct Keeping {
     keeper: Option<Box<dyn Keeper>>,
     pub(super) answers: Consumer<KeeperAnswer>,
-    /// Batches for which there was no room, in order.
-    waiting: VecDeque<Persist>,
-    /// When they are handed over again.
-    retry_at: Option<Time>,
+    /// Batches for which there was no room.
+    waiting: Backlog<Persist>,
 }
 
 impl Keeping {
     /// Without a keeper: what is recorded goes nowhere.
     pub(super) fn new(answers: Consumer<KeeperAnswer>) -> Self {
-        Self { keeper: None, answers, waiting: VecDeque::new(), retry_at: None }
+        Self { keeper: None, answers, waiting: Backlog::default() }
     }
 
     /// When [`EventLoop::seal`] is wanted at the latest.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.retry_at
+        self.waiting.next_deadline()
     }
 
     fn hand_over(&mut self, from: ShardId, persists: &mut Vec<Persist>, now: Time) {
-        self.waiting.extend(persists.drain(..));
         let Some(keeper) = &self.keeper else { return };
-        self.retry_at = None;
-        while let Some(persist) = self.waiting.pop_front() {
-            if let Err(back) = keeper.keep(from, persist) {
-                self.waiting.push_front(back);
-                self.retry_at = Some(now.plus(FULL_QUEUE_MS));
-                return;
-            }
-        }
+        self.waiting.hand_over(persists, now, |persist| keeper.keep(from, persist));
     }
 }
 
@@ -161,6 +150,7 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+    use super::super::backlog::FULL_QUEUE_MS;
     use super::super::lane::lane;
     use super::*;
     use crate::record::{Batch, Durability};

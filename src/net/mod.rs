@@ -4,6 +4,7 @@
 //! of MQTT is where a packet ends.
 
 mod addresses;
+mod backlog;
 mod close;
 mod connection;
 mod contain;

@@ -8,10 +8,10 @@
 //!
 //! A shard never waits for the disk. What waits to be written counts in its memory budget.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
+use super::backlog::Backlog;
 use super::event_loop::EventLoop;
 use super::lane::{Consumer, Doorbell, Producer};
 use crate::session::{ShardId, Time};
@@ -19,8 +19,6 @@ use crate::shard::{Event, Spill, Spilled};
 
 /// Answers taken per turn: each may be some hundred messages to be sent.
 const ANSWERS_PER_TURN: usize = 8;
-/// How soon something is asked for again for which the queue had no room.
-const FULL_QUEUE_MS: u64 = 5;
 
 /// What has become of a chunk.
 #[derive(Debug)]
@@ -46,35 +44,27 @@ pub(super) struct Spilling {
     /// None in a broker without a store, whose shards ask for nothing.
     requests: Option<SyncSender<(ShardId, Spill)>>,
     pub(super) answers: Consumer<SpillAnswer>,
-    /// What there was no room for, in order.
-    waiting: VecDeque<Spill>,
-    retry_at: Option<Time>,
+    /// What there was no room for.
+    waiting: Backlog<Spill>,
 }
 
 impl Spilling {
     pub(super) fn new(answers: Consumer<SpillAnswer>) -> Self {
-        Self { requests: None, answers, waiting: VecDeque::new(), retry_at: None }
+        Self { requests: None, answers, waiting: Backlog::default() }
     }
 
     /// When [`EventLoop::obey_spills`] is wanted at the latest.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.retry_at
+        self.waiting.next_deadline()
     }
 
     fn ask(&mut self, shard: ShardId, spills: &mut Vec<Spill>, now: Time) {
-        self.waiting.extend(spills.drain(..));
-        self.retry_at = None;
         let Some(requests) = &self.requests else { return };
-        while let Some(spill) = self.waiting.pop_front() {
-            match requests.try_send((shard, spill)) {
-                Ok(()) => {}
-                Err(TrySendError::Full((_, back)) | TrySendError::Disconnected((_, back))) => {
-                    self.waiting.push_front(back);
-                    self.retry_at = Some(now.plus(FULL_QUEUE_MS));
-                    return;
-                }
-            }
-        }
+        self.waiting.hand_over(spills, now, |spill| {
+            requests.try_send((shard, spill)).map_err(|error| match error {
+                TrySendError::Full((_, back)) | TrySendError::Disconnected((_, back)) => back,
+            })
+        });
     }
 }
 
@@ -107,6 +97,7 @@ impl EventLoop {
 mod tests {
     use std::sync::mpsc::sync_channel;
 
+    use super::super::backlog::FULL_QUEUE_MS;
     use super::super::lane::lane;
     use super::*;
 

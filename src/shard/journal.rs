@@ -11,7 +11,8 @@
 //! the publisher tells each of them its part, behind the publishes. A batch that holds something of
 //! a group stays open until it knows all its groups, and belongs to all of them; so no group is torn,
 //! in whatever order the shards get to their lanes. A shard tells its parts before it waits for
-//! those of others, so none waits for ever.
+//! those of others, and begins no group while too many are not durable (`grouping`), so none waits
+//! for ever.
 
 use std::collections::{BTreeMap, VecDeque};
 
