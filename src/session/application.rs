@@ -1,11 +1,12 @@
 //! The Application Message of MQTT: what a publisher sent, without the envelope of one delivery.
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
 use bytes::Bytes;
 use skein_protocol::qos::QoS;
 
 use super::Time;
+use crate::record::Record;
 
 /// Payloads of at least this many bytes are shared by reference instead of copied into each
 /// outbox: beyond it a copy costs more than the extra slice in the write.
@@ -73,6 +74,19 @@ impl ApplicationRef<'_> {
     pub fn seconds_left(&self, now: Time) -> Option<u32> {
         let left = self.expires_at?.since(now).div_ceil(1000);
         Some(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    /// It as a record of this number, with the time at which it expires as that stands in the log.
+    pub fn to_record(&self, message: u64, expires_at_ms: Option<u64>) -> Record<'_> {
+        Record::Message {
+            message,
+            topic: Cow::Borrowed(self.topic),
+            properties: Cow::Borrowed(self.properties),
+            payload: Cow::Borrowed(self.payload.as_slice()),
+            qos: self.qos,
+            retain: self.retain,
+            expires_at_ms,
+        }
     }
 
     /// A copy to keep.

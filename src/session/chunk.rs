@@ -1,7 +1,7 @@
 //! A part of a long queue as bytes: what its deliveries are, all but the shared subscription they
 //! were picked for, which those that lie in a chunk do not have.
 
-use std::{borrow::Cow, rc::Rc};
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -14,26 +14,9 @@ pub(super) fn encode<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> Batc
     let mut batch = Batch::default();
     for delivery in deliveries {
         let message = delivery.message.borrow();
-        let message = Record::Message {
-            message: 0,
-            topic: Cow::Borrowed(message.topic),
-            properties: Cow::Borrowed(message.properties),
-            payload: Cow::Borrowed(message.payload.as_slice()),
-            qos: message.qos,
-            retain: message.retain,
-            expires_at_ms: message.expires_at.map(Time::as_millis),
-        };
-        batch.push_with(|out| message.encode(out));
-        let queued = Record::Queued {
-            client_id: Cow::Borrowed(""),
-            entry: delivery.entry,
-            message: 0,
-            qos: delivery.qos,
-            retain: delivery.retain,
-            identifiers: delivery.identifiers().to_vec(),
-            share: None,
-        };
-        batch.push_with(|out| queued.encode(out));
+        let expires_at_ms = message.expires_at.map(Time::as_millis);
+        batch.push_with(|out| message.to_record(0, expires_at_ms).encode(out));
+        batch.push_with(|out| delivery.to_record("", 0, None).encode(out));
     }
     batch
 }

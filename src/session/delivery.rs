@@ -1,11 +1,12 @@
 //! One Application Message on its way to one session.
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
 use skein_protocol::qos::QoS;
 use thin_vec::ThinVec;
 
 use super::Application;
+use crate::record::Record;
 
 /// What a session's matching subscriptions grant for one topic. Overlapping subscriptions make
 /// one grant: the highest QoS [MQTT-3.3.4-2] and every identifier [MQTT-3.3.4-3].
@@ -81,6 +82,25 @@ impl Delivery {
     /// Bytes it is charged with in a budget.
     pub fn bytes(&self) -> usize {
         self.bytes as usize
+    }
+
+    /// It as a record of what waits for this client: a message by its number, and the share that it was
+    /// picked for as the client names it.
+    pub fn to_record<'a>(
+        &self,
+        client_id: &'a str,
+        message: u64,
+        share: Option<Cow<'a, str>>,
+    ) -> Record<'a> {
+        Record::Queued {
+            client_id: Cow::Borrowed(client_id),
+            entry: self.entry,
+            message,
+            qos: self.qos,
+            retain: self.retain,
+            identifiers: self.identifiers().to_vec(),
+            share,
+        }
     }
 
     /// The Subscription Identifiers it carries.

@@ -21,29 +21,14 @@ impl Journal {
     /// Records a message; returns its number.
     fn push_message(&mut self, message: &ApplicationRef<'_>) -> u64 {
         let number = self.next_message();
-        let record = Record::Message {
-            message: number,
-            topic: Cow::Borrowed(message.topic),
-            properties: Cow::Borrowed(message.properties),
-            payload: Cow::Borrowed(message.payload.as_slice()),
-            qos: message.qos,
-            retain: message.retain,
-            expires_at_ms: message.expires_at.map(|at| self.unix_ms(at)),
-        };
-        self.push(&record);
+        let expires_at_ms = message.expires_at.map(|at| self.unix_ms(at));
+        self.push(&message.to_record(number, expires_at_ms));
         number
     }
 
     fn push_queued(&mut self, client_id: &str, delivery: &Delivery, message: u64) {
-        self.push(&Record::Queued {
-            client_id: Cow::Borrowed(client_id),
-            entry: delivery.entry,
-            message,
-            qos: delivery.qos,
-            retain: delivery.retain,
-            identifiers: delivery.identifiers().to_vec(),
-            share: delivery.share.as_deref().map(|origin| Cow::Owned(share_text(origin))),
-        });
+        let share = delivery.share.as_deref().map(|origin| Cow::Owned(share_text(origin)));
+        self.push(&delivery.to_record(client_id, message, share));
     }
 
     /// An entry gets its Packet Identifier. Of QoS 2 that has to be durable before the PUBLISH
