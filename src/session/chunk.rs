@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::{Application, ApplicationRef, Delivery, Payload, SHARED_PAYLOAD_BYTES_MIN, Time};
+use super::{
+    Application, ApplicationRef, Delivery, Matched, Payload, SHARED_PAYLOAD_BYTES_MIN, Time,
+};
 use crate::record::{Batch, Record, Records};
 
 /// The deliveries as records, two for each. Times are those of the broker's clock: a chunk is worth
@@ -35,8 +37,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Delivery>> {
         };
         let mut delivery = Delivery::new(message, qos);
         (delivery.entry, delivery.retain) = (entry, retain);
-        delivery.identifiers =
-            (!identifiers.is_empty()).then(|| Rc::new(identifiers.as_slice().into()));
+        delivery.matched = Matched::new(&identifiers, None);
         deliveries.push(delivery);
     }
     Some(deliveries)
@@ -81,7 +82,7 @@ mod tests {
         };
         let mut delivery = Delivery::new(Rc::new(message.to_owned()), QoS::AtLeastOnce);
         (delivery.entry, delivery.retain) = (7, true);
-        delivery.identifiers = Some(Rc::new([3, 9].into()));
+        delivery.matched = Matched::new(&[3, 9], None);
         delivery
     }
 
@@ -108,9 +109,9 @@ mod tests {
     #[test]
     fn a_plain_delivery_has_no_identifiers() {
         let mut plain = delivery("a", b"x", None);
-        plain.identifiers = None;
+        plain.matched = None;
         let read = decode(encode([plain].iter()).as_bytes()).expect("it is whole");
-        assert_eq!(read[0].identifiers, None);
+        assert_eq!(read[0].matched, None);
     }
 
     #[test]

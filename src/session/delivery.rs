@@ -16,27 +16,48 @@ pub struct Grant {
     pub qos: QoS,
     /// Whether one of them keeps the RETAIN flag as published [MQTT-3.3.1-13].
     pub retain_as_published: bool,
-    /// Every Subscription Identifier, in the order the filters matched. None when there is none.
-    pub identifiers: Option<Rc<ThinVec<u32>>>,
+    /// Their Subscription Identifiers.
+    pub matched: Option<Rc<Matched>>,
 }
 
 impl Grant {
     /// Every Subscription Identifier, in the order the filters matched.
     pub fn identifiers(&self) -> &[u32] {
-        self.identifiers.as_ref().map_or(&[], |all| all)
+        identifiers(self.matched.as_ref())
     }
 
     /// Takes another matching subscription in.
     pub fn merge(&mut self, other: &Self) {
         self.qos = self.qos.max(other.qos);
         self.retain_as_published |= other.retain_as_published;
-        self.identifiers = match (self.identifiers.take(), &other.identifiers) {
+        self.matched = match (self.matched.take(), &other.matched) {
             (Some(mine), Some(theirs)) => {
-                Some(Rc::new(mine.iter().chain(theirs.iter()).copied().collect()))
+                Matched::new(&[&mine.identifiers[..], &theirs.identifiers[..]].concat(), None)
             }
             (mine, theirs) => mine.or_else(|| theirs.clone()),
         };
     }
+}
+
+/// What of the matching subscriptions goes along with a message. Most have nothing of it, and a
+/// delivery is small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matched {
+    identifiers: ThinVec<u32>,
+    share: Option<Rc<ShareOrigin>>,
+}
+
+impl Matched {
+    /// These Subscription Identifiers, in the order the filters matched, and the shared
+    /// subscription for which a message was picked; `None` if that is nothing.
+    pub fn new(identifiers: &[u32], share: Option<Rc<ShareOrigin>>) -> Option<Rc<Self>> {
+        let is_nothing = identifiers.is_empty() && share.is_none();
+        (!is_nothing).then(|| Rc::new(Self { identifiers: identifiers.into(), share }))
+    }
+}
+
+fn identifiers(matched: Option<&Rc<Matched>>) -> &[u32] {
+    matched.map_or(&[], |matched| &matched.identifiers)
 }
 
 /// The shared subscription through which a message was picked for a session. When the session
@@ -58,25 +79,23 @@ pub struct Delivery {
     pub qos: QoS,
     /// The RETAIN flag of this delivery.
     pub retain: bool,
-    /// The Subscription Identifiers it carries.
-    pub identifiers: Option<Rc<ThinVec<u32>>>,
-    /// The shared subscription it was picked for, if one.
-    pub share: Option<Rc<ShareOrigin>>,
+    /// The Subscription Identifiers it carries, and the shared subscription it was picked for.
+    pub matched: Option<Rc<Matched>>,
     /// Its number in the journal, which rises within a session; 0 without a store.
     pub entry: u64,
     /// Kept here, so that an acknowledgement need not look at the message.
     bytes: u32,
 }
 
-// Queues and windows are full of them.
-const _: () = assert!(size_of::<Delivery>() <= 40);
+// Queues and windows are full of them: two to a line of the cache.
+const _: () = assert!(size_of::<Delivery>() <= 32);
 
 impl Delivery {
-    /// A delivery without RETAIN, Subscription Identifiers and share.
+    /// A delivery without RETAIN, of which no subscription is told.
     pub fn new(message: Rc<Application>, qos: QoS) -> Self {
         // No packet, and so no message, is near 4 GiB.
         let bytes = u32::try_from(message.bytes()).unwrap_or(u32::MAX);
-        Self { message, qos, retain: false, identifiers: None, share: None, entry: 0, bytes }
+        Self { message, qos, retain: false, matched: None, entry: 0, bytes }
     }
 
     /// Bytes it is charged with in a budget.
@@ -105,7 +124,12 @@ impl Delivery {
 
     /// The Subscription Identifiers it carries.
     pub fn identifiers(&self) -> &[u32] {
-        self.identifiers.as_ref().map_or(&[], |all| all)
+        identifiers(self.matched.as_ref())
+    }
+
+    /// The shared subscription it was picked for, if one.
+    pub fn share(&self) -> Option<&Rc<ShareOrigin>> {
+        self.matched.as_ref()?.share.as_ref()
     }
 }
 
@@ -118,7 +142,7 @@ mod tests {
         let grant = |qos, rap, ids: Option<&[u32]>| Grant {
             qos,
             retain_as_published: rap,
-            identifiers: ids.map(|ids| Rc::new(ids.into())),
+            matched: ids.and_then(|ids| Matched::new(ids, None)),
         };
         let mut merged = grant(QoS::AtMostOnce, false, Some(&[7]));
         merged.merge(&grant(QoS::ExactlyOnce, true, None));

@@ -25,7 +25,7 @@ mod will;
 
 pub use alias::{IncomingAliases, OutgoingAliases, TopicField};
 pub use application::{Application, ApplicationRef, Payload, SHARED_PAYLOAD_BYTES_MIN};
-pub use delivery::{Delivery, Grant, ShareOrigin};
+pub use delivery::{Delivery, Grant, Matched, ShareOrigin};
 pub use id::{ConnectionId, FilterId, ListenerId, SessionKey, ShardId};
 pub use kept::KeptMessages;
 pub use order::AcceptOrder;

@@ -221,7 +221,7 @@ impl Spilled {
         let (len, mut stays, mut written) =
             (tail.len(), Vec::new(), Vec::with_capacity(tail.len()));
         for (at, delivery) in tail.into_iter().enumerate() {
-            if delivery.share.is_some() {
+            if delivery.share().is_some() {
                 stays.push((at, delivery));
             } else {
                 written.push(delivery);

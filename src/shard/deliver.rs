@@ -11,8 +11,8 @@ use crate::{
     access::Author,
     router::Route,
     session::{
-        Application, ApplicationRef, Delivery, Grant, KeptMessages, Publisher, Pushed, QueueLimits,
-        SessionKey, ShareOrigin,
+        Application, ApplicationRef, Delivery, Grant, KeptMessages, Matched, Publisher, Pushed,
+        QueueLimits, SessionKey, ShareOrigin,
     },
 };
 
@@ -214,9 +214,13 @@ impl Shard {
     ) -> bool {
         let mut delivery = Delivery::new(outgoing.keep(&mut self.kept, terms.topic), qos);
         delivery.retain = terms.retain;
-        delivery.identifiers = terms.grant.identifiers.clone();
-        delivery.share = terms.share.cloned();
-        delivery.entry = self.journal.next_entry();
+        delivery.matched = match terms.share {
+            None => terms.grant.matched.clone(),
+            Some(origin) => Matched::new(terms.grant.identifiers(), Some(Rc::clone(origin))),
+        };
+        if self.journal.is_on() {
+            delivery.entry = self.journal.next_entry();
+        }
         if !self.sends_at_once(key) {
             return self.enqueue(key, delivery, terms.is_replay, outgoing, turn);
         }

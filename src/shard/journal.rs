@@ -155,10 +155,9 @@ impl Journal {
         message
     }
 
-    /// The number of a new entry; 0 without a store.
-    #[inline]
+    /// The number of a new entry.
     pub(super) fn next_entry(&mut self) -> u64 {
-        self.entry += u64::from(self.is_on);
+        self.entry += 1;
         self.entry
     }
 

@@ -177,7 +177,7 @@ impl Shard {
     /// A message for a session that has ended: one of a shared subscription goes to another
     /// member (MQTT 5, 4.8.2), others have nobody left.
     pub(super) fn pass_on(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
-        let Some(origin) = delivery.share.clone() else { return };
+        let Some(origin) = delivery.share().cloned() else { return };
         if delivery.message.borrow().is_expired(turn.now) {
             self.metrics.count_drop(DropReason::Expired, delivery.message.topic());
         } else if !self.deliver_to_share(&origin, delivery, turn) {

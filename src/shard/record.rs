@@ -27,7 +27,7 @@ impl Journal {
     }
 
     fn push_queued(&mut self, client_id: &str, delivery: &Delivery, message: u64) {
-        let share = delivery.share.as_deref().map(|origin| Cow::Owned(share_text(origin)));
+        let share = delivery.share().map(|origin| Cow::Owned(share_text(origin)));
         self.push(&delivery.to_record(client_id, message, share));
     }
 

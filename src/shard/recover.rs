@@ -20,8 +20,8 @@ use crate::{
         state::{Entry, MessageState, SessionState, State, WillState},
     },
     session::{
-        Application, ApplicationRef, Delivery, ListenerId, Payload, SHARED_PAYLOAD_BYTES_MIN,
-        Session, SessionKey, ShareOrigin, Will,
+        Application, ApplicationRef, Delivery, ListenerId, Matched, Payload,
+        SHARED_PAYLOAD_BYTES_MIN, Session, SessionKey, ShareOrigin, Will,
     },
     topic::{ShardSet, Subscriber},
 };
@@ -239,9 +239,8 @@ impl Recalled<'_> {
         })?;
         let mut delivery = Delivery::new(message, entry.qos);
         delivery.retain = entry.retain;
-        delivery.identifiers =
-            (!entry.identifiers.is_empty()).then(|| Rc::new((&*entry.identifiers).into()));
-        delivery.share = entry.share.as_deref().and_then(share_origin).map(Rc::new);
+        let share = entry.share.as_deref().and_then(share_origin).map(Rc::new);
+        delivery.matched = Matched::new(&entry.identifiers, share);
         delivery.entry = entry.entry;
         Some(delivery)
     }

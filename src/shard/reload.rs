@@ -56,7 +56,7 @@ impl Shard {
     /// A message that waited for a session which may not have it any more. One of a shared
     /// subscription goes to another member.
     pub(super) fn withdraw(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
-        if delivery.share.is_some() {
+        if delivery.share().is_some() {
             self.pass_on(delivery, turn);
         } else {
             self.metrics.count_drop(DropReason::Denied, delivery.message.topic());

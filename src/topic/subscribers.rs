@@ -1,14 +1,14 @@
 //! What stands at one filter of the trie: this shard's subscribers in full, and of every other
 //! shard one bit (law 1: filters are replicated, subscribers are not).
 
-use std::{num::NonZeroU32, rc::Rc};
+use std::num::NonZeroU32;
 
 use skein_protocol::qos::QoS;
 use smallvec::SmallVec;
 use thin_vec::ThinVec;
 
 use super::{ShardSet, Share};
-use crate::session::{Grant, SessionKey};
+use crate::session::{Grant, Matched, SessionKey};
 
 /// One session's subscription to one filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Subscriber {
         Grant {
             qos: self.qos,
             retain_as_published: self.retain_as_published,
-            identifiers: self.identifier.map(|id| Rc::new([id.get()].into())),
+            matched: self.identifier.and_then(|id| Matched::new(&[id.get()], None)),
         }
     }
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use skein_protocol::qos::QoS;
 
 use super::{
-    super::{Application, ApplicationRef, Payload, ShareOrigin},
+    super::{Application, ApplicationRef, Matched, Payload, ShareOrigin},
     *,
 };
 
@@ -219,7 +219,7 @@ fn delivery(
     let mut delivery = Delivery::new(Rc::new(message.to_owned()), QoS::AtLeastOnce);
     delivery.entry = entry;
     let origin = || Rc::new(ShareOrigin { pattern: "t".into(), group: "g".into() });
-    delivery.share = is_shared.then(origin);
+    delivery.matched = Matched::new(&[], is_shared.then(origin));
     delivery
 }
 
