@@ -14,6 +14,7 @@
 //! ```
 
 use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
 
 use skein_protocol::Frame;
 
@@ -33,6 +34,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const GROWTH_BYTES_MIN: usize = 64 * 1024;
 /// No read is smaller than this, so that the end of a budget costs no run of tiny reads.
 const READ_BYTES_MIN: usize = 4 * 1024;
+/// After this time no more newcomers are looked at in one turn.
+const NEWCOMERS_MAX: Duration = Duration::from_micros(300);
 
 /// What a shard needs to read its sockets.
 pub(super) struct Inbound {
@@ -89,12 +92,28 @@ enum ReadEnd {
 }
 
 impl EventLoop {
-    /// Looks at every connection that was queued, each within its budget.
+    /// Looks at every connection that was queued, each within its budget: at newcomers only for a
+    /// while, so that those who are there do not wait for a storm of them. The others of them are
+    /// the first of their kind in the next turn.
     pub(super) fn read_ready(&mut self) {
+        let mut first_began = None;
+        self.read_queued(|| first_began.get_or_insert_with(Instant::now).elapsed() < NEWCOMERS_MAX);
+    }
+
+    /// As [`EventLoop::read_ready`], without newcomers.
+    pub(super) fn read_clients(&mut self) {
+        self.read_queued(|| false);
+    }
+
+    fn read_queued(&mut self, mut takes_newcomer: impl FnMut() -> bool) {
         std::mem::swap(&mut self.inbound.queue, &mut self.inbound.turn);
         for index in 0..self.inbound.turn.len() {
             let id = self.inbound.turn[index];
-            self.contained(id, |this| this.read_one(id));
+            if self.core.shard.is_newcomer(id) && !takes_newcomer() {
+                self.inbound.queue.push(id);
+            } else {
+                self.contained(id, |this| this.read_one(id));
+            }
         }
         self.inbound.turn.clear();
     }

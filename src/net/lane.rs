@@ -121,6 +121,12 @@ impl<T> Consumer<T> {
         Some(item)
     }
 
+    /// Items to take now, at least. It can only become more without a pop.
+    pub fn len(&mut self) -> usize {
+        self.tail_seen = self.ring.tail.0.load(Ordering::Acquire);
+        self.tail_seen.wrapping_sub(self.head)
+    }
+
     /// Whether there is nothing to take now. Only the writer can change that.
     pub fn is_empty(&mut self) -> bool {
         if self.head != self.tail_seen {

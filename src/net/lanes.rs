@@ -68,12 +68,16 @@ impl EventLoop {
     fn take_from(&mut self, index: usize) -> usize {
         let from = self.neighbours[index].id;
         let mut bytes = 0;
+        // Parcels that lay there when everything was read last.
+        let mut before = 0_usize;
         while bytes < BYTES_PER_TURN {
             let Some(parcel) = self.neighbours[index].incoming.pop() else { break };
             bytes += parcel.bytes();
-            if brings_a_client(&parcel) {
+            if brings_a_client(&parcel) && before == 0 {
+                before = self.neighbours[index].incoming.len() + 1;
                 self.catch_up();
             }
+            before = before.saturating_sub(1);
             match parcel {
                 Parcel::Message(message) => self.core.handle(Event::Message { from, message }),
                 Parcel::HandOver(moving) => self.arrive(from, *moving),
@@ -82,9 +86,9 @@ impl EventLoop {
         bytes
     }
 
-    /// Reads what has come by now, before a connection takes a session over: the DISCONNECT of
-    /// the client's last connection may be among it, and its will must not be published then
-    /// [MQTT-3.1.2-10].
+    /// Reads what clients have sent by now, before a connection takes a session over: the
+    /// DISCONNECT of the client's last connection may be among it, and its will must not be
+    /// published then [MQTT-3.1.2-10].
     fn catch_up(&mut self) {
         let mut events = std::mem::replace(&mut self.late_events, Events::with_capacity(0));
         if self.poll.poll(&mut events, Some(Duration::ZERO)).is_ok() {
@@ -92,7 +96,7 @@ impl EventLoop {
         }
         self.late_events = events;
         for _ in 0..CATCH_UP_ROUNDS {
-            self.read_ready();
+            self.read_clients();
         }
     }
 

@@ -76,6 +76,12 @@ impl Shard {
         ShardId::new((self.placement.hash_one(text) % self.shards as u64) as usize)
     }
 
+    /// Whether no client has been let in on this connection yet.
+    pub fn is_newcomer(&self, connection: ConnectionId) -> bool {
+        let connection = self.connections.find(connection);
+        connection.is_some_and(|found| !matches!(found.stage, Stage::Live(_)))
+    }
+
     /// Whether this connection has sent CONNECT and waits for an answer or its place. Nothing is read from it
     /// meanwhile; if the shell finds that its peer is gone, it need not wait.
     pub fn is_being_placed(&self, connection: ConnectionId) -> bool {
