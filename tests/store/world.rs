@@ -270,6 +270,7 @@ impl World {
         if !self.close()? {
             return Ok(());
         }
+        self.lose_newest()?;
         let mut disk = self.disk.clone();
         let files = skein::store::disk::Disk::list(&mut disk).unwrap_or_default();
         if let Some((name, bytes)) = self.rng.choice(files.iter()).filter(|(_, bytes)| *bytes > 0) {
@@ -280,6 +281,19 @@ impl World {
             self.disk.flip(name, bit);
         }
         self.start()
+    }
+
+    /// Without its newest segment a log is refused by the name of that.
+    fn lose_newest(&self) -> Result<(), String> {
+        let Some(name) = self.segments().pop() else { return Ok(()) };
+        let mut disk = self.disk.fork();
+        let removed = skein::store::disk::Disk::remove(&mut disk, &name);
+        removed.map_err(|error| format!("{name} can not be removed: {error}"))?;
+        match SegmentedLog::open(disk, self.options.clone()) {
+            Err(LogError::Refused { file, .. }) if file == name => Ok(()),
+            Err(error) => Err(format!("{name} is missing, but: {error}")),
+            Ok(_) => Err(format!("nobody notices that {name} is missing")),
+        }
     }
 
     /// Any prefix may be looked at, so the log that notices is asked for all of it.

@@ -7,10 +7,16 @@ pub(super) const SNAPSHOT_DRAFT: &str = "snapshot.new";
 pub(super) const SEGMENT_DRAFT: &str = "segment.new";
 
 const SEGMENT: &str = "segment-";
+const NEWEST: &str = "newest-";
 const SNAPSHOT: &str = "snapshot-";
 
 pub(super) fn segment_name(number: u64) -> String {
     format!("{SEGMENT}{number:010}")
+}
+
+/// The empty file whose name says which segment is there at least.
+pub(super) fn newest_name(number: u64) -> String {
+    format!("{NEWEST}{number:010}")
 }
 
 pub(super) fn snapshot_name(covers: u64) -> String {
@@ -20,6 +26,11 @@ pub(super) fn snapshot_name(covers: u64) -> String {
 /// The number of a segment's name.
 pub(super) fn segment_number(name: &str) -> Option<u64> {
     number(name, SEGMENT).filter(|number| segment_name(*number) == name)
+}
+
+/// The segment that the empty file of this name vouches for.
+pub(super) fn newest_number(name: &str) -> Option<u64> {
+    number(name, NEWEST).filter(|number| newest_name(*number) == name)
 }
 
 /// The sequence of a snapshot's name.
@@ -39,6 +50,8 @@ mod tests {
     fn names_are_read_as_they_are_written() {
         assert_eq!(segment_number(&segment_name(7)), Some(7));
         assert_eq!(segment_number("segment-7"), None);
+        assert_eq!(newest_number(&newest_name(7)), Some(7));
+        assert_eq!(newest_number(&segment_name(7)), None);
         assert_eq!(segment_number("segment-+000000007"), None);
         assert_eq!(snapshot_covers(&snapshot_name(41)), Some(41));
         assert_eq!(snapshot_covers(SNAPSHOT_DRAFT), None);

@@ -6,6 +6,7 @@
 //! segment-0000000007   sealed: all of it was synced before the next one was begun
 //! segment-0000000008   the one that is written
 //! snapshot-…0041       what sequences 1 to 41 add up to; older segments are gone
+//! newest-0000000008    empty; its name says which segment is there at least
 //! *.new                being written; worth nothing before it has its name
 //! lock                 locked by the process that has the folder
 //! ```
@@ -19,6 +20,7 @@
 mod error;
 mod frame;
 mod layout;
+mod newest;
 mod open;
 mod replay;
 mod segmented;

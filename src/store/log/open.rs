@@ -21,6 +21,7 @@ impl<D: Disk> SegmentedLog<D> {
         let files = log.list()?;
         log.find_snapshot(&files)?;
         log.find_segments(&files)?;
+        log.check_newest(&files)?;
         log.trim();
         log.check_order()?;
         log.find_end()?;

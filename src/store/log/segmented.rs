@@ -46,6 +46,8 @@ pub struct SegmentedLog<D: Disk> {
     pub(super) snapshot: Option<KeptSnapshot>,
     /// All segments, oldest first; the last one is the one that is written, or was.
     pub(super) segments: Vec<Segment>,
+    /// The segment that [`newest`](super::newest) vouches for.
+    pub(super) newest: Option<u64>,
     /// The last segment while it may be written to.
     active: Option<Active<D::File>>,
     pub(super) draft: Option<Draft<D::File>>,
@@ -98,6 +100,7 @@ impl<D: Disk> SegmentedLog<D> {
             options,
             snapshot: None,
             segments: Vec::new(),
+            newest: None,
             active: None,
             draft: None,
             pending: Vec::new(),
@@ -134,6 +137,8 @@ impl<D: Disk> SegmentedLog<D> {
             let synced = active.file.sync();
             synced.map_err(|error| self.failed("sync", &self.newest_name(), error))?;
         }
+        let synced = self.disk.sync_folder();
+        synced.map_err(|error| self.failed("sync", &self.newest_name(), error))?;
         Ok(self.disk)
     }
 
@@ -221,6 +226,7 @@ impl<D: Disk> SegmentedLog<D> {
                 let bytes = HEADER_BYTES as u64;
                 self.segments.push(Segment { number, first, bytes: 0 });
                 self.active = Some(Active { file, name, salt, end: bytes });
+                self.note_newest();
                 self.remove_empty();
                 Ok(())
             }
