@@ -107,10 +107,15 @@ fn check(folder: &Path) -> Result<(), StoreCommandError> {
 fn export(folder: &Path) -> Result<(), StoreCommandError> {
     let (state, _log) = recover(folder)?;
     let mut out = BufWriter::new(io::stdout().lock());
+    let (mut drain, mut batch) = (state.into_drain(), Batch::default());
     let mut write_all = || {
-        for record in state.records() {
-            serde_json::to_writer(&mut out, &record)?;
-            out.write_all(b"\n")?;
+        while drain.take_next(&mut batch).map_err(io::Error::other)? {
+            for record in batch.records() {
+                let record = Record::decode(record).map_err(io::Error::other)?;
+                serde_json::to_writer(&mut out, &record)?;
+                out.write_all(b"\n")?;
+            }
+            batch.clear();
         }
         out.flush()
     };
@@ -125,9 +130,9 @@ fn export(folder: &Path) -> Result<(), StoreCommandError> {
 /// ends.
 fn recover(folder: &Path) -> Result<(State, SegmentedLog<Files>), StoreCommandError> {
     let mut log = SegmentedLog::open(Files::open_existing(folder)?, LogOptions::default())?;
-    let mut state = State::default();
-    log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
-        records.try_for_each(|record| state.apply_bytes(record)).map_err(|error| error.to_string())
+    let mut state = State::with_shelf(log.shelf());
+    log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
+        state.apply_all(records).map_err(|error| error.to_string())
     })?;
     Ok((state, log))
 }

@@ -97,12 +97,19 @@ impl EventLoop {
     /// Takes over what the store has kept, and hands to `keeper` what is to be kept from now on.
     /// Returns when all other shards know what they have to of that, or when the broker is told to
     /// shut down; [`run`](Self::run) comes after it.
-    pub fn recover(&mut self, keeper: Box<dyn Keeper>, recovery: Recovery) {
+    ///
+    /// # Errors
+    /// Which file of the store can not be read any more. Nobody may be served then.
+    pub fn recover(&mut self, keeper: Box<dyn Keeper>, recovery: Recovery) -> Result<(), String> {
         let Recovery { state, unix_ms } = recovery;
         self.keeping.keeper = Some(keeper);
         self.core.now = self.clock();
         self.core.handle(Event::Recovered { state, unix_ms });
-        self.run_until(|this| this.core.shard.is_recovered() || this.ends_at.is_some());
+        self.run_until(|this| {
+            let shard = &this.core.shard;
+            shard.is_recovered() || shard.recovery_failure().is_some() || this.ends_at.is_some()
+        });
+        self.core.shard.recovery_failure().map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
     /// Takes what was heard of the batches.

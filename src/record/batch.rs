@@ -1,5 +1,7 @@
 //! Records that belong together: after a crash all of them are there, or none.
 
+use super::Spot;
+
 /// Records in the order in which they happened, as bytes. What they mean is not the log's business.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -47,7 +49,7 @@ impl Batch {
 
     /// Its records.
     pub fn records(&self) -> Records<'_> {
-        Records { rest: &self.bytes }
+        Records::new(&self.bytes)
     }
 
     /// The bytes of its records, as they stand in the log.
@@ -60,21 +62,40 @@ impl Batch {
 #[derive(Clone, Copy, Debug)]
 pub struct Records<'a> {
     rest: &'a [u8],
+    /// Where the rest lies.
+    spot: Option<Spot>,
 }
 
 impl<'a> Records<'a> {
     /// The records in the bytes of a batch.
     pub fn new(body: &'a [u8]) -> Self {
-        Self { rest: body }
+        Self { rest: body, spot: None }
     }
-}
 
-impl<'a> Iterator for Records<'a> {
-    type Item = &'a [u8];
+    /// The records in the bytes of a batch that lies in a file.
+    pub fn in_file(body: &'a [u8], spot: Spot) -> Self {
+        Self { rest: body, spot: Some(spot) }
+    }
+
+    /// How many bytes they take.
+    pub fn bytes(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The next one, and where it lies, if it does in a file.
+    pub fn next_with_spot(&mut self) -> Option<(&'a [u8], Option<Spot>)> {
+        let before = self.rest.len();
+        let record = self.split()?;
+        let moved = (before - self.rest.len()) as u64;
+        let end = self.spot.map(|spot| Spot { offset: spot.offset + moved, ..spot });
+        self.spot = end;
+        let length = record.len() as u64;
+        Some((record, end.map(|end| Spot { offset: end.offset - length, ..end })))
+    }
 
     /// A checksum vouches for the lengths; were one wrong all the same, the rest would be one last
     /// record, which no reader of records takes.
-    fn next(&mut self) -> Option<&'a [u8]> {
+    fn split(&mut self) -> Option<&'a [u8]> {
         let (length, rest) = self.rest.split_first_chunk::<4>().map_or_else(
             || (self.rest.len(), self.rest),
             |(length, rest)| (u32::from_le_bytes(*length) as usize, rest),
@@ -85,6 +106,14 @@ impl<'a> Iterator for Records<'a> {
         let (record, rest) = rest.split_at(length.min(rest.len()));
         self.rest = rest;
         Some(record)
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.next_with_spot().map(|(record, _)| record)
     }
 }
 
@@ -105,6 +134,20 @@ mod tests {
         assert_eq!((records, batch.bytes()), (vec![&b"one"[..], b"", &[3]], 16));
         batch.clear();
         assert_eq!(batch.records().next(), None);
+    }
+
+    #[test]
+    fn each_record_knows_where_it_lies() {
+        let mut batch = Batch::default();
+        batch.push(b"one");
+        batch.push(b"");
+        batch.push(b"three");
+        let mut records = Records::in_file(batch.as_bytes(), Spot { file: 7, offset: 100 });
+        for (record, offset) in [(&b"one"[..], 104), (b"", 111), (b"three", 115)] {
+            assert_eq!(records.next_with_spot(), Some((record, Some(Spot { file: 7, offset }))));
+        }
+        assert_eq!(records.next_with_spot(), None);
+        assert_eq!(batch.records().next_with_spot(), Some((&b"one"[..], None)));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod batch;
 mod durability;
 mod field;
 mod json;
+mod place;
 pub mod state;
 mod table;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod tests;
 
 pub use batch::{Batch, Records};
 pub use durability::{Durability, Group};
+pub use place::{Pages, Place, Shelf, Spot, Window};
 pub use table::Record;
 
 /// Why bytes are no record.

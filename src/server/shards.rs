@@ -80,7 +80,9 @@ pub(super) fn start(
                 event_loop.spill_to(requests);
             }
             if let Some((keeper, recovery)) = kept {
-                event_loop.recover(keeper, recovery);
+                if let Err(why) = event_loop.recover(keeper, recovery) {
+                    end_unrecovered(&why);
+                }
                 recovered.request(Request::ShardRecovered);
             }
             event_loop.run();
@@ -93,6 +95,14 @@ pub(super) fn start(
         closing,
     });
     Ok(Shards { doors, desks, store })
+}
+
+/// What was kept was whole when the broker started, and can not be read any more.
+fn end_unrecovered(why: &str) -> ! {
+    tracing::error!("{why}. Nothing was changed, and nobody was served; look at the disk");
+    // The log is written by another thread, which needs a moment.
+    thread::sleep(LOG_WAIT);
+    std::process::exit(1);
 }
 
 fn start_one(

@@ -135,15 +135,11 @@ fn housekeeper_options(settings: &Settings) -> HousekeeperOptions {
 
 /// Reads the whole log, and says how far it is if that takes long.
 fn replay(log: &mut SegmentedLog<Files>, folder: &Path, began: Instant) -> Result<State, LogError> {
-    let (mut state, mut bytes, mut said) = (State::default(), 0, began);
+    let (mut state, mut bytes, mut said) = (State::with_shelf(log.shelf()), 0, began);
     let all = log.bytes().max(1);
-    log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
-        records
-            .try_for_each(|record| {
-                bytes += record.len() as u64;
-                state.apply_bytes(record)
-            })
-            .map_err(|error| error.to_string())?;
+    log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
+        bytes += records.bytes() as u64;
+        state.apply_all(records).map_err(|error| error.to_string())?;
         if said.elapsed() >= PROGRESS {
             said = Instant::now();
             tracing::info!(

@@ -299,6 +299,7 @@ impl Shard {
     fn on_tick(&mut self, turn: &mut Turn<'_>) {
         use timers::Timer;
         if self.journal.recovery.is_going_on() {
+            self.go_on_recovering(turn);
             return;
         }
         while let Some(timer) = self.timers.pop_due(turn.now) {
@@ -320,7 +321,8 @@ impl Shard {
 
     /// When [`Event::Tick`] is wanted next: the start of all time means at once, after other work.
     pub fn next_deadline(&self) -> Option<Time> {
-        if self.replays.is_unfinished() || self.journal.is_awaited() {
+        let is_recovering = self.journal.recovery.is_ready(self.chunks.on_their_way());
+        if self.replays.is_unfinished() || self.journal.is_awaited() || is_recovering {
             return Some(Time::default());
         }
         if self.journal.recovery.is_going_on() {

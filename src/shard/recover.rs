@@ -2,12 +2,18 @@
 //! up those that have their home here, by the functions that change them live.
 //!
 //! ```text
-//!   Recovered ─▶ sessions, subscriptions … ──interest, Message::Recovered──▶ other shards
+//!   Recovered ─▶ sessions, queues … ──interest, Message::Recovered──▶ other shards
+//!                  ▲    │ what does not fit into memory goes to disk,
+//!                  └────┘ and no more is taken up before that is there
 //!                       timers stand still until all others have told theirs
 //!   is_recovered: all others have applied ours
 //! ```
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    rc::{Rc, Weak},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use skein_protocol::{TopicFilter, qos::PacketId};
@@ -16,8 +22,8 @@ use super::{Message, Shard, ShardId, Turn, timers::Timer};
 use crate::{
     access::{Author, Identity},
     record::{
-        Durability, Record,
-        state::{Entry, MessageState, SessionState, State, WillState},
+        Durability, Record, Window,
+        state::{Entry, SessionState, State, WillState},
     },
     session::{
         Application, ApplicationRef, Delivery, ListenerId, Matched, Payload,
@@ -26,9 +32,18 @@ use crate::{
     topic::{ShardSet, Subscriber},
 };
 
+/// Chunks of queues that may be on their way to disk before no more is taken up.
+const CHUNKS_ON_THEIR_WAY_MAX: usize = 16;
+/// Messages that several want and that may be remembered, though perhaps all have let go of them.
+const REMEMBERED_MAX: usize = 4096;
+
 /// How far a shard is with taking up what the store had kept.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
+    /// What is still to be taken up.
+    left: Option<Box<Left>>,
+    /// Why it can not be taken up.
+    failure: Option<String>,
     /// The interest of what was taken up; all others have to apply it.
     barrier: u64,
     /// Others that have told all of theirs.
@@ -43,12 +58,29 @@ impl Recovery {
     pub(super) fn is_going_on(&self) -> bool {
         self.waits
     }
+
+    /// Whether more can be taken up now, if no more chunks than these are on their way to disk.
+    #[inline]
+    pub(super) fn is_ready(&self, chunks: usize) -> bool {
+        self.left.is_some() && chunks < CHUNKS_ON_THEIR_WAY_MAX
+    }
 }
 
-/// The messages that were needed so far: all entries of a shard share one copy.
-struct Recalled<'a> {
-    state: &'a State,
-    messages: BTreeMap<u64, Rc<Application>>,
+/// What is still to be taken up, in the order of the Client Identifiers.
+#[derive(Debug)]
+struct Left {
+    state: Arc<State>,
+    /// The session whose queue is being filled, and how much of it is there; before it all is done.
+    filling: Option<(Box<str>, SessionKey, usize)>,
+    recalled: Recalled,
+}
+
+/// The messages that were needed so far: all entries of a shard share one copy, as long as any of
+/// them is in memory.
+#[derive(Debug, Default)]
+struct Recalled {
+    window: Window,
+    messages: BTreeMap<u64, Weak<Application>>,
 }
 
 impl Shard {
@@ -58,26 +90,67 @@ impl Shard {
     /// [`Event::Recovered`]: super::Event::Recovered
     pub fn is_recovered(&self) -> bool {
         let recovery = &self.journal.recovery;
-        !recovery.waits && self.interest.applied_everywhere(self.id) >= recovery.barrier
+        recovery.left.is_none()
+            && !recovery.waits
+            && self.interest.applied_everywhere(self.id) >= recovery.barrier
+    }
+
+    /// Why what the store had kept can not be taken up: its files can not be read any more. Then
+    /// [`is_recovered`](Self::is_recovered) never says so, and the broker must not go on.
+    pub fn recovery_failure(&self) -> Option<&str> {
+        self.journal.recovery.failure.as_deref()
     }
 
     /// The first event of a broker with a store: recording begins.
     pub(super) fn on_recovered(&mut self, state: &Arc<State>, unix_ms: u64, turn: &mut Turn<'_>) {
         let entry_max = state.sessions().map(|(_, session)| session.entry_max).max();
         self.journal.begin(unix_ms, state.message_max(), entry_max.unwrap_or(0), self.shards);
-        let mut recalled = Recalled { state, messages: BTreeMap::new() };
-        for (client_id, kept) in state.sessions() {
-            if self.registrar_of(client_id) == self.id {
-                self.recover_session(client_id, kept, &mut recalled, turn);
-            }
-        }
-        self.recover_retained(state);
-        self.journal.recovery.barrier = self.interest.issued();
-        for shard in self.others() {
-            self.lanes.send(shard, Message::Recovered);
-        }
         self.journal.recovery.waits = true;
-        self.go_on_if_all_have_told(turn);
+        let (state, recalled) = (Arc::clone(state), Recalled::default());
+        self.journal.recovery.left = Some(Box::new(Left { state, filling: None, recalled }));
+        self.go_on_recovering(turn);
+    }
+
+    /// Takes up as much as there is room for. What was taken up is in memory, or on its way to disk.
+    pub(super) fn go_on_recovering(&mut self, turn: &mut Turn<'_>) {
+        let Some(mut left) = self.journal.recovery.left.take() else { return };
+        match self.take_up(&mut left, turn) {
+            Ok(true) => {
+                self.journal.recovery.barrier = self.interest.issued();
+                for shard in self.others() {
+                    self.lanes.send(shard, Message::Recovered);
+                }
+                self.go_on_if_all_have_told(turn);
+            }
+            Ok(false) => self.journal.recovery.left = Some(left),
+            Err(why) => self.journal.recovery.failure = Some(why),
+        }
+    }
+
+    /// True if nothing is left.
+    ///
+    /// # Errors
+    /// Which file can not be read, and why.
+    fn take_up(&mut self, left: &mut Left, turn: &mut Turn<'_>) -> Result<bool, String> {
+        let Left { state, filling, recalled } = left;
+        loop {
+            if let Some((client_id, key, done)) = filling {
+                let Some(kept) = state.session(client_id) else { return Ok(true) };
+                if !self.fill_queue(*key, kept, done, (state, recalled), turn)? {
+                    return Ok(false);
+                }
+                self.update_fullness(*key);
+                self.recover_deadlines(*key, kept, state.connected_lost_at_ms());
+            }
+            let last = filling.as_ref().map(|(client_id, ..)| &**client_id);
+            let mine = |client_id: &str| self.registrar_of(client_id) == self.id;
+            let next = state.sessions_after(last).find(|(client_id, _)| mine(client_id));
+            let Some((client_id, kept)) = next else { break };
+            let key = self.recover_session(client_id, kept, (state, recalled))?;
+            *filling = Some((client_id.into(), key, 0));
+        }
+        self.recover_retained(state, &mut recalled.window)?;
+        Ok(true)
     }
 
     /// Another shard has told what its sessions want.
@@ -88,19 +161,20 @@ impl Shard {
 
     fn go_on_if_all_have_told(&mut self, turn: &mut Turn<'_>) {
         let recovery = &mut self.journal.recovery;
-        if recovery.waits && recovery.heard.iter().count() + 1 == self.shards {
+        let all_have_told = recovery.heard.iter().count() + 1 == self.shards;
+        if recovery.waits && recovery.left.is_none() && all_have_told {
             recovery.waits = false;
             self.on_tick(turn);
         }
     }
 
+    /// A session, and what was on its way to its client, but nothing of its queue.
     fn recover_session(
         &mut self,
         client_id: &str,
         kept: &SessionState,
-        recalled: &mut Recalled<'_>,
-        turn: &mut Turn<'_>,
-    ) {
+        (state, recalled): (&State, &mut Recalled),
+    ) -> Result<SessionKey, String> {
         let listener = self.listener_named(&kept.listener);
         let (_, epoch) = self.registrar.grant(client_id, self.id);
         let overflow = self.overflow_at(listener);
@@ -116,23 +190,42 @@ impl Shard {
         let mut flights: Vec<_> = kept.flights.iter().collect();
         flights.sort_by_key(|(_, flight)| flight.entry.entry);
         for (number, flight) in flights {
-            let delivery = recalled.delivery(self, &flight.entry).filter(|_| !flight.is_received);
+            let delivery = match flight.is_received {
+                true => None,
+                false => recalled.delivery(self, state, &flight.entry)?,
+            };
             bytes += delivery.as_ref().map_or(0, Delivery::bytes);
             PacketId::new(*number)
                 .map(|packet_id| session.sender.restore(packet_id, flight.entry.qos, delivery));
         }
         self.memory.charge(bytes);
         let key = self.sessions.insert(session);
-        for entry in &kept.queue {
-            let Some(delivery) = recalled.delivery(self, entry) else { continue };
+        self.restore_rights(key, owner(kept.owner.as_deref()));
+        self.recover_subscriptions(key, kept);
+        Ok(key)
+    }
+
+    /// Goes on with the queue of a session, whose first entries are `done`. False if what is on its way
+    /// to disk has to be there first.
+    fn fill_queue(
+        &mut self,
+        key: SessionKey,
+        kept: &SessionState,
+        done: &mut usize,
+        (state, recalled): (&State, &mut Recalled),
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, String> {
+        while let Some(entry) = kept.queue.get(*done) {
+            if self.chunks.on_their_way() >= CHUNKS_ON_THEIR_WAY_MAX {
+                return Ok(false);
+            }
+            *done += 1;
+            let Some(delivery) = recalled.delivery(self, state, entry)? else { continue };
             self.memory.charge(delivery.bytes());
             self.sessions.at_mut(key).queue.push_unbounded(delivery);
             self.spill(key, turn);
         }
-        self.restore_rights(key, owner(kept.owner.as_deref()));
-        self.recover_subscriptions(key, kept);
-        self.update_fullness(key);
-        self.recover_deadlines(key, kept, recalled.state.connected_lost_at_ms());
+        Ok(true)
     }
 
     fn recover_subscriptions(&mut self, session: SessionKey, kept: &SessionState) {
@@ -180,15 +273,15 @@ impl Shard {
         }
     }
 
-    fn recover_retained(&mut self, state: &State) {
+    fn recover_retained(&mut self, state: &State, window: &mut Window) -> Result<(), String> {
         for (topic, kept) in state.retained() {
             // Who subscribes from now on asks the homes, though nobody has published anything.
             self.retained.note_recovered();
-            let Some(message) = state.message(kept.message) else { continue };
             if self.home_of(topic) != self.id {
                 continue;
             }
-            let message = self.recalled_message(message);
+            let record = state.recall(kept.message, window)?;
+            let Some(message) = record.and_then(|it| self.recalled_message(&it)) else { continue };
             let author = kept.author[0].as_deref().map(|client_id| {
                 let listener = self.listener_named(kept.author[2].as_deref().unwrap_or_default());
                 Arc::new(Author::new(owner(kept.author[1].as_deref()), client_id, listener))
@@ -198,6 +291,7 @@ impl Shard {
         }
         // The rules may have changed while nothing ran.
         self.forget_denied_retained();
+        Ok(())
     }
 
     /// The listener of this name; the first one, if it is there no longer.
@@ -209,40 +303,60 @@ impl Shard {
         ListenerId(found.and_then(|at| u16::try_from(at).ok()).unwrap_or_default())
     }
 
-    fn recalled_message(&self, kept: &MessageState) -> Application {
+    fn recalled_message(&self, kept: &Record<'_>) -> Option<Application> {
+        let Record::Message { topic, properties, payload, qos, retain, expires_at_ms, .. } = kept
+        else {
+            return None;
+        };
         let shared;
-        let payload = if kept.payload().len() >= SHARED_PAYLOAD_BYTES_MIN {
-            shared = Rc::new(Bytes::copy_from_slice(kept.payload()));
+        let payload = if payload.len() >= SHARED_PAYLOAD_BYTES_MIN {
+            shared = Rc::new(Bytes::copy_from_slice(payload));
             Payload::Shared(&shared)
         } else {
-            Payload::Inline(kept.payload())
+            Payload::Inline(payload)
         };
-        let message = ApplicationRef {
-            topic: &kept.topic,
-            properties: kept.properties(),
-            payload,
-            qos: kept.qos,
-            retain: kept.retain,
-            expires_at: kept.expires_at_ms.map(|ms| self.journal.time(ms)),
-        };
-        message.to_owned()
+        let expires_at = expires_at_ms.map(|ms| self.journal.time(ms));
+        let (qos, retain) = (*qos, *retain);
+        let message = ApplicationRef { topic, properties, payload, qos, retain, expires_at };
+        Some(message.to_owned())
     }
 }
 
-impl Recalled<'_> {
-    fn delivery(&mut self, shard: &Shard, entry: &Entry) -> Option<Delivery> {
-        let found = self.messages.get(&entry.message).map(Rc::clone);
-        let message = found.or_else(|| {
-            let message = Rc::new(shard.recalled_message(self.state.message(entry.message)?));
-            self.messages.insert(entry.message, Rc::clone(&message));
-            Some(message)
-        })?;
+impl Recalled {
+    fn message(
+        &mut self,
+        shard: &Shard,
+        state: &State,
+        number: u64,
+    ) -> Result<Option<Rc<Application>>, String> {
+        let is_shared = state.is_shared(number);
+        if is_shared && let Some(known) = self.messages.get(&number).and_then(Weak::upgrade) {
+            return Ok(Some(known));
+        }
+        let record = state.recall(number, &mut self.window)?;
+        let message = record.and_then(|record| shard.recalled_message(&record)).map(Rc::new);
+        if let Some(message) = message.as_ref().filter(|_| is_shared) {
+            if self.messages.len() >= REMEMBERED_MAX {
+                self.messages.retain(|_, message| message.strong_count() > 0);
+            }
+            self.messages.insert(number, Rc::downgrade(message));
+        }
+        Ok(message)
+    }
+
+    fn delivery(
+        &mut self,
+        shard: &Shard,
+        state: &State,
+        entry: &Entry,
+    ) -> Result<Option<Delivery>, String> {
+        let Some(message) = self.message(shard, state, entry.message)? else { return Ok(None) };
         let mut delivery = Delivery::new(message, entry.qos);
         delivery.retain = entry.retain;
         let share = entry.share.as_deref().and_then(share_origin).map(Rc::new);
         delivery.matched = Matched::new(&entry.identifiers, share);
         delivery.entry = entry.entry;
-        Some(delivery)
+        Ok(Some(delivery))
     }
 }
 

@@ -28,12 +28,20 @@ pub enum Spilled {
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     newest: u64,
+    /// How many are on their way to disk, whoever wants them.
+    on_their_way: usize,
     sessions: BTreeMap<u64, SessionKey>,
 }
 
 impl Chunks {
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// How many are being written.
+    #[inline]
+    pub(super) fn on_their_way(&self) -> usize {
+        self.on_their_way
     }
 }
 
@@ -55,6 +63,7 @@ impl Shard {
         while let Some(spill) = session.queue.next_spill(self.chunks.newest + 1) {
             if let Spill::Write { chunk, .. } = &spill {
                 self.chunks.newest = *chunk;
+                self.chunks.on_their_way += 1;
                 self.chunks.sessions.insert(*chunk, key);
             }
             turn.effects.spills.push(spill);
@@ -72,6 +81,9 @@ impl Shard {
     #[cold]
     #[inline(never)]
     pub(super) fn on_spilled(&mut self, chunk: u64, outcome: Spilled, turn: &mut Turn<'_>) {
+        if matches!(outcome, Spilled::Written | Spilled::NotWritten(_)) {
+            self.chunks.on_their_way = self.chunks.on_their_way.saturating_sub(1);
+        }
         let Some(&key) = self.chunks.sessions.get(&chunk) else {
             self.metrics.late_replies += 1;
             return;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use skein::store::disk::{Disk, DiskFile};
+use skein::store::disk::{Disk, DiskFile, DiskReader, Pages};
 
 /// A write is torn at any byte, or into pieces of this size of which any are there.
 const SECTOR_BYTES: usize = 512;
@@ -237,6 +237,7 @@ fn broken() -> io::Error {
 
 impl Disk for SimDisk {
     type File = SimFile;
+    type Reader = Self;
 
     fn create(&mut self, name: &str) -> io::Result<SimFile> {
         let mut world = self.world();
@@ -265,12 +266,8 @@ impl Disk for SimDisk {
         Ok(())
     }
 
-    fn read_start(&mut self, name: &str, buffer: &mut [u8]) -> io::Result<usize> {
-        let world = self.world();
-        let bytes = &world.inodes[world.find(name)?].current;
-        let count = bytes.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&bytes[..count]);
-        Ok(count)
+    fn reader(&self) -> Self {
+        self.clone()
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -308,6 +305,28 @@ impl Disk for SimDisk {
 
     fn path_of(&self, name: &str) -> String {
         name.to_owned()
+    }
+}
+
+impl DiskReader for SimDisk {
+    fn open(&self, name: &str) -> io::Result<Box<dyn Pages>> {
+        let inode = self.world().find(name)?;
+        Ok(Box::new(self.file(inode)))
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        Disk::path_of(self, name)
+    }
+}
+
+impl Pages for SimFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let world = self.disk.world();
+        let bytes = &world.inodes[self.inode].current;
+        let offset = usize::try_from(offset).expect("it is a small disk").min(bytes.len());
+        let count = buffer.len().min(bytes.len() - offset);
+        buffer[..count].copy_from_slice(&bytes[offset..offset + count]);
+        Ok(count)
     }
 }
 

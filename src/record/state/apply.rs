@@ -3,8 +3,9 @@
 use skein_protocol::qos::PacketId;
 
 use super::{
-    super::{Record, RecordError},
+    super::{Place, Record, RecordError, Records, Spot},
     Entry, Flight, MessageState, RetainedState, SessionState, State, SubscriptionState, WillState,
+    message::{Body, Kept},
 };
 
 /// Why a record can not follow those before it.
@@ -44,6 +45,23 @@ pub enum StateError {
 }
 
 impl State {
+    /// Reads the records of a batch and applies them. Of messages that lie in a file only the place
+    /// is kept, if the state has a [`Shelf`](crate::record::Shelf).
+    ///
+    /// # Errors
+    /// One is none, or can not follow those before it.
+    pub fn apply_all(&mut self, mut records: Records<'_>) -> Result<(), StateError> {
+        while let Some((bytes, spot)) = records.next_with_spot() {
+            match (Record::decode(bytes)?, spot.filter(|_| self.shelf.is_some())) {
+                (Record::Message { message, topic, .. }, Some(spot)) => {
+                    self.place_message(message, &topic, spot, bytes)?;
+                }
+                (record, _) => self.apply(record)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a record and applies it.
     ///
     /// # Errors
@@ -86,42 +104,50 @@ impl State {
             | Record::WillSet { ref client_id, .. }
             | Record::WillDue { ref client_id, .. }
             | Record::WillCleared { ref client_id } => {
-                let session = self.session(client_id)?;
+                let session = self.session_mut(client_id)?;
                 session.apply(record)
             }
         }
     }
 
-    fn session(&mut self, client_id: &str) -> Result<&mut SessionState, StateError> {
+    fn session_mut(&mut self, client_id: &str) -> Result<&mut SessionState, StateError> {
         let unknown = || StateError::UnknownSession(client_id.into());
         self.sessions.get_mut(client_id).ok_or_else(unknown)
     }
 
     fn add_message(&mut self, record: Record<'_>) -> Result<(), StateError> {
-        let Record::Message { message, topic, properties, payload, qos, retain, expires_at_ms } =
-            record
-        else {
-            return Ok(());
-        };
+        let Record::Message { message, .. } = record else { return Ok(()) };
+        self.keep_message(message, |_| MessageState::new(record).map(Box::new).map(Body::Held))
+    }
+
+    fn place_message(
+        &mut self,
+        message: u64,
+        topic: &str,
+        spot: Spot,
+        record: &[u8],
+    ) -> Result<(), StateError> {
+        let place = Place::new(spot, record);
+        self.keep_message(message, |this| Some(Body::At { topic: this.topics.share(topic), place }))
+    }
+
+    fn keep_message(
+        &mut self,
+        message: u64,
+        body: impl FnOnce(&mut Self) -> Option<Body>,
+    ) -> Result<(), StateError> {
         if self.messages.contains_key(&message) {
             return Err(StateError::NotLarger(message));
         }
-        let kept = MessageState {
-            topic: topic.into(),
-            properties_bytes: u32::try_from(properties.len()).unwrap_or(u32::MAX),
-            bytes: [&*properties, &*payload].concat().into_boxed_slice(),
-            qos,
-            retain,
-            expires_at_ms,
-            references: 0,
-        };
-        self.messages.insert(message, kept);
-        self.message_max = self.message_max.max(message);
+        if let Some(body) = body(self) {
+            self.messages.insert(message, Kept { references: 0, body });
+            self.message_max = self.message_max.max(message);
+        }
         Ok(())
     }
 
     /// One more refers to the message.
-    fn refer(&mut self, message: u64) -> Result<&MessageState, StateError> {
+    fn refer(&mut self, message: u64) -> Result<&Kept, StateError> {
         let unknown = StateError::UnknownMessage(message);
         let kept = self.messages.get_mut(&message).ok_or(unknown)?;
         kept.references += 1;
@@ -168,7 +194,7 @@ impl State {
     }
 
     fn end(&mut self, client_id: &str) -> Result<(), StateError> {
-        self.session(client_id)?;
+        self.session_mut(client_id)?;
         let ended = self.sessions.remove(client_id);
         if let Some(session) = ended {
             self.release(session.queue.iter().map(|entry| entry.message));
@@ -183,19 +209,19 @@ impl State {
         else {
             return Ok(());
         };
-        if self.session(&client_id)?.entry_max >= entry {
+        if self.session_mut(&client_id)?.entry_max >= entry {
             return Err(StateError::NotLarger(entry));
         }
         self.refer(message)?;
         let (identifiers, share) = (identifiers.into(), share.map(Into::into));
-        let session = self.session(&client_id)?;
+        let session = self.session_mut(&client_id)?;
         session.entry_max = entry;
         session.queue.push_back(Entry { entry, message, qos, retain, identifiers, share });
         Ok(())
     }
 
     fn send(&mut self, client_id: &str, entry: u64, packet_id: PacketId) -> Result<(), StateError> {
-        let session = self.session(client_id)?;
+        let session = self.session_mut(client_id)?;
         if session.flights.contains_key(&packet_id.get()) {
             return Err(StateError::NotLarger(packet_id.get().into()));
         }
@@ -207,7 +233,7 @@ impl State {
     }
 
     fn owe(&mut self, client_id: &str, entry: u64, packet_id: PacketId) -> Result<(), StateError> {
-        let session = self.session(client_id)?;
+        let session = self.session_mut(client_id)?;
         if session.flights.contains_key(&packet_id.get()) {
             return Err(StateError::NotLarger(packet_id.get().into()));
         }
@@ -217,7 +243,7 @@ impl State {
     }
 
     fn receive(&mut self, client_id: &str, packet_id: PacketId) -> Result<(), StateError> {
-        let flights = &mut self.session(client_id)?.flights;
+        let flights = &mut self.session_mut(client_id)?.flights;
         let flight = flights.get_mut(&packet_id.get());
         let flight = flight.ok_or_else(|| unknown_id(client_id, packet_id))?;
         let is_first = !std::mem::replace(&mut flight.is_received, true);
@@ -228,14 +254,14 @@ impl State {
     }
 
     fn finish(&mut self, client_id: &str, packet_id: PacketId) -> Result<(), StateError> {
-        let flight = self.session(client_id)?.flights.remove(&packet_id.get());
+        let flight = self.session_mut(client_id)?.flights.remove(&packet_id.get());
         let flight = flight.ok_or_else(|| unknown_id(client_id, packet_id))?;
         self.release((!flight.is_received).then_some(flight.entry.message));
         Ok(())
     }
 
     fn drop_entry(&mut self, client_id: &str, entry: u64) -> Result<(), StateError> {
-        let taken = self.session(client_id)?.take_queued(entry);
+        let taken = self.session_mut(client_id)?.take_queued(entry);
         let unknown = || StateError::UnknownEntry { client_id: client_id.into(), entry };
         let taken = taken.ok_or_else(unknown)?;
         self.release([taken.message]);
@@ -244,7 +270,7 @@ impl State {
 
     fn retain(&mut self, record: Record<'_>) -> Result<(), StateError> {
         let Record::Retained { message, author, user, listener } = record else { return Ok(()) };
-        let topic = self.refer(message)?.topic.clone();
+        let topic = self.refer(message)?.body.topic().into();
         let author = [author, user, listener].map(|name| name.map(Into::into));
         let old = self.retained.insert(topic, RetainedState { message, author });
         self.release(old.map(|old| old.message));

@@ -4,57 +4,34 @@
 
 mod apply;
 mod drain;
+mod message;
 mod session;
 mod show;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-
-use skein_protocol::qos::QoS;
+use std::ops::Bound;
 
 pub use apply::StateError;
 pub use drain::Drain;
+pub use message::MessageState;
 pub use session::{Entry, Flight, SessionState, SubscriptionState, WillState};
+
+use super::Shelf;
+use message::{Kept, Topics};
 
 /// All durable state.
 #[derive(Debug, Default)]
 pub struct State {
     sessions: BTreeMap<Box<str>, SessionState>,
-    messages: BTreeMap<u64, MessageState>,
+    messages: BTreeMap<u64, Kept>,
     retained: BTreeMap<Box<str>, RetainedState>,
     message_max: u64,
     connected_lost_at_ms: u64,
-}
-
-/// A message that is stored once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageState {
-    /// The Topic Name.
-    pub topic: Box<str>,
-    /// The properties that are forwarded, and behind them the payload.
-    bytes: Box<[u8]>,
-    properties_bytes: u32,
-    /// The QoS it was published with.
-    pub qos: QoS,
-    /// The RETAIN flag it was published with.
-    pub retain: bool,
-    /// When it expires.
-    pub expires_at_ms: Option<u64>,
-    /// How many entries and topics refer to it.
-    references: u32,
-}
-
-impl MessageState {
-    /// The properties that are forwarded.
-    pub fn properties(&self) -> &[u8] {
-        &self.bytes[..self.properties_bytes as usize]
-    }
-
-    /// The payload.
-    pub fn payload(&self) -> &[u8] {
-        &self.bytes[self.properties_bytes as usize..]
-    }
+    topics: Topics,
+    /// Where messages lie that are not held.
+    shelf: Option<Box<dyn Shelf>>,
 }
 
 /// What a topic retains.
@@ -84,19 +61,34 @@ pub struct Counts {
 }
 
 impl State {
+    /// A state that does not hold messages whose records lie in these files.
+    pub fn with_shelf(shelf: Box<dyn Shelf>) -> Self {
+        Self { shelf: Some(shelf), ..Self::default() }
+    }
+
     /// The sessions, in the order of their Client Identifiers.
     pub fn sessions(&self) -> impl Iterator<Item = (&str, &SessionState)> {
         self.sessions.iter().map(|(client_id, session)| (&**client_id, session))
     }
 
+    /// The sessions whose Client Identifiers come after this one, in order; all without one.
+    pub fn sessions_after<'a>(
+        &'a self,
+        client_id: Option<&str>,
+    ) -> impl Iterator<Item = (&'a str, &'a SessionState)> + use<'a> {
+        let from = client_id.map_or(Bound::Unbounded, Bound::Excluded);
+        let after = self.sessions.range::<str, _>((from, Bound::Unbounded));
+        after.map(|(client_id, session)| (&**client_id, session))
+    }
+
+    /// The session of a Client Identifier.
+    pub fn session(&self, client_id: &str) -> Option<&SessionState> {
+        self.sessions.get(client_id)
+    }
+
     /// The topics that retain a message, in order.
     pub fn retained(&self) -> impl Iterator<Item = (&str, &RetainedState)> {
         self.retained.iter().map(|(topic, retained)| (&**topic, retained))
-    }
-
-    /// A message by its number.
-    pub fn message(&self, message: u64) -> Option<&MessageState> {
-        self.messages.get(&message)
     }
 
     /// The largest number that a message ever had: the next ones are larger.

@@ -4,14 +4,20 @@ use std::borrow::Cow;
 
 use skein_protocol::qos::PacketId;
 
-use super::{super::Record, Entry, MessageState, RetainedState, SessionState, State};
+use super::{
+    super::Record, Entry, MessageState, RetainedState, SessionState, State, message::Body,
+};
 
 impl State {
     /// Records that add up to this state, in an order in which each can follow those before it.
-    /// They are made as they are asked for, so they can be taken in bounded steps.
+    /// They are made as they are asked for, so they can be taken in bounded steps. Messages that lie
+    /// in files are not among them; [`Drain`](super::Drain) has all.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         let live = self.messages.iter().filter(|(_, message)| message.references > 0);
-        let messages = live.map(|(number, message)| message.record(*number));
+        let messages = live.filter_map(|(number, message)| match &message.body {
+            Body::Held(held) => Some(held.record(*number)),
+            Body::At { .. } => None,
+        });
         let sessions = self.sessions.iter().flat_map(|(id, session)| session.records(id));
         let retained = self.retained.values().map(RetainedState::record);
         messages.chain(sessions).chain(retained)

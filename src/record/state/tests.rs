@@ -2,7 +2,10 @@ use proptest::prelude::*;
 use skein_protocol::qos::{PacketId, QoS};
 use skein_protocol::{RetainHandling, Version};
 
-use super::{super::Record, *};
+use super::{
+    super::{Batch, Record},
+    *,
+};
 
 fn id(number: u16) -> PacketId {
     PacketId::new(number).expect("tests use identifiers above 0")
@@ -200,8 +203,9 @@ fn a_snapshot_adds_up_to_the_same_state() {
         copy.apply(record).expect("each can follow those before it");
     }
     let mut drained = State::default();
-    let mut drain = everything().into_drain();
-    while drain.take_next(|record| drained.apply(record.clone()).expect("each can follow")) {}
+    let (mut drain, mut batch) = (everything().into_drain(), Batch::default());
+    while drain.take_next(&mut batch).expect("all is held") {}
+    drained.apply_all(batch.records()).expect("each can follow");
     assert!(drained.records().eq(state.records()));
     assert!(state.sessions().eq(copy.sessions()));
     assert!(state.retained().eq(copy.retained()));
@@ -255,12 +259,10 @@ proptest! {
             prop_assert_eq!(copy.apply(record), Ok(()));
         }
         prop_assert!(copy.records().eq(state.records()));
-        let (mut drained, mut refused) = (State::default(), None);
+        let (mut drained, mut batch) = (State::default(), Batch::default());
         let mut drain = state.into_drain();
-        while drain.take_next(|record| {
-            refused = refused.take().or(drained.apply(record.clone()).err());
-        }) {}
-        prop_assert_eq!(refused, None);
+        while drain.take_next(&mut batch).expect("all is held") {}
+        prop_assert_eq!(drained.apply_all(batch.records()), Ok(()));
         prop_assert!(drained.records().eq(copy.records()));
     }
 }

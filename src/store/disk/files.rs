@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, DiskReader, Pages};
 
 /// The file that is locked; it is never removed, or two could each lock one of that name.
 const LOCK: &str = "lock";
@@ -22,6 +22,12 @@ pub struct Files {
     folder: File,
     /// Holds the lock.
     _lock: File,
+}
+
+/// Reads pieces of the files of a folder.
+#[derive(Debug)]
+pub struct FilesReader {
+    path: PathBuf,
 }
 
 /// Why a folder can not be used.
@@ -104,6 +110,7 @@ fn options() -> OpenOptions {
 
 impl Disk for Files {
     type File = File;
+    type Reader = FilesReader;
 
     fn create(&mut self, name: &str) -> io::Result<File> {
         options().create(true).truncate(true).open(self.path.join(name))
@@ -120,16 +127,8 @@ impl Disk for Files {
         file.read_to_end(buffer).map(|_| ())
     }
 
-    fn read_start(&mut self, name: &str, buffer: &mut [u8]) -> io::Result<usize> {
-        let file = File::open(self.path.join(name))?;
-        let mut done = 0;
-        while done < buffer.len() {
-            match file.read_at(&mut buffer[done..], done as u64)? {
-                0 => break,
-                count => done += count,
-            }
-        }
-        Ok(done)
+    fn reader(&self) -> FilesReader {
+        FilesReader { path: self.path.clone() }
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -161,6 +160,31 @@ impl Disk for Files {
 
     fn path_of(&self, name: &str) -> String {
         self.path.join(name).display().to_string()
+    }
+}
+
+impl DiskReader for FilesReader {
+    fn open(&self, name: &str) -> io::Result<Box<dyn Pages>> {
+        Ok(Box::new(File::open(self.path.join(name))?))
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        self.path.join(name).display().to_string()
+    }
+}
+
+impl Pages for File {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match FileExt::read_at(self, &mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
     }
 }
 
@@ -216,10 +240,11 @@ mod tests {
         super::super::write_all(&mut file, 0, b"hello").expect("written");
         file.truncate(4).and_then(|()| file.sync()).expect("cut and synced");
         files.rename("b", "a").and_then(|()| files.sync_folder()).expect("renamed");
-        let (mut all, mut start) = (vec![9], [0; 2]);
+        let (mut all, mut middle) = (vec![9], [0; 2]);
         files.read("a", &mut all).expect("read");
-        assert_eq!(files.read_start("a", &mut start).expect("read"), 2);
-        assert_eq!((all.as_slice(), start), (&b"hell"[..], *b"he"));
+        assert_eq!(files.reader().read_at("a", 1, &mut middle).expect("read"), 2);
+        assert_eq!((all.as_slice(), middle), (&b"hell"[..], *b"el"));
+        assert_eq!(files.reader().read_at("a", 3, &mut middle).expect("read"), 1, "it ends there");
         assert_eq!(files.list().expect("listed"), [("a".into(), 4), (LOCK.into(), 0)]);
         assert!(files.last_change().expect("listed").is_some());
         files.remove("a").expect("removed");

@@ -4,14 +4,17 @@
 
 mod files;
 
-use std::io;
+use std::{fmt, io};
 
-pub use files::{Files, LockError};
+pub use crate::record::Pages;
+pub use files::{Files, FilesReader, LockError};
 
 /// One folder of files. A name is a file name, without slashes.
 pub trait Disk: Send {
     /// A file that is written.
     type File: DiskFile;
+    /// What reads pieces of files.
+    type Reader: DiskReader;
 
     /// Makes an empty file, or empties the one that has this name.
     ///
@@ -31,11 +34,8 @@ pub trait Disk: Send {
     /// As the system says.
     fn read(&mut self, name: &str, buffer: &mut Vec<u8>) -> io::Result<()>;
 
-    /// The first bytes of a file, as many as `buffer` has room for; returns how many there are.
-    ///
-    /// # Errors
-    /// As the system says.
-    fn read_start(&mut self, name: &str, buffer: &mut [u8]) -> io::Result<usize>;
+    /// What reads pieces of files, in whatever thread.
+    fn reader(&self) -> Self::Reader;
 
     /// Gives a file another name, in place of the one that had it.
     ///
@@ -63,6 +63,27 @@ pub trait Disk: Send {
     fn sync_folder(&mut self) -> io::Result<()>;
 
     /// What the folder is called in messages to people.
+    fn path_of(&self, name: &str) -> String;
+}
+
+/// Reads pieces of the files of a folder.
+pub trait DiskReader: fmt::Debug + Send + Sync + 'static {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn open(&self, name: &str) -> io::Result<Box<dyn Pages>>;
+
+    /// Reads as many bytes as `buffer` has room for, or as the file has from there on; returns how
+    /// many.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn read_at(&self, name: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.open(name)?.read_at(offset, buffer)
+    }
+
+    /// What a file is called in messages to people.
     fn path_of(&self, name: &str) -> String;
 }
 

@@ -238,7 +238,8 @@ impl<L: Log> Committer<L> {
 
     /// Does a bounded piece of a compaction, if one is due.
     pub fn compact_some(&mut self) {
-        if self.compaction.is_none() && self.log.bytes() > self.compacts_above {
+        let is_large = self.log.bytes() > self.compacts_above;
+        if self.compaction.is_none() && is_large && !self.log.has_readers() {
             self.compaction = Compaction::begin(&self.log);
             self.compacts_above = u64::MAX;
         }

@@ -4,7 +4,7 @@ use std::env;
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use super::super::log::{Batch, Log, LogError, Sequence, Source, Visit};
+use super::super::log::{Batch, Cursor, Log, LogError, Sequence, Shelf, Source, Visit};
 use crate::record::Record;
 
 /// The variable that names one: `MOMENT-RECORD:COUNT`, like `synced-held:3`. The process ends when
@@ -120,8 +120,16 @@ impl<L: Log> Log for Trapped<L> {
         self.log.sources()
     }
 
-    fn replay_source(&mut self, source: &Source, visit: &mut dyn Visit) -> Result<(), LogError> {
-        self.log.replay_source(source, visit)
+    fn replay_piece(&mut self, at: &mut Cursor, visit: &mut dyn Visit) -> Result<bool, LogError> {
+        self.log.replay_piece(at, visit)
+    }
+
+    fn shelf(&self) -> Box<dyn Shelf> {
+        self.log.shelf()
+    }
+
+    fn has_readers(&self) -> bool {
+        self.log.has_readers()
     }
 
     fn bytes(&self) -> u64 {

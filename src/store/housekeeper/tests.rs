@@ -48,9 +48,9 @@ fn connected(client_id: &str) -> Record<'_> {
 }
 
 fn recover(log: &mut SegmentedLog<Files>) -> State {
-    let mut state = State::default();
-    let replayed = log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
-        records.try_for_each(|record| state.apply_bytes(record)).map_err(|it| it.to_string())
+    let mut state = State::with_shelf(log.shelf());
+    let replayed = log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
+        state.apply_all(records).map_err(|it| it.to_string())
     });
     replayed.expect("it is whole");
     state

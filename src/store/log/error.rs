@@ -18,6 +18,9 @@ pub enum LogError {
         /// What is wrong.
         why: String,
     },
+    /// A record is not what it was when it was read before.
+    #[error("{0}")]
+    Changed(String),
     /// The disk is full or does not work.
     #[error("{file}: {doing}: {error}")]
     Io {

@@ -151,6 +151,12 @@ pub(super) fn frames_in_memory(mut rest: &[u8]) -> impl Iterator<Item = (Sequenc
     })
 }
 
+/// How many bytes the frame at the front of `bytes` takes, as far as its head is there and holds.
+pub(super) fn frame_bytes(bytes: &[u8], salt: u32) -> usize {
+    let head = bytes.first_chunk().filter(|head| parse_head(head, salt).is_some());
+    FRAME_BYTES + head.map_or(0, |head| u32_at(head, 0) as usize)
+}
+
 /// The frame at the front of `bytes`; `None` where they end.
 ///
 /// # Errors

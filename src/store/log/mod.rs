@@ -24,11 +24,12 @@ mod newest;
 mod open;
 mod replay;
 mod segmented;
+mod shelf;
 mod snapshot;
 
-pub use crate::record::{Batch, Records};
+pub use crate::record::{Batch, Records, Shelf};
 pub use error::LogError;
-pub use replay::{Source, Visit};
+pub use replay::{Cursor, Source, Visit};
 pub use segmented::{LogOptions, SegmentedLog};
 
 /// The place of a batch in the log; the first one has 1, and 0 stands for none.
@@ -102,11 +103,18 @@ pub trait Log: Send {
     /// The files of which a replay consists, in order.
     fn sources(&self) -> Vec<Source>;
 
-    /// Shows the batches of one of the [`Log::sources`].
+    /// Shows some batches of one of the [`Log::sources`], a bounded piece of it; false when it has
+    /// come to its end.
     ///
     /// # Errors
     /// As [`Log::replay`].
-    fn replay_source(&mut self, source: &Source, visit: &mut dyn Visit) -> Result<(), LogError>;
+    fn replay_piece(&mut self, at: &mut Cursor, visit: &mut dyn Visit) -> Result<bool, LogError>;
+
+    /// The files of the log, in which the records lie that a replay has shown.
+    fn shelf(&self) -> Box<dyn Shelf>;
+
+    /// Whether somebody has a [`Log::shelf`], so that no file may go.
+    fn has_readers(&self) -> bool;
 
     /// Bytes that it takes on disk.
     fn bytes(&self) -> u64;

@@ -1,7 +1,7 @@
 //! What a start finds on the disk.
 
 use super::{
-    super::disk::Disk,
+    super::disk::{Disk, DiskReader},
     Log, LogError, LogOptions, Sequence,
     frame::{FileKind, HEADER_BYTES, Header, is_called_durable},
     layout::{SEGMENT_DRAFT, SNAPSHOT_DRAFT, segment_name, segment_number, snapshot_covers},
@@ -40,7 +40,7 @@ impl<D: Disk> SegmentedLog<D> {
 
     fn header(&mut self, name: &str) -> Result<Header, LogError> {
         let mut bytes = [0; HEADER_BYTES];
-        let count = self.disk.read_start(name, &mut bytes);
+        let count = self.disk.reader().read_at(name, 0, &mut bytes);
         let count = count.map_err(|error| self.failed("read", name, error))?;
         self.header_of(name, &bytes[..count])
     }

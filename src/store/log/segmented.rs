@@ -11,10 +11,11 @@
 //! `fdatasync` has left in doubt.
 
 use std::io;
+use std::sync::Arc;
 
 use super::{
     super::disk::{Disk, DiskFile, write_all},
-    Batch, Log, LogError, Sequence, Source, Visit,
+    Batch, Cursor, Log, LogError, Sequence, Shelf, Source, Visit,
     frame::{FRAME_BYTES, FileKind, FrameKind, HEADER_BYTES, Header, put_frame, seal},
     layout::{SEGMENT_DRAFT, segment_name},
     snapshot::Draft,
@@ -64,6 +65,8 @@ pub struct SegmentedLog<D: Disk> {
     pub(super) closed_bytes: u64,
     /// Whether the newest batches have a mark behind them.
     is_marked: bool,
+    /// Shared with those who read records of the files.
+    pub(super) readers: Arc<()>,
 }
 
 /// A snapshot that is in force.
@@ -110,6 +113,7 @@ impl<D: Disk> SegmentedLog<D> {
             appended: Sequence(0),
             closed_bytes: 0,
             is_marked: false,
+            readers: Arc::default(),
         }
     }
 
@@ -338,8 +342,16 @@ impl<D: Disk> Log for SegmentedLog<D> {
         self.list_sources()
     }
 
-    fn replay_source(&mut self, source: &Source, visit: &mut dyn Visit) -> Result<(), LogError> {
-        self.replay_one(source, visit)
+    fn replay_piece(&mut self, at: &mut Cursor, visit: &mut dyn Visit) -> Result<bool, LogError> {
+        self.show_piece(at, visit)
+    }
+
+    fn shelf(&self) -> Box<dyn Shelf> {
+        self.new_shelf()
+    }
+
+    fn has_readers(&self) -> bool {
+        Arc::strong_count(&self.readers) > 1
     }
 
     fn bytes(&self) -> u64 {
