@@ -170,6 +170,28 @@ fn a_damaged_file_is_refused_with_its_name_and_the_offset() {
 }
 
 #[test]
+fn a_newest_file_that_is_missing_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = imported(folder.path());
+    let broker = Skein::start(&["--data-dir", path(&store)]);
+    broker.end();
+    let segment = segments(&store).pop().expect("there are some");
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(&segment, &elsewhere).expect("it is moved");
+    for _ in 0..2 {
+        let text = refusal(&store);
+        assert!(
+            text.contains(&format!("{}: at byte 0: it is missing", segment.display())),
+            "{text}"
+        );
+    }
+    fs::rename(&elsewhere, &segment).expect("it is put back");
+    let mut broker = Skein::start(&["--data-dir", path(&store)]);
+    broker.line_with("3 sessions");
+    broker.end();
+}
+
+#[test]
 fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");

@@ -136,6 +136,14 @@ impl Broker {
         assert!(self.shards.iter().all(Shard::is_recovered), "all know what was kept");
     }
 
+    /// Why a broker with one shard can not begin with this.
+    pub(crate) fn recovery_failure(&mut self, state: State) -> Option<String> {
+        self.recover(&Arc::new(state));
+        self.settle();
+        assert!(!self.shards[0].is_recovered());
+        self.shards[0].recovery_failure().map(str::to_owned)
+    }
+
     fn recover(&mut self, state: &Arc<State>) {
         for shard in 0..self.shards.len() {
             let state = Arc::clone(state);

@@ -1,7 +1,10 @@
 //! A long queue of a durable session: both its ends in memory, the middle on disk.
 
+use std::io;
+
 use skein::{
     config::{DurabilityMode, Listener, Overflow, Settings},
+    record::{Pages, Records, Shelf, Spot, state::State},
     shard::DropReason,
 };
 
@@ -157,6 +160,47 @@ fn what_can_not_be_read_is_in_the_log() {
     let keeper = resume(&mut broker);
     assert_eq!(numbers(&mut broker, keeper), (1..=100).collect::<Vec<_>>());
     finish(&mut broker, keeper, 100);
+}
+
+#[test]
+fn a_start_takes_up_no_more_than_is_on_its_way_to_disk() {
+    let (mut broker, publisher) = broker(|_| {});
+    publish_all(&mut broker, publisher, 1..=900);
+    broker.crash(0, 1);
+    let audit = broker.audit(0);
+    assert!(audit.chunks > 100 && audit.memory_bytes <= MEMORY_BYTES, "{audit:?}");
+    let most = broker.chunks.asked_most;
+    assert!((2..=17).contains(&most), "{most} chunks waited for the disk");
+    broker.chunks.asked_most = 0;
+    let keeper = resume(&mut broker);
+    assert_eq!(numbers(&mut broker, keeper), (1..=900).collect::<Vec<_>>());
+    finish(&mut broker, keeper, 900);
+}
+
+/// A folder whose files have gone since they were looked at.
+#[derive(Debug)]
+struct Gone;
+
+impl Shelf for Gone {
+    fn open(&self, _: u32) -> io::Result<Box<dyn Pages>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn name_of(&self, file: u32) -> String {
+        format!("segment-{file}")
+    }
+}
+
+#[test]
+fn nobody_is_served_if_what_was_kept_can_not_be_read_any_more() {
+    let (mut broker, publisher) = broker(|_| {});
+    publish_all(&mut broker, publisher, 1..=3);
+    let mut state = State::with_shelf(Box::new(Gone));
+    let (bytes, spot) = (broker.store().bytes(), Spot { file: 7, offset: 36 });
+    state.apply_all(Records::in_file(&bytes, spot)).expect("each can follow those before it");
+    let mut next = Broker::with(1, small);
+    let why = next.recovery_failure(state).expect("it says why");
+    assert!(why.starts_with("segment-7: read: "), "{why}");
 }
 
 fn with_policy(overflow: Overflow) -> impl FnOnce(&mut Settings) {

@@ -2,6 +2,7 @@
 //! again.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ impl Start {
 
     fn command(&self) -> Command {
         let config = self.data_dir.with_extension("toml");
-        std::fs::write(&config, &self.settings).expect("the folder of the run can be written to");
+        fs::write(&config, &self.settings).expect("the folder of the run can be written to");
         let mut command = Command::new(&self.binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--shards", &self.shards.to_string()]);
         command.arg("--config").arg(config);
@@ -91,6 +92,15 @@ impl Broker {
         let mut broker = Self { child, address, log };
         broker.address = broker.wait_for_address()?;
         Ok(broker)
+    }
+
+    /// The most memory that it has ever had, in KiB.
+    pub(crate) fn memory_kib_max(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the process runs, on Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let words = line.expect("it is there").split_whitespace().next();
+        words.and_then(|it| it.parse().ok()).expect("it is a number")
     }
 
     fn wait_for_address(&mut self) -> Result<SocketAddr, String> {

@@ -75,10 +75,11 @@ fn a_start_with_many_queued_messages_is_measured() {
     }
     println!(
         "start with {} messages for {clients} clients: listening after {:.0} ms, all served after \
-         {:.0} ms",
+         {:.0} ms; at most {} MiB of memory",
         options::messages(),
         listening.as_secs_f64() * 1e3,
-        began.elapsed().as_secs_f64() * 1e3
+        began.elapsed().as_secs_f64() * 1e3,
+        broker.memory_kib_max() >> 10
     );
 }
 

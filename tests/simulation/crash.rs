@@ -10,8 +10,14 @@ use skein::{
 };
 
 use crate::{
-    lane::Rings, link::LinkId, oracle::violated, rules::Rules, scene::Scene, shell::Node,
-    store::unix_ms, world::World,
+    lane::Rings,
+    link::LinkId,
+    oracle::violated,
+    rules::Rules,
+    scene::Scene,
+    shell::Node,
+    store::{Store, unix_ms},
+    world::World,
 };
 
 /// How old the clock of a broker is when it begins, milliseconds.
@@ -96,7 +102,9 @@ impl World {
         self.scene.order = AcceptOrder::default();
         self.scene.oracle.on_crash(&state, lost_at, at);
         self.make_nodes();
-        self.recover(state);
+        let mut kept = self.scene.store.as_mut().and_then(Store::take_kept).unwrap_or(state);
+        kept.set_connected_lost_at(unix_ms(lost_at));
+        self.recover(kept);
     }
 
     /// Time goes on while nothing runs.
@@ -172,6 +180,8 @@ impl World {
     pub(super) fn check_log(&mut self, goes_on: bool) {
         let Some(store) = &mut self.scene.store else { return };
         let state = store.restart(true);
+        // The shards go on as they are.
+        drop(store.take_kept());
         let audits = self.audits();
         let kept: BTreeSet<&str> = state.sessions().map(|(name, _)| name).collect();
         let due = self.scene.oracle.durable_names(self.scene.now);

@@ -50,6 +50,8 @@ pub(crate) struct Store {
     troubled_step: u64,
     /// The broker has been killed so often.
     pub(crate) crashes: usize,
+    /// What the log held at the last restart.
+    kept: Option<State>,
 }
 
 /// What was drawn for it.
@@ -97,6 +99,7 @@ impl Store {
             is_behind: false,
             troubled_step: 0,
             crashes: 0,
+            kept: None,
         })
     }
 
@@ -108,6 +111,11 @@ impl Store {
     /// A client has heard a step of a QoS 2 handshake.
     pub(crate) fn note_handshake(&mut self) {
         self.is_tense = true;
+    }
+
+    /// What the shards begin with after a restart: messages stay in the files.
+    pub(crate) fn take_kept(&mut self) -> Option<State> {
+        self.kept.take()
     }
 
     /// Whether the broker is killed now: above all while something is on its way to the disk, and
@@ -230,7 +238,9 @@ impl Store {
         self.is_behind = false;
         self.crashes += 1;
         let mut log = self.options.open(&self.disk);
-        let state = read(&mut log);
+        let state = read(&mut log, State::default());
+        let shelf = log.shelf();
+        self.kept = Some(read(&mut log, State::with_shelf(shelf)));
         self.housekeeper = self.options.housekeeper(log, shards);
         state
     }
@@ -260,11 +270,9 @@ impl Options {
 }
 
 /// What the log adds up to.
-fn read(log: &mut SegmentedLog<SimDisk>) -> State {
-    let mut state = State::default();
-    let applied = log.replay(Sequence(0), &mut |_: Sequence, mut records: Records<'_>| {
-        let applied = records.try_for_each(|record| state.apply_bytes(record));
-        applied.map_err(|error| error.to_string())
+fn read(log: &mut SegmentedLog<SimDisk>, mut state: State) -> State {
+    let applied = log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
+        state.apply_all(records).map_err(|error| error.to_string())
     });
     if let Err(error) = applied {
         violated!("each record can follow those before it", "{error}");

@@ -141,6 +141,7 @@ impl<L: Log> Committer<L> {
     pub fn on_idle(&mut self) {
         if !self.is_idle && self.retry_at_ms.is_none() && self.compaction.is_none() {
             self.is_idle = true;
+            self.batch = Batch::default();
             match self.log.sync() {
                 Ok(_) => self.log.rest(),
                 Err(error) => tracing::error!(

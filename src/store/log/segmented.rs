@@ -21,6 +21,9 @@ use super::{
     snapshot::Draft,
 };
 
+/// Memory for frames that is kept while nothing is to come.
+const PENDING_BYTES_KEPT: usize = 64 << 10;
+
 /// How a log is kept.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
@@ -300,6 +303,8 @@ impl<D: Disk> Log for SegmentedLog<D> {
     }
 
     fn rest(&mut self) {
+        // What a burst has taken is given back.
+        self.pending.shrink_to(PENDING_BYTES_KEPT);
         let is_durable = self.pending.is_empty() && self.durable == self.appended;
         if self.is_marked || !is_durable || self.durable == Sequence(0) {
             return;

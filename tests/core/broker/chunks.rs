@@ -10,6 +10,8 @@ use super::Broker;
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
     asked: VecDeque<(usize, Spill)>,
+    /// So many have waited at most.
+    pub(crate) asked_most: usize,
     files: BTreeMap<(usize, u64), Vec<u8>>,
     /// Nothing is answered until the test lets it.
     pub(super) are_held: bool,
@@ -20,6 +22,7 @@ pub(crate) struct Chunks {
 impl Chunks {
     pub(super) fn push(&mut self, shard: usize, spills: Vec<Spill>) {
         self.asked.extend(spills.into_iter().map(|spill| (shard, spill)));
+        self.asked_most = self.asked_most.max(self.asked.len());
     }
 
     /// How many there are.

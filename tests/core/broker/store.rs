@@ -80,6 +80,11 @@ impl Store {
         state
     }
 
+    /// All batches in a row.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.log.iter().flat_map(|persist| persist.batch.as_bytes()).copied().collect()
+    }
+
     /// Everything that was ever recorded and is durable, for a look at single records.
     pub(crate) fn records(&self) -> Vec<String> {
         let records = self.log.iter().flat_map(|persist| persist.batch.records());
