@@ -321,8 +321,8 @@ impl Shard {
 
     /// When [`Event::Tick`] is wanted next: the start of all time means at once, after other work.
     pub fn next_deadline(&self) -> Option<Time> {
-        let is_recovering = self.journal.recovery.is_ready(self.chunks.on_their_way());
-        if self.replays.is_unfinished() || self.journal.is_awaited() || is_recovering {
+        let is_awaited = self.journal.is_awaited() || self.may_go_on_recovering();
+        if self.replays.is_unfinished() || is_awaited {
             return Some(Time::default());
         }
         if self.journal.recovery.is_going_on() {

@@ -32,8 +32,9 @@ use crate::{
     topic::{ShardSet, Subscriber},
 };
 
-/// Chunks of queues that may be on their way to disk before no more is taken up.
-const CHUNKS_ON_THEIR_WAY_MAX: usize = 16;
+/// Chunks of queues that may be on their way to disk, from all shards, before no more is taken up: some
+/// 200 MiB. A file system takes its time to make as many files, and nobody is served meanwhile.
+const CHUNKS_ON_THEIR_WAY_MAX: usize = 4096;
 /// Messages that several want and that may be remembered, though perhaps all have let go of them.
 const REMEMBERED_MAX: usize = 4096;
 
@@ -57,12 +58,6 @@ impl Recovery {
     #[inline]
     pub(super) fn is_going_on(&self) -> bool {
         self.waits
-    }
-
-    /// Whether more can be taken up now, if no more chunks than these are on their way to disk.
-    #[inline]
-    pub(super) fn is_ready(&self, chunks: usize) -> bool {
-        self.left.is_some() && chunks < CHUNKS_ON_THEIR_WAY_MAX
     }
 }
 
@@ -93,6 +88,16 @@ impl Shard {
         recovery.left.is_none()
             && !recovery.waits
             && self.interest.applied_everywhere(self.id) >= recovery.barrier
+    }
+
+    /// Whether more of what the store had kept can be taken up now.
+    #[inline]
+    pub(super) fn may_go_on_recovering(&self) -> bool {
+        self.journal.recovery.left.is_some() && self.has_room_to_recover()
+    }
+
+    fn has_room_to_recover(&self) -> bool {
+        self.chunks.on_their_way() < (CHUNKS_ON_THEIR_WAY_MAX / self.shards).max(1)
     }
 
     /// Why what the store had kept can not be taken up: its files can not be read any more. Then
@@ -216,7 +221,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<bool, String> {
         while let Some(entry) = kept.queue.get(*done) {
-            if self.chunks.on_their_way() >= CHUNKS_ON_THEIR_WAY_MAX {
+            if !self.has_room_to_recover() {
                 return Ok(false);
             }
             *done += 1;
