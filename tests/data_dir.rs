@@ -107,7 +107,8 @@ fn imported(folder: &Path) -> PathBuf {
 fn segments(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("it can be listed");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    paths.retain(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().len() > 8));
+    let is_segment = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b"segment-");
+    paths.retain(|path| path.file_name().is_some_and(is_segment));
     paths.sort();
     paths
 }
@@ -173,7 +174,8 @@ fn a_damaged_file_is_refused_with_its_name_and_the_offset() {
 fn a_newest_file_that_is_missing_is_refused_with_its_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = imported(folder.path());
-    let broker = Skein::start(&["--data-dir", path(&store)]);
+    let mut broker = Skein::start(&["--data-dir", path(&store)]);
+    broker.line_with("3 sessions");
     broker.end();
     let segment = segments(&store).pop().expect("there are some");
     let elsewhere = folder.path().join("elsewhere");
