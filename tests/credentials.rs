@@ -68,6 +68,15 @@ fn skein(arguments: &[&str], input: &str) -> Said {
     Said { success: output.status.success(), out: text(output.stdout), error: text(output.stderr) }
 }
 
+/// Runs it with these variables.
+fn skein_with(variables: &[(&str, &str)], arguments: &[&str]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skein"));
+    command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
+    let output = command.output().expect("the program was built");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
+    Said { success: output.status.success(), out: text(output.stdout), error: text(output.stderr) }
+}
+
 /// Runs it with cheap hashes, so that debug builds need not wait.
 fn passwd(arguments: &[&str], input: &str) -> Said {
     skein(&[&["passwd", "-H", "sha512-pbkdf2", "-I", "3"], arguments].concat(), input)
@@ -118,6 +127,35 @@ fn argon2id_is_the_default_and_mosquittos_other_schemes_can_be_had() {
     }
     let lines = [0, 1].map(|_| passwd(&["-b", "-c", "-", "u", "secret"], "").out);
     assert_ne!(lines[0], lines[1], "every hash has a salt of its own");
+}
+
+/// A file goes before the environment, and the command line before both.
+#[test]
+fn scripts_give_the_password_by_a_file_or_the_environment() {
+    let folder = Folder::new("passwd-secret");
+    let secret = folder.path("secret");
+    fs::write(&secret, "of the file\nand no more\n").expect("it can be written");
+    let variables = [
+        ("SKEIN_PASSWORD", "of the environment"),
+        ("SKEIN_SCHEME", "sha512-pbkdf2"),
+        ("SKEIN_ITERATIONS", "3"),
+    ];
+    for (arguments, password) in [
+        (&["-c", "-", "u"][..], "of the environment"),
+        (&["-c", "-", "--password-file", &secret, "u"], "of the file"),
+        (&["-b", "-c", "-", "--password-file", &secret, "u", "given"], "given"),
+    ] {
+        let said = skein_with(&variables, &[&["passwd"], arguments].concat());
+        assert!(said.success && said.out.starts_with("u:$7$3$"), "{} {}", said.out, said.error);
+        let users = PasswordFile::parse(said.out.as_bytes(), "out").expect("the line alone");
+        assert!(users.verify("u", password.as_bytes()), "{arguments:?}");
+        let variables = [variables[0], ("SKEIN_ITERATIONS", "4096")];
+        let said = skein_with(&variables, &[&["scram"], arguments].concat());
+        assert!(said.success && said.out.contains("SCRAM-SHA-256$4096:"), "{}", said.error);
+    }
+    let missing = folder.path("missing");
+    let said = skein_with(&[("SKEIN_PASSWORD_FILE", &missing)], &["passwd", "-c", "-", "u"]);
+    assert!(!said.success && said.error.contains(&missing), "{}", said.error);
 }
 
 #[test]

@@ -8,6 +8,19 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::Args;
+
+/// The variable in which a password may be, where others on the machine can not see it.
+const PASSWORD_VARIABLE: &str = "SKEIN_PASSWORD";
+
+/// Where a password is that is not typed.
+#[derive(Debug, Args)]
+pub(super) struct PasswordSource {
+    /// The file whose first line is the password; SKEIN_PASSWORD can hold it, too
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
 /// Why a file was not changed, or a password not had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
@@ -47,10 +60,27 @@ pub(super) fn random(bytes: usize) -> Vec<u8> {
     random
 }
 
-/// The password that was given on the command line, or else the one that is typed.
-pub(super) fn password(given: Option<&str>) -> Result<String, FileError> {
-    let password = given.map_or_else(ask_password, |given| Ok(given.to_owned()))?;
-    check_password(password)
+impl PasswordSource {
+    /// The password that was given on the command line, or else that of the file, of the environment,
+    /// or the one that is typed.
+    pub(super) fn password(&self, given: Option<&str>) -> Result<String, FileError> {
+        let password = match (given, &self.password_file) {
+            (Some(given), _) => given.to_owned(),
+            (None, Some(file)) => {
+                let read = fs::read_to_string(file);
+                let text = read.map_err(|error| FileError::Io { file: file.clone(), error })?;
+                text.lines().next().unwrap_or_default().to_owned()
+            }
+            (None, None) => match std::env::var(PASSWORD_VARIABLE) {
+                Ok(password) => {
+                    eprintln!("the password is that of {PASSWORD_VARIABLE}");
+                    password
+                }
+                Err(_) => ask_password()?,
+            },
+        };
+        check_password(password)
+    }
 }
 
 /// Asks for a password twice, without showing it. Without a terminal it is the first line of

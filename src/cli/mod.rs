@@ -192,6 +192,25 @@ mod tests {
         command().debug_assert();
     }
 
+    /// Also those that have only a letter with Mosquitto's tools.
+    #[test]
+    fn every_flag_of_the_broker_and_its_files_has_a_variable() {
+        let command = command();
+        let mut variables = Vec::new();
+        for name in ["serve", "check-config", "passwd", "scram", "store"] {
+            let named = command.find_subcommand(name).expect("it is one");
+            for command in std::iter::once(named).chain(named.get_subcommands()) {
+                for flag in command.get_arguments().filter(|it| !it.is_positional()) {
+                    let variable = flag.get_env().unwrap_or_else(|| panic!("{name} {flag}"));
+                    variables.push(variable.to_string_lossy().into_owned());
+                }
+            }
+        }
+        for expected in ["SKEIN_DATA_DIR", "SKEIN_SCHEME", "SKEIN_PASSWORD_FILE", "SKEIN_FROM"] {
+            assert!(variables.iter().any(|it| it == expected), "{expected}: {variables:?}");
+        }
+    }
+
     #[test]
     fn skein_alone_is_skein_serve() {
         let alone = Arguments::try_parse_from(["skein", "--shards", "2"]).expect("it parses");

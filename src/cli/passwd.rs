@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::credential_file::{self, FileError};
+use super::credential_file::{self, FileError, PasswordSource};
 use crate::access::password::{
     HashError, PasswordHash, PasswordText, Scheme, UserNameError, check_user_name,
 };
@@ -15,7 +15,7 @@ use crate::access::password::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The password is asked for twice without being shown; when standard input is no terminal, its first
-line is the password. The file is written anew beside itself and then put in its place, so a broker
+line is the password. Scripts give it by --password-file or in SKEIN_PASSWORD. The file is written anew beside itself and then put in its place, so a broker
 that reads it meanwhile sees all of the old one or all of the new one. Reload the broker to use it.
 
 Mosquitto before 2.1 reads files written with -H sha512-pbkdf2 or -H sha512 only. It hashes on its
@@ -29,27 +29,27 @@ Examples:
   skein passwd -U passwords             hash passwords that stand there as plain text")]
 pub(super) struct Passwd {
     /// Take the password from the command line, where others on this machine can see it
-    #[arg(short = 'b', requires = "user")]
+    #[arg(short = 'b', long, requires = "user")]
     batch: bool,
 
     /// Make a new file, which must not exist yet; with - as FILE, print the line
-    #[arg(short = 'c', requires = "user")]
+    #[arg(short = 'c', long, requires = "user")]
     create: bool,
 
     /// Remove the user
-    #[arg(short = 'D', conflicts_with_all = ["create", "batch"], requires = "user")]
+    #[arg(short = 'D', long, conflicts_with_all = ["create", "batch"], requires = "user")]
     delete: bool,
 
     /// Hash the passwords of the file that are plain text
-    #[arg(short = 'U', conflicts_with_all = ["create", "batch", "delete", "user"])]
+    #[arg(short = 'U', long, conflicts_with_all = ["create", "batch", "delete", "user"])]
     upgrade: bool,
 
     /// How to hash
-    #[arg(short = 'H', value_name = "SCHEME", default_value = "argon2id")]
+    #[arg(short = 'H', long, value_name = "SCHEME", default_value = "argon2id")]
     scheme: SchemeName,
 
     /// Iterations of sha512-pbkdf2 [default: 210000]
-    #[arg(short = 'I', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'I', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     iterations: Option<u32>,
 
     /// The password file
@@ -62,6 +62,9 @@ pub(super) struct Passwd {
     /// The password, with -b only
     #[arg(required_if_eq("batch", "true"), requires = "batch")]
     password: Option<String>,
+
+    #[command(flatten)]
+    source: PasswordSource,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -116,7 +119,7 @@ impl Passwd {
         if self.create && !prints {
             credential_file::check_new(&self.file)?;
         }
-        let password = credential_file::password(self.password.as_deref())?;
+        let password = self.source.password(self.password.as_deref())?;
         let hash = make(scheme, password.as_bytes())?;
         if prints {
             return Ok(format!("{user}:{hash}"));

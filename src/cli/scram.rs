@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use stringprep::saslprep;
 
-use super::credential_file::{self, FileError};
+use super::credential_file::{self, FileError, PasswordSource};
 use crate::access::password::{UserNameError, check_user_name};
 use crate::access::scram::{
     Mechanism, SALT_BYTES, ScramCredentials, ScramCredentialsError, ScramText,
@@ -19,7 +19,7 @@ With SCRAM the password never crosses the wire, and the broker does not know it.
 for each mechanism; the line is NAME:SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER (RFC 5803).
 
 The password is asked for twice without being shown; when standard input is no terminal, its first
-line is the password. Reload the broker to use the file.
+line is the password. Scripts give it by --password-file or in SKEIN_PASSWORD. Reload the broker to use the file.
 
 Examples:
   skein scram -c scram alice                       make the file, with one user
@@ -29,15 +29,15 @@ Examples:
   skein scram --mechanism sha-512 scram dave       for one mechanism only")]
 pub(super) struct Scram {
     /// Take the password from the command line, where others on this machine can see it
-    #[arg(short = 'b')]
+    #[arg(short = 'b', long)]
     batch: bool,
 
     /// Make a new file, which must not exist yet; with - as FILE, print the lines
-    #[arg(short = 'c')]
+    #[arg(short = 'c', long)]
     create: bool,
 
     /// Remove the user
-    #[arg(short = 'D', conflicts_with_all = ["create", "batch"])]
+    #[arg(short = 'D', long, conflicts_with_all = ["create", "batch"])]
     delete: bool,
 
     /// The mechanism the credentials are for
@@ -57,6 +57,9 @@ pub(super) struct Scram {
     /// The password, with -b only
     #[arg(required_if_eq("batch", "true"), requires = "batch")]
     password: Option<String>,
+
+    #[command(flatten)]
+    source: PasswordSource,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -111,7 +114,7 @@ impl Scram {
         if self.create && !prints {
             credential_file::check_new(&self.file)?;
         }
-        let password = credential_file::password(self.password.as_deref())?;
+        let password = self.source.password(self.password.as_deref())?;
         let credentials = self.credentials(&password)?;
         if self.create {
             let mut text = ScramText::default();

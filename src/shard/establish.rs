@@ -31,7 +31,7 @@ impl Shard {
         claim: Claim,
         turn: &mut Turn<'_>,
     ) {
-        if self.connack_can_not_leave(id, client_id) {
+        if self.connack_can_not_leave(client_id) {
             self.return_grant(client_id, claim.epoch, turn);
             let violation =
                 Violation::new(ReasonCode::ServerUnavailable, "the store does not work");

@@ -186,7 +186,8 @@ impl Shard {
         if !self.journal.is_on() {
             return;
         }
-        let promised = self.promise_to(id);
+        let promised =
+            self.connections.find(id).and_then(|connection| self.promise_of(connection.listener));
         let session = self.sessions.at_mut(key);
         let durability = promised.filter(|_| !session.ends_with_connection());
         let before = session.durability;

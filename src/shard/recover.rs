@@ -186,8 +186,9 @@ impl Shard {
         let mut session = Session::new(client_id.into(), epoch, kept.version, overflow);
         session.listener = listener;
         session.expiry_s = kept.expiry_s;
-        // Whatever its listener promises now: it is in the store until its client comes back.
-        session.durability = Some(self.promise_of(listener).unwrap_or(Durability::Os));
+        // Whatever its listener promises now: it is in the store until its client comes back, and was
+        // there for a listener that promised something.
+        session.durability = Some(self.promise_of(listener).unwrap_or(Durability::Disk));
         for number in &kept.held {
             PacketId::new(*number).map(|packet_id| session.receiver.restore(packet_id));
         }

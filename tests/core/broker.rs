@@ -144,6 +144,12 @@ impl Broker {
         self.shards[0].recovery_failure().map(str::to_owned)
     }
 
+    /// As [`Broker::crash`], and what was only written is gone, too.
+    pub(crate) fn cut_power(&mut self, shards: usize) {
+        self.store().cut_power();
+        self.crash(0, shards);
+    }
+
     fn recover(&mut self, state: &Arc<State>) {
         for shard in 0..self.shards.len() {
             let state = Arc::clone(state);

@@ -18,6 +18,7 @@ mod pace;
 mod packets;
 mod place;
 mod pressure;
+mod promise;
 mod publish;
 mod reauthenticate;
 mod recover;

@@ -104,6 +104,8 @@ pub(crate) struct Link {
     pub(crate) is_cut_short: bool,
     /// The listener it comes through.
     pub(crate) listener: u16,
+    /// Whether that listener promises anything that a crash does not take.
+    pub(crate) keeps: bool,
     /// By which book the broker writes to it, each from so many bytes on.
     pub(crate) books: Vec<(u64, usize)>,
     /// Bytes written to the client so far.
@@ -125,6 +127,8 @@ pub(crate) struct Link {
     pub(crate) accepted: Option<(AcceptOrder, At)>,
     /// When the core was given its CONNECT.
     pub(crate) connect_read: Option<At>,
+    /// A part of its session's queue can not be read.
+    pub(crate) is_unreadable: bool,
     /// The core has refused it, as a newer one came before it.
     pub(crate) is_overtaken: bool,
     /// In which step the core established it, and forgot it.
@@ -151,6 +155,7 @@ impl Link {
             is_abandoned: false,
             is_cut_short: false,
             listener: 0,
+            keeps: true,
             books: Vec::new(),
             down_total: 0,
             expires_at: None,
@@ -161,6 +166,7 @@ impl Link {
             is_over: false,
             accepted: None,
             connect_read: None,
+            is_unreadable: false,
             is_overtaken: false,
             established_step: None,
             closed_step: None,

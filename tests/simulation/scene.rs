@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use skein::shard::{AcceptOrder, Time};
+use skein::{
+    config::DurabilityMode,
+    shard::{AcceptOrder, Time},
+};
 
 use crate::{
     draw::Draw,
@@ -97,11 +100,15 @@ impl Scene {
         id
     }
 
-    /// The same, through the listener of this user.
+    /// The same, through the listener of this user; where there are no rules, through any.
     pub(crate) fn dial_as(&mut self, owner: Owner, user: Option<usize>) -> LinkId {
         let id = self.dial(owner);
         if self.rules.is_some() {
             self.links[id.0].listener = listener_of(user);
+        } else if let Some(store) = &mut self.store {
+            let listener = store.draw_listener();
+            self.links[id.0].listener = listener;
+            self.links[id.0].keeps = store.modes()[usize::from(listener)] != DurabilityMode::Memory;
         }
         id
     }

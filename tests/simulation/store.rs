@@ -58,6 +58,8 @@ pub(crate) struct Store {
 #[derive(Clone, Debug)]
 struct Options {
     mode: DurabilityMode,
+    /// Of each listener.
+    modes: Vec<DurabilityMode>,
     log: LogOptions,
     compaction_bytes_min: u64,
     /// About how many steps lie between two crashes, two commits, and two faults.
@@ -68,13 +70,14 @@ struct Options {
 
 impl Store {
     /// The store of one world in three.
-    pub(crate) fn draw(seed: u64, shards: usize) -> Option<Self> {
+    pub(crate) fn draw(seed: u64, shards: usize, has_rules: bool) -> Option<Self> {
         let mut luck = Draw::new(seed ^ 0xD15C_0000_0000_0001);
         if !luck.chance(1, 3) {
             return None;
         }
-        let options = Options {
+        let mut options = Options {
             mode: luck.pick(&MODES),
+            modes: Vec::new(),
             log: LogOptions {
                 segment_bytes_max: luck.pick(&[200, 2_000, 20_000, 1 << 20]),
                 unsynced_bytes_max: 64 << 20,
@@ -85,6 +88,7 @@ impl Store {
             commit_every: luck.pick(&[1, 5, 20, 60]),
             fault_every: luck.pick(&[100, 1_000_000, 1_000_000]),
         };
+        options.draw_modes(&mut Draw::new(seed ^ 0x000D_E500), has_rules);
         let disk = SimDisk::new(luck.next());
         let housekeeper = options.housekeeper(options.open(&disk), shards);
         Some(Self {
@@ -103,9 +107,18 @@ impl Store {
         })
     }
 
-    /// What every listener of this world promises.
-    pub(crate) fn mode(&self) -> DurabilityMode {
-        self.options.mode
+    /// What each listener of this world promises.
+    pub(crate) fn modes(&self) -> &[DurabilityMode] {
+        &self.options.modes
+    }
+
+    /// Where the next connection comes in.
+    pub(crate) fn draw_listener(&mut self) -> u16 {
+        match self.options.modes.len() {
+            // All are alike, and nothing is drawn.
+            2 => 0,
+            count => self.luck.below(count) as u16,
+        }
     }
 
     /// A client has heard a step of a QoS 2 handshake.
@@ -247,6 +260,20 @@ impl Store {
 }
 
 impl Options {
+    /// One listener for users, and one for anybody, which promise the same; or of all modes where
+    /// clients come through any.
+    fn draw_modes(&mut self, luck: &mut Draw, has_rules: bool) {
+        self.modes = vec![self.mode; 2];
+        if !has_rules && luck.chance(1, 3) {
+            self.modes.push(DurabilityMode::Memory);
+            // After a power cut nothing is known of what only the system had.
+            self.modes[0] = DurabilityMode::Disk;
+            // A session with something on disk stays in the log, whatever its listener. Which one
+            // that is nobody knows here, nor therefore what a store that fails refuses it.
+            self.fault_every = usize::MAX;
+        }
+    }
+
     fn open(&self, disk: &SimDisk) -> SegmentedLog<SimDisk> {
         match SegmentedLog::open(disk.clone(), self.log.clone()) {
             Ok(log) => log,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use skein::{
     access::Access,
+    config::{DurabilityMode, Listener},
     session::ShardId,
     shard::{AcceptOrder, Audit, Shard, Time},
 };
@@ -42,13 +43,10 @@ impl World {
             Some(rules) => Arc::clone(&rules.access[book]),
             None => Arc::new(Access::new(Vec::new(), &plan.settings.access)),
         };
-        // One listener for users, and one for anybody.
-        plan.settings.listeners.push(plan.settings.listeners[0].clone());
-        let store = Store::draw(seed, plan.shards);
-        if let Some(store) = &store {
-            plan.settings.listeners.iter_mut().for_each(|it| it.durability = store.mode());
-            // Sessions may meet on one shard after a crash, and be more than it would let in.
-            plan.settings.limits.sessions_max = 1_000;
+        let store = Store::draw(seed, plan.shards, rules.is_some());
+        let modes = store.as_ref().map_or(&[DurabilityMode::Disk; 2][..], |it| it.modes());
+        plan.settings.listeners = listeners(&plan.settings.listeners[0], modes);
+        if store.is_some() {
             plan.settings.limits.queue_memory_bytes =
                 Draw::new(!seed).pick(&[1, 700, 3_000, 262_144]);
         }
@@ -170,4 +168,14 @@ impl World {
             self.nodes.iter().map(|node| node.shard.metrics().messages_dropped).sum();
         self.dropped_before + dropped
     }
+}
+
+/// Listeners like this one, with these promises.
+fn listeners(like: &Listener, modes: &[DurabilityMode]) -> Vec<Listener> {
+    let named = |(number, durability): (usize, &DurabilityMode)| Listener {
+        name: format!("listener-{number}"),
+        durability: *durability,
+        ..like.clone()
+    };
+    modes.iter().enumerate().map(named).collect()
 }

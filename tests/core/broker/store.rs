@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use skein::{
-    record::{Record, state::State},
+    record::{Durability, Record, state::State},
     shard::Persist,
 };
 
@@ -14,6 +14,9 @@ pub(crate) struct Store {
     waiting: Vec<(usize, Persist)>,
     /// Batches that are durable, each with those it has to be there with.
     log: Vec<Persist>,
+    /// How many of them a power cut leaves: one that is to be on the disk takes along all before
+    /// it, and what is written with it.
+    synced: usize,
     /// Nothing becomes durable by itself.
     pub(super) is_held: bool,
 }
@@ -49,26 +52,38 @@ impl Store {
             }
         }
         let mut left = Vec::new();
+        let mut syncs = false;
         for ((shard, persist), written) in
             std::mem::take(&mut self.waiting).into_iter().zip(written)
         {
             if written {
                 tickets.insert(shard, persist.ticket);
+                syncs |= persist.durability == Durability::Disk;
                 self.log.push(persist);
             } else {
                 left.push((shard, persist));
             }
         }
         self.waiting = left;
+        if syncs {
+            self.synced = self.log.len();
+        }
         tickets
     }
 
     /// What is there after a crash.
     pub(super) fn crash(&mut self, lost_at_ms: u64) -> Arc<State> {
         self.waiting.clear();
+        // A start syncs what it has found.
+        self.synced = self.log.len();
         let mut state = self.state();
         state.set_connected_lost_at(lost_at_ms);
         Arc::new(state)
+    }
+
+    /// What was only written is gone.
+    pub(super) fn cut_power(&mut self) {
+        self.log.truncate(self.synced);
     }
 
     /// The state of what is durable.

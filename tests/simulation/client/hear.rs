@@ -185,14 +185,16 @@ impl Client {
     fn on_puback(&mut self, ack: &Ack<'_>, scene: &mut Scene) {
         let place = self.find_sent(ack.packet_id, |sent| sent.qos == 1);
         let Some(sent) = self.sent.remove(place) else { return };
-        scene.oracle.on_accepted(sent.message, ack.reason as u8);
+        let keeps = scene.link(sent.link).keeps;
+        scene.oracle.on_accepted(sent.message, ack.reason as u8, keeps);
     }
 
     fn on_pubrec(&mut self, id: LinkId, ack: &Ack<'_>, scene: &mut Scene) {
         let place = self.find_sent(ack.packet_id, |sent| sent.qos == 2);
         let sent = self.sent[place];
         if !sent.is_released {
-            scene.oracle.on_accepted(sent.message, ack.reason as u8);
+            let keeps = scene.link(id).keeps;
+            scene.oracle.on_accepted(sent.message, ack.reason as u8, keeps);
         }
         if ack.reason.is_error() {
             self.sent.remove(place);
@@ -204,7 +206,9 @@ impl Client {
 
     fn on_pubcomp(&mut self, ack: &Ack<'_>, scene: &mut Scene) {
         let place = self.find_sent(ack.packet_id, |sent| sent.is_released);
-        if let Some(sent) = self.sent.remove(place) {
+        if let Some(sent) = self.sent.remove(place)
+            && scene.link(sent.link).keeps
+        {
             scene.oracle.on_completed(sent.message);
         }
     }

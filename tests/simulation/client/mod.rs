@@ -284,6 +284,7 @@ fn check_end(name: &str, id: LinkId, is_told: bool, farewell: Option<u8>, scene:
         // A token has ended, or its user is not known any more.
         (false, _) if scene.rules.is_some() && farewell == Some(0x87) => &[0x87],
         (false, _) if may_be_full && matches!(farewell, Some(0x83 | 0x97)) => &[0x83, 0x97],
+        (false, _) if link.is_unreadable && farewell == Some(0x83) => &[0x83],
         (false, Scarcity::TightQueues) => &[0x8D, 0x97, 0x8B],
         (false, _) => &[0x8D, 0x8B],
     };

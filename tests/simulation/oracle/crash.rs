@@ -21,7 +21,10 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     link: LinkId,
+    /// It came through a listener that keeps what it promises.
+    keeps: bool,
     connected_at: Time,
+    connected_step: u64,
     expiry_s: u32,
     pub(super) will: Option<(usize, u32)>,
     /// CONNACK was seen.
@@ -34,11 +37,18 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    pub(super) fn new(link: LinkId, now: Time, expiry_s: u32, facts: &ConnectFacts) -> Self {
+    pub(super) fn new(
+        (link, keeps): (LinkId, bool),
+        at: At,
+        expiry_s: u32,
+        facts: &ConnectFacts,
+    ) -> Self {
         let will = facts.will.map(|will| (will.message, will.delay_s));
         Self {
             link,
-            connected_at: now,
+            keeps,
+            connected_at: at.now,
+            connected_step: at.step,
             expiry_s,
             will,
             is_acked: false,
@@ -80,17 +90,39 @@ impl Session {
 
     /// Whether it is to outlive the broker.
     pub(super) fn is_durable(&self) -> bool {
-        self.expiry_s > 0
+        self.expiry_s > 0 && self.keeps
+    }
+
+    /// Whether this connection came through a listener that keeps what it promises.
+    pub(super) fn kept(&self, link: LinkId) -> bool {
+        self.moments.iter().any(|moment| moment.link == link && moment.keeps)
+    }
+
+    /// CONNACK was seen: what the session had at its CONNECT is kept, also what was not before.
+    fn on_connack(&mut self, link: LinkId) {
+        let Some(moment) = self.moments.iter_mut().find(|moment| moment.link == link) else {
+            return;
+        };
+        moment.is_acked = true;
+        if !moment.keeps || moment.expiry_s == 0 {
+            return;
+        }
+        let step = moment.connected_step;
+        for sub in &mut self.subs {
+            sub.is_acked |= sub.added <= step;
+            sub.is_removal_acked |= sub.removed.is_some_and(|removed| removed <= step);
+        }
+        for owed in self.owed.values_mut().filter(|owed| owed.is_settled) {
+            owed.is_durable |= owed.survives;
+        }
     }
 }
 
 impl Oracle {
     /// A client saw CONNACK 0.
     pub(crate) fn on_connack(&mut self, link: LinkId, session: Option<usize>) {
-        let Some(session) = session else { return };
-        let mut moments = self.sessions[session].moments.iter_mut();
-        if let Some(moment) = moments.find(|moment| moment.link == link) {
-            moment.is_acked = true;
+        if let Some(session) = session {
+            self.sessions[session].on_connack(link);
         }
     }
 
@@ -200,9 +232,11 @@ impl Oracle {
         let acked = moments.clone().filter(|(_, it)| it.is_acked).map(|(place, _)| place).max();
         let Some(found) = found else {
             let newest = acked.filter(|(number, _)| Some(number) == numbers.last());
-            let must_be = newest
-                .map(|(number, _)| &self.sessions[number])
-                .is_some_and(|session| session.is_durable() && !session.may_be_over(at.now));
+            let must_be = newest.is_some_and(|(number, place)| {
+                let session = &self.sessions[number];
+                let keep = session.moments[place..].iter().all(|moment| moment.keeps);
+                keep && session.is_durable() && !session.may_be_over(at.now)
+            });
             if must_be {
                 violated!("a session that CONNACK has told of survives a crash", "{name} is gone");
             }
@@ -226,7 +260,9 @@ impl Oracle {
     /// The session is not there after the crash.
     fn lose_session(&mut self, number: usize, at: At) {
         let session = &mut self.sessions[number];
-        let was_safe = session.is_durable() && session.moments.iter().any(|it| it.is_acked);
+        let was_kept = session.moments.iter().all(|it| it.keeps);
+        let was_safe =
+            session.is_durable() && was_kept && session.moments.iter().any(|it| it.is_acked);
         let will = session.moments.last().and_then(|moment| moment.will);
         session.link = None;
         session.will = None;
@@ -261,6 +297,7 @@ impl Oracle {
         let last = *last;
         (session.link, session.will, session.is_over) = (None, None, false);
         (session.ends_at, session.expiry_s) = (ends_at, found.expiry_s);
+        session.keeps = last.keeps;
         // Clocks begin anew, and with them the places of connections.
         session.newest = None;
         // What the log holds of it every shard knows before anybody is read.

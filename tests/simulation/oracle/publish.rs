@@ -13,6 +13,8 @@ pub(super) struct Owed {
     pub(super) survives: bool,
     /// Also over a crash, once it is acknowledged.
     pub(super) is_durable: bool,
+    /// It has surely reached the session.
+    pub(super) is_settled: bool,
 }
 
 impl Oracle {
@@ -81,8 +83,8 @@ impl Oracle {
             let is_own_will = facts.is_will && of == publisher;
             let is_allowed = self.law.always_reads(session.user, topic);
             if fits && is_reachable && !is_empty && !is_own_will && is_allowed {
-                let is_durable = survives && session.is_surely_durable && session.expiry_s > 0;
-                session.owed.insert(number, Owed { survives, is_durable });
+                let is_durable = survives && session.is_surely_durable && session.is_durable();
+                session.owed.insert(number, Owed { survives, is_durable, is_settled: false });
             }
         }
         groups.sort_unstable();
@@ -134,8 +136,9 @@ impl Oracle {
         }
     }
 
-    /// A publisher received PUBACK or PUBREC.
-    pub(crate) fn on_accepted(&mut self, number: usize, reason: u8) {
+    /// A publisher received PUBACK or PUBREC, through a listener that keeps what it promises, or that
+    /// promises nothing.
+    pub(crate) fn on_accepted(&mut self, number: usize, reason: u8, keeps: bool) {
         let message = &self.messages[number];
         let attempts = &message.attempts;
         if message.facts.topic.is_none() {
@@ -160,7 +163,7 @@ impl Oracle {
         if reason >= 0x80 && !may_be_full && self.scarcity != super::Scarcity::TightQueues {
             violated!("nothing is refused without need", "{number} with {reason:#04x}");
         }
-        if reason < 0x80 {
+        if reason < 0x80 && keeps {
             self.on_acknowledged(number);
         }
         let attempts = &self.messages[number].attempts;

@@ -25,7 +25,8 @@ impl Oracle {
             }
         }
         for session in &mut self.sessions {
-            session.is_surely_durable = session.expiry_s > 0;
+            session.is_surely_durable = session.is_durable();
+            session.owed.values_mut().for_each(|owed| owed.is_settled = true);
             for sub in session.subs.iter_mut().filter(|sub| sub.removed.is_none()) {
                 sub.confirmed.get_or_insert(at.step);
             }

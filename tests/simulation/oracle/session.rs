@@ -28,6 +28,8 @@ pub(super) struct Session {
     /// Of its newest connection; none of a hostile client's.
     pub(super) newest: Option<Arrival>,
     pub(super) expiry_s: u32,
+    /// Its newest connection came through a listener that keeps what it promises.
+    pub(super) keeps: bool,
     /// When it ends; only while it has no connection.
     pub(super) ends_at: Option<Time>,
     pub(super) is_over: bool,
@@ -92,14 +94,16 @@ impl Session {
         }
     }
 
-    fn connect(&mut self, id: LinkId, facts: &ConnectFacts, expiry_s: u32, now: Time) {
+    fn connect(&mut self, link: (LinkId, bool), facts: &ConnectFacts, expiry_s: u32, at: At) {
+        let ((id, keeps), now) = (link, at.now);
+        self.keeps = keeps;
         self.link = Some(id);
         self.is_v5 = facts.is_v5;
         self.connections += 1;
         self.connected_at = now;
         self.expiry_s = expiry_s;
-        self.moments.push(Moment::new(id, now, expiry_s, facts));
-        self.is_surely_durable &= expiry_s > 0;
+        self.moments.push(Moment::new(link, at, expiry_s, facts));
+        self.is_surely_durable &= self.is_durable();
         self.ends_at = None;
         self.goodbye = None;
         self.will = facts.will.map(|will| (will.message, will.delay_s));
@@ -126,6 +130,7 @@ impl Session {
             connected_at: Time::from_millis(0),
             newest: None,
             expiry_s: 0,
+            keeps: true,
             ends_at: None,
             is_over: false,
             will: None,
@@ -193,7 +198,8 @@ impl Oracle {
             }
         };
         self.forget_due_will(session, at);
-        self.sessions[session].connect(id, &facts, expiry_s, at.now);
+        let keeps = links[id.0].keeps;
+        self.sessions[session].connect((id, keeps), &facts, expiry_s, at);
         self.forget_too_large(session);
         self.note_newest(session, &links[id.0]);
         links[id.0].session = Some(session);

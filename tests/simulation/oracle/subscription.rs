@@ -200,9 +200,10 @@ impl Oracle {
         for right in &mut session.rights {
             right.answer((link, packet_id));
         }
+        let keeps = session.kept(link);
         for sub in subs {
             let sub = &mut session.subs[sub];
-            sub.is_acked = true;
+            sub.is_acked = keeps;
             if sub.removed.is_none() {
                 sub.confirmed.get_or_insert(step);
             }
@@ -220,7 +221,7 @@ impl Oracle {
         let expected: Vec<u8> =
             were_held.iter().map(|held| if held.is_some() { 0x00 } else { 0x11 }).collect();
         for held in were_held.iter().flatten() {
-            session.subs[*held].is_removal_acked = true;
+            session.subs[*held].is_removal_acked = session.keeps;
         }
         if session.is_v5 && expected != reasons {
             violated!("UNSUBACK tells", "{}: {reasons:02x?}, not {expected:02x?}", session.name);

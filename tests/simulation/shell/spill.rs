@@ -1,5 +1,5 @@
 //! The disk on which parts of long queues lie: it does what it is asked in order, when it likes, and
-//! now and then can not write. Nothing on it outlives the broker.
+//! now and then can not write, or read. Nothing on it outlives the broker.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -30,7 +30,7 @@ impl Chunks {
         self.asked.is_empty()
     }
 
-    fn obey(&mut self, spill: Spill) -> Option<(u64, Spilled)> {
+    fn obey(&mut self, spill: Spill, full: bool) -> Option<(u64, Spilled)> {
         Some(match spill {
             Spill::Write { chunk, bytes } if self.luck.chance(1, 20) => {
                 (chunk, Spilled::NotWritten(bytes))
@@ -39,6 +39,7 @@ impl Chunks {
                 self.files.insert(chunk, bytes.as_bytes().to_vec());
                 (chunk, Spilled::Written)
             }
+            Spill::Read { chunk } if !full && self.luck.chance(1, 20) => (chunk, Spilled::NotRead),
             Spill::Read { chunk } => match self.files.remove(&chunk) {
                 Some(bytes) => (chunk, Spilled::Read(bytes)),
                 None => violated!("a chunk that is read was written", "{chunk}"),
@@ -58,7 +59,7 @@ impl Node {
         while !self.chunks.asked.is_empty() && (full || self.chunks.luck.chance(1, 3)) {
             let Some(spill) = self.chunks.asked.pop_front() else { break };
             happened = true;
-            if let Some((chunk, outcome)) = self.chunks.obey(spill) {
+            if let Some((chunk, outcome)) = self.chunks.obey(spill, full) {
                 scene.log.note(|| format!("shard {} hears of chunk {chunk}", self.index));
                 self.handle(Event::Spilled { chunk, outcome }, scene);
             }

@@ -72,6 +72,7 @@ impl Node {
                 let is_ours = notice.connection.is_some_and(|id| self.is_silence_ours(id));
                 scene.oracle.on_silence(&scene.links[link.0], is_ours, scene.now);
             }
+            ("chunk-not-read", Some(link), _) => scene.links[link.0].is_unreadable = true,
             ("slow-consumer", ..) => scene.oracle.tally.slow_consumers += 1,
             _ => {}
         }

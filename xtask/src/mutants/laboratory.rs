@@ -33,6 +33,7 @@ pub(super) enum Outcome {
 /// The copy, and how it is run.
 pub(super) struct Laboratory {
     folder: PathBuf,
+    /// Within which a mutation must be caught that says nothing else.
     seeds: u64,
 }
 
@@ -49,13 +50,21 @@ impl Laboratory {
         Ok(laboratory)
     }
 
-    /// The seeds that fail without a mutation: they prove nothing.
+    /// The seeds that fail without a mutation: they prove nothing. As many are tried as any of the
+    /// mutations wants.
     ///
     /// # Errors
     /// The code does not build or run.
-    pub(super) fn failing_unmutated(&self, test: &str) -> Result<BTreeSet<u64>, String> {
-        self.build(test).map_err(|why| format!("without a mutation: {why}"))?;
-        let failures = self.simulate(test).map_err(|why| format!("without a mutation: {why}"))?;
+    pub(super) fn failing_unmutated(
+        &self,
+        test: &str,
+        mutations: &[Mutation],
+    ) -> Result<BTreeSet<u64>, String> {
+        let told = |why| format!("without a mutation: {why}");
+        let of_test = mutations.iter().filter(|mutation| mutation.test() == test);
+        let seeds = of_test.filter_map(|mutation| mutation.seeds).max().unwrap_or(self.seeds);
+        self.build(test).map_err(told)?;
+        let failures = self.simulate(test, seeds.max(self.seeds), false).map_err(told)?;
         Ok(failures.into_iter().map(|(seed, _)| seed).collect())
     }
 
@@ -76,8 +85,10 @@ impl Laboratory {
             Err(why) => return Ok(Outcome::Broken(why)),
         };
         copy::write(&path, mutated.as_bytes()).map_err(told)?;
-        let test = mutation.test();
-        let failures = self.build(test).and_then(|()| self.simulate(test));
+        let (test, seeds) = (mutation.test(), mutation.seeds.unwrap_or(self.seeds));
+        // One seed is proof enough, if it is no known one.
+        let stops = failing_unmutated.is_empty();
+        let failures = self.build(test).and_then(|()| self.simulate(test, seeds, stops));
         copy::write(&path, text.as_bytes()).map_err(told)?;
         Ok(judge(failures, failing_unmutated))
     }
@@ -102,13 +113,16 @@ impl Laboratory {
     }
 
     /// Runs the seeds of the simulator that was built.
-    fn simulate(&self, test: &str) -> Result<Vec<Failure>, String> {
+    fn simulate(&self, test: &str, count: u64, stops: bool) -> Result<Vec<Failure>, String> {
         let (mut failures, mut seeds) = (Vec::new(), Vec::new());
         let mut command = self.cargo();
         command.args(["test", "--locked", "--quiet", "--profile", "sim", "--test", test]);
-        command.env("SIM_SEEDS", self.seeds.to_string()).env("SIM_SHOWN", "0");
+        command.env("SIM_SEEDS", count.to_string()).env("SIM_SHOWN", "0");
         for name in ["SIM_SEED", "SIM_START", "SIM_STOP"] {
             command.env_remove(name);
+        }
+        if stops {
+            command.env("SIM_STOP", "1");
         }
         let ended = run(&mut command, RUN_MAX, |line| {
             failures.extend(failure(line));
@@ -122,7 +136,7 @@ impl Laboratory {
             Ended::Well => Ok(failures),
             Ended::Badly(_) if !failures.is_empty() => Ok(failures),
             Ended::Badly(how) => Err(format!("the simulator ended without a verdict: {how}")),
-            Ended::Late => Err(format!("{} seeds were not done in {RUN_MAX:?}", self.seeds)),
+            Ended::Late => Err(format!("{count} seeds were not done in {RUN_MAX:?}")),
         }
     }
 

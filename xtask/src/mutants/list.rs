@@ -18,6 +18,9 @@ pub(super) struct Mutation {
     pub(super) what: String,
     /// The file that is changed, from the root of the repository.
     pub(super) file: String,
+    /// Within how many seeds it must be caught, if not within as many as the others: it takes more
+    /// things at once than one world in hundreds has.
+    pub(super) seeds: Option<u64>,
     find: String,
     replace: String,
 }
@@ -27,6 +30,7 @@ pub(super) struct Mutation {
 struct Row {
     what: String,
     file: String,
+    seeds: Option<u64>,
     find: String,
     replace: String,
 }
@@ -40,8 +44,8 @@ pub(super) fn read() -> Result<Vec<Mutation>, String> {
     let rows: BTreeMap<String, Row> =
         toml::from_str(&text).map_err(|error| format!("{PATH}: {error}"))?;
     let mutation = |(name, row): (String, Row)| {
-        let Row { what, file, find, replace } = row;
-        Mutation { name, what, file, find, replace }
+        let Row { what, file, seeds, find, replace } = row;
+        Mutation { name, what, file, seeds, find, replace }
     };
     Ok(rows.into_iter().map(mutation).collect())
 }
@@ -69,6 +73,7 @@ impl Mutation {
             name: name.to_owned(),
             what: String::new(),
             file: "f".to_owned(),
+            seeds: None,
             find: "right".to_owned(),
             replace: "wrong".to_owned(),
         }

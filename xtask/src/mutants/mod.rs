@@ -32,7 +32,7 @@ pub(crate) fn run(choice: &Choice) -> Result<bool, String> {
     let laboratory = Laboratory::new(choice.seeds)?;
     let mut failing = BTreeMap::new();
     for test in mutations.iter().map(Mutation::test).collect::<BTreeSet<_>>() {
-        let seeds = laboratory.failing_unmutated(test)?;
+        let seeds = laboratory.failing_unmutated(test, &mutations)?;
         if !seeds.is_empty() {
             println!("not counted in {test}, as they fail without a mutation: seeds {seeds:?}");
         }

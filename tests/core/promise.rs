@@ -1,0 +1,342 @@
+//! What is promised to clients of listeners of different modes, and what a power cut leaves of it
+//! (durability, 3.2.2, 3.9, 4.1).
+
+use skein::config::{DurabilityMode, Listener, Settings};
+use skein_protocol::Connect;
+
+use crate::{
+    broker::{Broker, Peer},
+    packets::{
+        again, disconnect, lasting, puback, pubcomp, publish, publish2, pubrec, pubrel, subscribe,
+        subscribe_as, unsubscribe, v5, with_receive_maximum, with_will,
+    },
+};
+
+/// Listeners, by what they promise.
+const DISK: u16 = 0;
+const OS: u16 = 1;
+const MEMORY: u16 = 2;
+
+fn all_modes(settings: &mut Settings) {
+    let listener = settings.listeners[0].clone();
+    settings.listeners = [DurabilityMode::Disk, DurabilityMode::Os, DurabilityMode::Memory]
+        .map(|durability| Listener { durability, ..listener.clone() })
+        .to_vec();
+}
+
+/// A client comes back to the session that it had, through this listener.
+#[track_caller]
+fn resume(broker: &mut Broker, listener: u16, client_id: &str) -> Peer {
+    broker.listener = listener;
+    let peer = broker.dial(0, lasting(client_id, 1_000));
+    let heard = broker.hear(peer);
+    assert_eq!(heard[0], "CONNACK present 0x00");
+    broker.put_back(peer, heard.into_iter().skip(1));
+    peer
+}
+
+/// SUBACK waits for other shards, and the subscription may have gone to the store meanwhile, when
+/// nobody waited for it. Who waits for the disk waits for another batch then [MQTT-3.8.4-1].
+#[test]
+fn who_waits_for_the_disk_is_not_content_with_what_the_system_has() {
+    for is_written in [true, false] {
+        let mut broker = Broker::durable(2);
+        let keeper = broker.connect(0, lasting("keeper", 1_000));
+        broker.hold(0, 1);
+        broker.send(keeper, subscribe(1, "t", 1));
+        if !is_written {
+            broker.hold_store();
+        }
+        broker.wait_ms(200);
+        broker.hold_store();
+        broker.release(0, 1);
+        broker.expect_nothing(keeper);
+        broker.release_store();
+        broker.expect(keeper, ["SUBACK #1 0x01"]);
+        broker.cut_power(2);
+        let publisher = broker.connect(0, v5("publisher"));
+        broker.ask(publisher, publish(1, "t", "x"), ["PUBACK #1"]);
+        let keeper = resume(&mut broker, DISK, "keeper");
+        broker.expect(keeper, ["PUBLISH t x q1 #1"]);
+    }
+}
+
+/// A clean start is told that there is no session: nor is there after a power cut, though nothing of
+/// the new one is kept [MQTT-3.2.2-2].
+#[test]
+fn a_session_whose_end_was_told_stays_away_after_a_power_cut() {
+    for expires in [true, false] {
+        let mut broker = Broker::durable(2);
+        let keeper = broker.connect(0, lasting("keeper", 10));
+        broker.ask(keeper, subscribe(1, "t", 1), ["SUBACK #1 0x01"]);
+        if expires {
+            broker.cut(keeper);
+            broker.wait_ms(10_000);
+        } else {
+            broker.send(keeper, disconnect(0, Some(0)));
+        }
+        let clean = broker.dial(1, v5("keeper"));
+        broker.expect(clean, ["CONNACK 0x00"]);
+        broker.cut_power(2);
+        assert_eq!(broker.store().state().counts().sessions, 0);
+        let keeper = broker.dial(0, lasting("keeper", 10));
+        broker.expect(keeper, ["CONNACK 0x00"]);
+    }
+}
+
+/// What a client hears first when it comes back to the session that has everything.
+const WHOLE: [&str; 4] =
+    ["PUBREL #1", "PUBLISH t two q2 #2 dup", "PUBREL #3", "PUBLISH t four q2 #4 dup"];
+
+/// CONNECT of the client whose session has everything. PUBREL needs no quota, so what waits goes on
+/// waiting behind two messages when the client comes back.
+fn connect_keeper(receive_maximum: u16) -> Connect<'static> {
+    let connect = with_receive_maximum(lasting("keeper", 1_000), receive_maximum);
+    with_will(connect, "will", Some(5))
+}
+
+/// A broker with listeners of all modes, and a client `keeper` that has come through one of them, with
+/// everything that a session can have.
+fn whole(shards: usize, listener: u16) -> Broker {
+    let mut broker = Broker::durable_with(shards, all_modes);
+    broker.listener = listener;
+    let keeper = broker.connect(shards - 1, connect_keeper(4));
+    broker.send(keeper, subscribe(1, "t", 2));
+    broker.send(keeper, subscribe_as(2, "u", 1, 77));
+    broker.send(keeper, subscribe(3, "$share/group/s", 1));
+    broker.send(keeper, publish2(9, "nobody", "mine"));
+    broker.listener = DISK;
+    let publisher = broker.connect(0, v5("publisher"));
+    for (number, payload) in [(1, "one"), (2, "two"), (3, "three"), (4, "four"), (5, "five")] {
+        broker.send(publisher, publish2(number, "t", payload));
+    }
+    broker.send(publisher, publish(6, "u", "six"));
+    broker.send(publisher, publish(7, "s", "seven"));
+    broker.send(keeper, pubrec(1));
+    broker.send(keeper, pubrec(3));
+    broker.cut(keeper);
+    broker.wait_ms(200);
+    broker
+}
+
+/// The client comes back through this listener, and what was sent goes out again.
+#[track_caller]
+fn come_back(broker: &mut Broker, listener: u16) -> Peer {
+    broker.listener = listener;
+    let keeper = broker.dial(0, connect_keeper(2));
+    let heard = broker.hear(keeper);
+    assert_eq!(heard[0], "CONNACK present 0x00");
+    assert_eq!(heard[1..], WHOLE);
+    broker.wait_ms(200);
+    keeper
+}
+
+/// What the log holds of the session, a line for each thing.
+fn kept(broker: &mut Broker) -> Vec<String> {
+    let state = broker.store().state();
+    let text = |message: u64| {
+        let message = state.message(message).expect("what is queued is stored");
+        String::from_utf8_lossy(message.payload()).into_owned()
+    };
+    let Some((_, session)) = state.sessions().find(|(client_id, _)| *client_id == "keeper") else {
+        assert_eq!(state.counts(), Default::default(), "nothing is left of it");
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    for (filter, it) in &session.subscriptions {
+        lines.push(format!("subscribed {filter} {} {:?}", it.qos, it.identifier));
+    }
+    let mut flights: Vec<_> = session.flights.iter().collect();
+    flights.sort_by_key(|(_, flight)| flight.entry.entry);
+    for (packet_id, flight) in flights {
+        lines.push(match flight.is_received {
+            true => format!("received #{packet_id}"),
+            false => format!("sent #{packet_id} {}", text(flight.entry.message)),
+        });
+    }
+    for entry in &session.queue {
+        let share = entry.share.as_deref().unwrap_or_default();
+        lines.push(format!("queued {} {} {share}", text(entry.message), entry.qos).trim().into());
+    }
+    lines.extend(session.held.iter().map(|packet_id| format!("held #{packet_id}")));
+    lines.extend(session.will.iter().map(|will| format!("will {}", will.topic)));
+    lines
+}
+
+const KEPT: [&str; 12] = [
+    "subscribed $share/group/s 1 None",
+    "subscribed t 2 None",
+    "subscribed u 1 Some(77)",
+    "received #1",
+    "sent #2 two",
+    "received #3",
+    "sent #4 four",
+    "queued five 2",
+    "queued six 1",
+    "queued seven 1 $share/group/s",
+    "held #9",
+    "will will",
+];
+
+/// The rest of the session's messages comes, and nothing twice [MQTT-4.3.3-10], [MQTT-4.4.0-1].
+#[track_caller]
+fn finish(broker: &mut Broker, keeper: Peer) {
+    broker.ask(keeper, again(publish2(9, "nobody", "mine")), ["PUBREC #9"]);
+    broker.ask(keeper, pubrel(9), ["PUBCOMP #9"]);
+    broker.ask(keeper, pubcomp(1), []);
+    broker.ask(keeper, pubcomp(3), []);
+    broker.ask(keeper, pubrec(2), ["PUBREL #2"]);
+    broker.ask(keeper, pubcomp(2), ["PUBLISH t five q2 #5"]);
+    broker.ask(keeper, pubrec(4), ["PUBREL #4"]);
+    broker.ask(keeper, pubcomp(4), ["PUBLISH u six q1 #6 id=77"]);
+    broker.ask(keeper, puback(6), ["PUBLISH s seven q1 #7"]);
+    broker.ask(keeper, puback(7), []);
+    let publisher = broker.connect(0, v5("publisher"));
+    broker.ask(publisher, publish(1, "u", "eight"), ["PUBACK #1"]);
+    broker.expect(keeper, ["PUBLISH u eight q1 #8 id=77"]);
+}
+
+/// A session that comes back through a listener that keeps nothing is in the log no more; once it
+/// comes through one that keeps, all of it is, exactly. At each step the power may fail.
+#[test]
+fn a_session_is_in_the_log_as_long_as_its_client_comes_through_listeners_that_keep() {
+    for shards in 1..=2 {
+        for steps in 1..=6 {
+            let mut broker = whole(shards, DISK);
+            assert_eq!(kept(&mut broker), KEPT);
+            let mut listener = DISK;
+            for step in 1..=steps {
+                listener = [DISK, MEMORY, OS, MEMORY, DISK, OS, MEMORY][step];
+                let keeper = come_back(&mut broker, listener);
+                let expected: &[&str] = if listener == MEMORY { &[] } else { &KEPT };
+                assert_eq!(kept(&mut broker), expected);
+                broker.cut(keeper);
+            }
+            broker.wait_ms(200);
+            broker.crash(0, shards);
+            if listener == MEMORY {
+                let keeper = broker.dial(0, connect_keeper(2));
+                broker.expect(keeper, ["CONNACK 0x00"]);
+            } else {
+                let keeper = come_back(&mut broker, DISK);
+                finish(&mut broker, keeper);
+            }
+        }
+    }
+}
+
+/// What happens while nothing is kept is kept afterwards.
+#[test]
+fn what_a_session_became_in_memory_is_in_the_log_afterwards() {
+    for shards in 1..=2 {
+        let mut broker = whole(shards, DISK);
+        let keeper = come_back(&mut broker, MEMORY);
+        broker.ask(keeper, unsubscribe(20, "u"), ["UNSUBACK #20 0x00"]);
+        broker.ask(keeper, subscribe(21, "v", 2), ["SUBACK #21 0x02"]);
+        broker.ask(keeper, pubrel(9), ["PUBCOMP #9"]);
+        broker.ask(keeper, pubrec(2), ["PUBREL #2"]);
+        broker.ask(keeper, pubcomp(2), ["PUBLISH t five q2 #5"]);
+        broker.cut(keeper);
+        let publisher = broker.connect(0, v5("publisher"));
+        broker.ask(publisher, publish(1, "v", "nine"), ["PUBACK #1"]);
+        broker.wait_ms(200);
+        assert_eq!(kept(&mut broker), Vec::<String>::new());
+        broker.listener = DISK;
+        let keeper = broker.dial(0, with_receive_maximum(lasting("keeper", 1_000), 2));
+        broker.cut_power(shards);
+        let lines = [
+            "CONNACK present 0x00",
+            "PUBREL #1",
+            "PUBREL #3",
+            "PUBLISH t four q2 #4 dup",
+            "PUBLISH t five q2 #5 dup",
+        ];
+        broker.expect(keeper, lines);
+        assert_eq!(
+            kept(&mut broker),
+            [
+                "subscribed $share/group/s 1 None",
+                "subscribed t 2 None",
+                "subscribed v 2 None",
+                "received #1",
+                "received #3",
+                "sent #4 four",
+                "sent #5 five",
+                "queued six 1",
+                "queued seven 1 $share/group/s",
+                "queued nine 1",
+            ]
+        );
+    }
+}
+
+/// The CONNACK of a listener that keeps nothing waits until the log has the session no more: what is
+/// finished from then on could not be known to the older one that a crash brought back.
+#[test]
+fn a_session_leaves_the_log_before_its_client_is_told_that_it_goes_on() {
+    let mut broker = whole(1, DISK);
+    broker.hold_store();
+    broker.listener = MEMORY;
+    let keeper = broker.dial(0, connect_keeper(2));
+    broker.expect_nothing(keeper);
+    broker.crash(0, 1);
+    assert_eq!(kept(&mut broker), KEPT);
+    broker.hold_store();
+    broker.listener = MEMORY;
+    let keeper = broker.dial(0, connect_keeper(2));
+    broker.expect_nothing(keeper);
+    broker.release_store();
+    assert_eq!(broker.hear(keeper)[0], "CONNACK present 0x00");
+    broker.cut_power(1);
+    assert_eq!(kept(&mut broker), Vec::<String>::new());
+}
+
+/// The same where it ends, and where the store fails.
+#[test]
+fn a_listener_that_keeps_nothing_ends_no_session_while_the_store_fails() {
+    for connect in [v5("keeper"), connect_keeper(2)] {
+        let mut broker = whole(1, DISK);
+        broker.fail_store(true);
+        broker.listener = MEMORY;
+        let keeper = broker.dial(0, connect.clone());
+        broker.expect(keeper, ["CONNACK 0x88"]);
+        let other = broker.dial(0, lasting("other", 1_000));
+        broker.expect(other, ["CONNACK 0x00"]);
+        broker.release_store();
+        let keeper = broker.dial(0, connect);
+        assert!(broker.hear(keeper)[0].ends_with("0x00"));
+        broker.wait_ms(200);
+        assert_eq!(kept(&mut broker), Vec::<String>::new());
+    }
+}
+
+/// A session that has a part of its queue on disk stays in the log, and is kept as well as before.
+#[test]
+fn a_session_that_stays_in_the_log_is_promised_what_it_was() {
+    let mut broker = Broker::durable_with(1, |settings| {
+        all_modes(settings);
+        settings.limits.queue_memory_bytes = 1_000;
+    });
+    let keeper = broker.connect(0, lasting("keeper", 1_000));
+    broker.ask(keeper, subscribe(1, "t", 2), ["SUBACK #1 0x02"]);
+    broker.cut(keeper);
+    let publisher = broker.connect(0, v5("publisher"));
+    for number in 1..=40 {
+        broker.send(publisher, publish(number, "t", "something to be kept"));
+    }
+    broker.listener = MEMORY;
+    let keeper = broker.dial(0, with_receive_maximum(lasting("keeper", 1_000), 1));
+    let line = "PUBLISH t something to be kept q1 #1";
+    broker.expect(keeper, ["CONNACK present 0x00", line]);
+    broker.hold_store();
+    broker.send(keeper, subscribe(2, "u", 1));
+    broker.expect_nothing(keeper);
+    broker.send(keeper, publish2(3, "t", "mine"));
+    broker.expect_nothing(keeper);
+    broker.release_store();
+    broker.expect(keeper, ["SUBACK #2 0x01", "PUBREC #3"]);
+    broker.cut_power(1);
+    let state = broker.store().state();
+    let (_, session) = state.sessions().next().expect("it has stayed");
+    assert!(session.subscriptions.contains_key("u") && session.held.contains(&3));
+}
