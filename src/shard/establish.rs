@@ -38,15 +38,18 @@ impl Shard {
             self.refuse_connect(id, connect.version, &violation, turn);
             return;
         }
-        self.take_over(client_id, connect.clean_start, turn);
-        let resumed = self.sessions.find_by_client_id(client_id);
         let sessions_max = self.settings.limits.sessions_max.div_ceil(self.shards);
-        if resumed.is_none() && self.sessions.len() >= sessions_max {
+        // A clean start takes the place of its own session, also where there are more than may be, as
+        // there may be after a start with another number of shards.
+        let is_new = self.sessions.find_by_client_id(client_id).is_none();
+        if is_new && self.sessions.len() >= sessions_max {
             self.release(client_id, claim.epoch, turn);
             let violation = Violation::new(ReasonCode::QuotaExceeded, "sessions_max is reached");
             self.refuse_connect(id, connect.version, &violation, turn);
             return;
         }
+        self.take_over(client_id, connect.clean_start, turn);
+        let resumed = self.sessions.find_by_client_id(client_id);
         let session = resumed.unwrap_or_else(|| self.new_session(id, client_id, connect, claim));
         self.attach(id, session, connect, claim, turn);
         let is_resumed = resumed.is_some();

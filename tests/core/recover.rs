@@ -475,3 +475,22 @@ fn what_is_retained_may_be_replaced_where_more_is_retained_than_may() {
         "{found:?}"
     );
 }
+
+/// The same of sessions: a clean start takes the place of the one that it ends, or the client would
+/// have neither [MQTT-3.1.2-4].
+#[test]
+fn a_session_may_be_begun_anew_where_there_are_more_than_may_be() {
+    let mut broker = Broker::durable_with(1, |settings| settings.limits.sessions_max = 4);
+    for client_id in ["a", "b", "c", "d"] {
+        broker.connect(0, lasting(client_id, 1_000));
+    }
+    broker.crash(0, 4);
+    let crowded = (0..4).find(|shard| broker.audit(*shard).sessions.len() > 1);
+    let crowded = crowded.expect("of four names two have one registrar");
+    let names: Vec<String> = broker.audit(crowded).sessions.keys().cloned().collect();
+    let clean = broker.dial(0, v5(&names[0]));
+    broker.expect(clean, ["CONNACK 0x00"]);
+    assert!(broker.audit(crowded).sessions.contains_key(&names[0]));
+    let newcomer = broker.dial(crowded, v5("newcomer"));
+    broker.expect(newcomer, ["CONNACK 0x97"]);
+}
