@@ -39,7 +39,7 @@ impl World {
         let Some(store) = store else { return };
         store.work(*now, *step, false);
         let hurries = store.luck.chance(1, 20);
-        let crashes = store.draw_crash() || (hurries && store.luck.chance(1, 2));
+        let crashes = store.draw_crash() || (hurries && store.draw_crash_in_hurry());
         if hurries {
             self.hurry();
         }

@@ -64,6 +64,8 @@ struct Options {
     compaction_bytes_min: u64,
     /// About how many steps lie between two crashes, two commits, and two faults.
     crash_every: usize,
+    /// Of so many moments in which everybody hurries one ends in a crash.
+    hurry_every: usize,
     commit_every: usize,
     fault_every: usize,
 }
@@ -85,6 +87,7 @@ impl Store {
             },
             compaction_bytes_min: luck.pick(&[100, 2_000, 50_000, 1 << 30]),
             crash_every: luck.pick(&[30, 100, 300]),
+            hurry_every: 2,
             commit_every: luck.pick(&[1, 5, 20, 60]),
             fault_every: luck.pick(&[100, 1_000_000, 1_000_000]),
         };
@@ -144,6 +147,11 @@ impl Store {
             1
         };
         self.luck.chance(times, 2 * self.options.crash_every)
+    }
+
+    /// Whether a moment in which everybody hurries ends in a crash.
+    pub(crate) fn draw_crash_in_hurry(&mut self) -> bool {
+        self.luck.chance(1, self.options.hurry_every)
     }
 
     /// A shard hands a batch over.
@@ -264,8 +272,11 @@ impl Options {
     /// clients come through any.
     fn draw_modes(&mut self, luck: &mut Draw, has_rules: bool) {
         self.modes = vec![self.mode; 2];
-        if !has_rules && luck.chance(1, 3) {
-            self.modes.push(DurabilityMode::Memory);
+        if !has_rules && luck.chance(1, 2) {
+            self.modes.extend([DurabilityMode::Memory; 2]);
+            // Time enough for sessions to go from one to the other and to be of some worth.
+            self.crash_every = luck.pick(&[100, 300, 1_000, 3_000]);
+            self.hurry_every = luck.pick(&[2, 10, 1_000]);
             // After a power cut nothing is known of what only the system had.
             self.modes[0] = DurabilityMode::Disk;
             // A session with something on disk stays in the log, whatever its listener. Which one
