@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::lazyfs::Forgetful;
+
 /// How long the process may take until it listens, on a busy machine and with a store to read.
 const START_MAX: Duration = Duration::from_secs(60);
 /// How long it may take to end.
@@ -34,6 +36,8 @@ pub(crate) struct Start {
     pub(crate) settings: String,
     /// Variables of its environment.
     pub(crate) environment: Vec<(String, OsString)>,
+    /// The file system that forgets, before each start, what was not synced.
+    pub(crate) forgetful: Option<Forgetful>,
 }
 
 /// A broker process.
@@ -54,6 +58,7 @@ impl Start {
             shards,
             settings: String::new(),
             environment: Vec::new(),
+            forgetful: None,
         }
     }
 
@@ -83,6 +88,9 @@ impl Broker {
     /// # Errors
     /// It has ended before, with what it has said.
     pub(crate) fn start(start: &Start) -> Result<Self, String> {
+        if let Some(forgetful) = &start.forgetful {
+            forgetful.forget();
+        }
         let mut command = start.command();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("no process: {error}"))?;

@@ -25,6 +25,7 @@ mod crowd;
 mod faults;
 mod history;
 mod kills;
+mod lazyfs;
 mod long;
 mod options;
 mod peer;

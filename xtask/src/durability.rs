@@ -1,5 +1,7 @@
 //! `cargo xtask durability`: the proof of durability, as in CI or for as long as is asked for.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::broker;
@@ -20,6 +22,9 @@ pub(crate) struct Choice {
     /// Begins with this seed, which an earlier run has printed; else with another one each time.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Runs the tests on LazyFS instead: the program, of a build of your own; needs /dev/fuse.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "only")]
+    lazyfs: Option<PathBuf>,
     /// Runs only the tests whose name contains this.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -47,5 +52,8 @@ pub(crate) fn run(choice: &Choice) -> Result<bool, String> {
     }
     command.args(["test", "--test", "durability", "--", "--nocapture", "--test-threads", "1"]);
     command.args(&choice.only);
+    if let Some(lazyfs) = &choice.lazyfs {
+        command.env("LAZYFS", lazyfs).args(["--ignored", "lazyfs"]);
+    }
     Ok(command.status().map_err(not_run)?.success())
 }

@@ -1,7 +1,7 @@
 //! The disk on which parts of long queues lie: it does what it is asked in order, when it likes, and
 //! now and then can not write, or read. Nothing on it outlives the broker.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skein::shard::{Event, Spill, Spilled};
 
@@ -15,11 +15,18 @@ pub(super) struct Chunks {
     luck: Draw,
     asked: VecDeque<Spill>,
     files: BTreeMap<u64, Vec<u8>>,
+    /// Those that could not be read once.
+    failed: BTreeSet<u64>,
 }
 
 impl Chunks {
     pub(super) fn new(seed: u64) -> Self {
-        Self { luck: Draw::new(seed), asked: VecDeque::new(), files: BTreeMap::new() }
+        Self {
+            luck: Draw::new(seed),
+            asked: VecDeque::new(),
+            files: BTreeMap::new(),
+            failed: BTreeSet::new(),
+        }
     }
 
     pub(super) fn ask(&mut self, spills: &mut Vec<Spill>) {
@@ -30,7 +37,7 @@ impl Chunks {
         self.asked.is_empty()
     }
 
-    fn obey(&mut self, spill: Spill, full: bool) -> Option<(u64, Spilled)> {
+    fn obey(&mut self, spill: Spill) -> Option<(u64, Spilled)> {
         Some(match spill {
             Spill::Write { chunk, bytes } if self.luck.chance(1, 20) => {
                 (chunk, Spilled::NotWritten(bytes))
@@ -39,7 +46,10 @@ impl Chunks {
                 self.files.insert(chunk, bytes.as_bytes().to_vec());
                 (chunk, Spilled::Written)
             }
-            Spill::Read { chunk } if !full && self.luck.chance(1, 20) => (chunk, Spilled::NotRead),
+            // Not for ever, or nothing would come to rest.
+            Spill::Read { chunk } if self.luck.chance(1, 3) && self.failed.insert(chunk) => {
+                (chunk, Spilled::NotRead)
+            }
             Spill::Read { chunk } => match self.files.remove(&chunk) {
                 Some(bytes) => (chunk, Spilled::Read(bytes)),
                 None => violated!("a chunk that is read was written", "{chunk}"),
@@ -59,7 +69,7 @@ impl Node {
         while !self.chunks.asked.is_empty() && (full || self.chunks.luck.chance(1, 3)) {
             let Some(spill) = self.chunks.asked.pop_front() else { break };
             happened = true;
-            if let Some((chunk, outcome)) = self.chunks.obey(spill, full) {
+            if let Some((chunk, outcome)) = self.chunks.obey(spill) {
                 scene.log.note(|| format!("shard {} hears of chunk {chunk}", self.index));
                 self.handle(Event::Spilled { chunk, outcome }, scene);
             }
