@@ -5,10 +5,11 @@
 //! `cargo xtask durability --lazyfs PATH/TO/lazyfs`. Without them `disk.c` stands for it.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,20 +32,20 @@ struct Mounted {
 #[derive(Clone, Debug)]
 pub(crate) struct Forgetful {
     faults: PathBuf,
-    completed: PathBuf,
+    /// Open for as long as LazyFS runs, which writes to it without looking for a reader.
+    completed: Arc<File>,
 }
 
 impl Forgetful {
     /// Whatever was written and not synced is gone.
     pub(crate) fn forget(&self) {
-        let completed = self.completed.clone();
-        let heard = thread::spawn(move || {
-            let mut line = String::new();
-            BufReader::new(File::open(completed)?).read_line(&mut line).map(|_| line)
-        });
         fs::write(&self.faults, "lazyfs::clear-cache\n").expect("LazyFS takes orders");
-        let heard = heard.join().expect("it only reads").expect("LazyFS answers");
-        assert!(heard.contains("clear-cache"), "{heard}");
+        let mut heard = String::new();
+        while !heard.contains("finished::clear-cache") {
+            let mut buffer = [0; 64];
+            let count = (&*self.completed).read(&mut buffer).expect("LazyFS answers");
+            heard.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
     }
 }
 
@@ -54,14 +55,14 @@ impl Mounted {
         for made in [&mount, &root] {
             fs::create_dir(made).expect("there is room");
         }
-        let faults = Forgetful { faults: folder.join("faults"), completed: folder.join("done") };
+        let [faults, completed] = ["faults", "completed"].map(|name| folder.join(name));
         let config = folder.join("lazyfs.toml");
         let text = format!(
             "[faults]\nfifo_path = {:?}\nfifo_path_completed = {:?}\n\
              [cache]\napply_eviction = false\n\
              [cache.simple]\ncustom_size = \"256mb\"\nblocks_per_page = 1\n\
              [filesystem]\nlog_all_operations = false\nlogfile = \"\"\n",
-            faults.faults, faults.completed
+            faults, completed
         );
         fs::write(&config, text).expect("there is room");
         let binary = std::env::var_os("LAZYFS").expect("LAZYFS names the binary of LazyFS");
@@ -76,7 +77,9 @@ impl Mounted {
             assert!(began.elapsed() < MOUNT_MAX, "LazyFS is not mounted; is there /dev/fuse?");
             thread::sleep(Duration::from_millis(10));
         }
-        Self { child, mount, faults }
+        let completed = File::options().read(true).write(true).open(completed);
+        let completed = Arc::new(completed.expect("LazyFS has made it"));
+        Self { child, mount, faults: Forgetful { faults, completed } }
     }
 }
 
