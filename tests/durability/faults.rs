@@ -1,7 +1,7 @@
 //! Disks that lose what was not synced, fail, or are full: `disk.c` is loaded into the broker.
 //!
-//! It stands for LazyFS, which needs a build of its own and FUSE: what was not synced is kept in the
-//! broker's process and gone with it, all of it or some sectors.
+//! It stands for LazyFS (`lazyfs.rs`), which needs a build of its own and FUSE: what was not synced is
+//! kept in the broker's process and gone with it, all of it or some sectors.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

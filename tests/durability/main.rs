@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `kills.rs` | SIGKILL at random points, at each step of the handshakes, at each failpoint; SIGTERM |
 //! | `faults.rs` | a disk that loses what was not synced, and one whose sync fails |
+//! | `lazyfs.rs` | the same on LazyFS, where there is a build of it |
 //! | `long.rs` | kills, pauses and jumps of the clock over minutes |
 //! | `rates.rs` | how long acknowledgements and starts take, as ratios |
 //! | `upgrade.rs` | files of earlier versions |
