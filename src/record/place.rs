@@ -1,6 +1,6 @@
 //! Where a record lies, if it is not held in memory.
 
-use std::{fmt::Debug, io};
+use std::fmt::Debug;
 
 /// What is read at a time: little, until it turns out that the records that are wanted next lie behind
 /// one another. Those of one client may be spread over all of the log.
@@ -32,7 +32,7 @@ pub trait Shelf: Debug + Send + Sync {
     ///
     /// # Errors
     /// Why it can not be read.
-    fn open(&self, file: u32) -> io::Result<Box<dyn Pages>>;
+    fn open(&self, file: u32) -> Result<Box<dyn Pages>, String>;
 
     /// What the file is called in messages to people.
     fn name_of(&self, file: u32) -> String;
@@ -44,7 +44,7 @@ pub trait Pages: Debug + Send {
     ///
     /// # Errors
     /// As the system says.
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, String>;
 }
 
 /// A piece of a file, around the record that was read last.
@@ -159,7 +159,7 @@ mod tests {
     struct OneFile(Vec<u8>, Arc<[AtomicUsize; 2]>);
 
     impl Shelf for OneFile {
-        fn open(&self, _: u32) -> io::Result<Box<dyn Pages>> {
+        fn open(&self, _: u32) -> Result<Box<dyn Pages>, String> {
             Ok(Box::new(self.clone()))
         }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     impl Pages for OneFile {
-        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, String> {
             let rest = &self.0[usize::try_from(offset).expect("it is small")..];
             let count = rest.len().min(buffer.len());
             buffer[..count].copy_from_slice(&rest[..count]);

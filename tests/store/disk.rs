@@ -8,7 +8,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use skein::store::disk::{Disk, DiskFile, DiskReader, Pages};
+use skein::store::disk::{Disk, DiskFile, DiskPages, DiskReader};
 
 /// A write is torn at any byte, or into pieces of this size of which any are there.
 const SECTOR_BYTES: usize = 512;
@@ -309,7 +309,7 @@ impl Disk for SimDisk {
 }
 
 impl DiskReader for SimDisk {
-    fn open(&self, name: &str) -> io::Result<Box<dyn Pages>> {
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskPages>> {
         let inode = self.world().find(name)?;
         Ok(Box::new(self.file(inode)))
     }
@@ -319,7 +319,7 @@ impl DiskReader for SimDisk {
     }
 }
 
-impl Pages for SimFile {
+impl DiskPages for SimFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let world = self.disk.world();
         let bytes = &world.inodes[self.inode].current;

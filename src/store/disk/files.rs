@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Disk, DiskFile, DiskReader, Pages};
+use super::{Disk, DiskFile, DiskPages, DiskReader};
 
 /// The file that is locked; it is never removed, or two could each lock one of that name.
 const LOCK: &str = "lock";
@@ -164,7 +164,7 @@ impl Disk for Files {
 }
 
 impl DiskReader for FilesReader {
-    fn open(&self, name: &str) -> io::Result<Box<dyn Pages>> {
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskPages>> {
         Ok(Box::new(File::open(self.path.join(name))?))
     }
 
@@ -173,7 +173,7 @@ impl DiskReader for FilesReader {
     }
 }
 
-impl Pages for File {
+impl DiskPages for File {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         while done < buffer.len() {

@@ -6,7 +6,6 @@ mod files;
 
 use std::{fmt, io};
 
-pub use crate::record::Pages;
 pub use files::{Files, FilesReader, LockError};
 
 /// One folder of files. A name is a file name, without slashes.
@@ -72,7 +71,7 @@ pub trait DiskReader: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// As the system says.
-    fn open(&self, name: &str) -> io::Result<Box<dyn Pages>>;
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskPages>>;
 
     /// Reads as many bytes as `buffer` has room for, or as the file has from there on; returns how
     /// many.
@@ -85,6 +84,16 @@ pub trait DiskReader: fmt::Debug + Send + Sync + 'static {
 
     /// What a file is called in messages to people.
     fn path_of(&self, name: &str) -> String;
+}
+
+/// One file that is read in pieces.
+pub trait DiskPages: fmt::Debug + Send {
+    /// Reads as many bytes as `buffer` has room for, or as the file has from there on; returns how
+    /// many.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
 /// One file that is written.

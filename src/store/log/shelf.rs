@@ -1,9 +1,9 @@
 //! The files of a log, for records that are read again.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use super::{
-    super::disk::{Disk, DiskReader},
+    super::disk::{Disk, DiskPages, DiskReader},
     layout::segment_name,
     replay::SNAPSHOT_FILE,
     segmented::SegmentedLog,
@@ -18,6 +18,16 @@ struct LogShelf<R> {
     snapshot: String,
     /// As long as it is there, no file goes.
     _readers: Arc<()>,
+}
+
+/// One file of a log.
+#[derive(Debug)]
+struct LogPages(Box<dyn DiskPages>);
+
+impl Pages for LogPages {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, String> {
+        self.0.read_at(offset, buffer).map_err(|error| error.to_string())
+    }
 }
 
 impl<D: Disk> SegmentedLog<D> {
@@ -38,8 +48,9 @@ impl<R> LogShelf<R> {
 }
 
 impl<R: DiskReader> Shelf for LogShelf<R> {
-    fn open(&self, file: u32) -> io::Result<Box<dyn Pages>> {
-        self.reader.open(&self.file(file))
+    fn open(&self, file: u32) -> Result<Box<dyn Pages>, String> {
+        let opened = self.reader.open(&self.file(file)).map_err(|error| error.to_string())?;
+        Ok(Box::new(LogPages(opened)))
     }
 
     fn name_of(&self, file: u32) -> String {
