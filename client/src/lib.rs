@@ -122,5 +122,5 @@ pub use scram::Scram;
 pub use skein_protocol::{
     PacketId, PayloadFormat, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Version,
 };
-pub use store::{FileStore, Store, Sync};
+pub use store::{Contents, FileStore, MemoryStore, Store, Stored, Sync};
 pub use will::Will;

@@ -274,3 +274,35 @@ fn the_terms_of_the_server_are_told() {
     assert_eq!(server.limits.packet_bytes_max, 100);
     assert_eq!(server.response_information.as_deref(), Some("replies/7"));
 }
+
+/// Mosquitto's bit of a bridge in the protocol level, before MQTT 5.0 only.
+#[test]
+fn a_bridge_says_so_and_is_asked_again_without_where_that_is_refused() {
+    let level = |harness: &mut Harness| {
+        let connect = std::mem::take(&mut harness.link.to_server);
+        let name = connect.windows(2).position(|bytes| bytes == b"TT" || bytes == b"dp").unwrap();
+        connect[name + 2]
+    };
+    for (version, plain) in [(Version::V5, 5), (Version::V3_1_1, 4), (Version::V3_1, 3)] {
+        let versions = Versions::Only(version);
+        let mut harness = Harness::new(Options { is_bridge: true, versions, ..options() });
+        harness.open();
+        let marked = if version == Version::V5 { plain } else { plain | 0x80 };
+        assert_eq!(level(&mut harness), marked, "{version:?}");
+        if version == Version::V5 {
+            continue;
+        }
+        // Return code 1, or 0x84 in the form of MQTT 5.0, which knows no such level either.
+        for refusal in [&[0x20, 2, 0, 1][..], &[0x20, 3, 0, 0x84, 0][..]] {
+            let mut harness = Harness::new(Options { is_bridge: true, versions, ..options() });
+            harness.open();
+            level(&mut harness);
+            harness.say_bytes(refusal);
+            assert_eq!(harness.dials.len(), 2, "at once");
+            harness.open();
+            assert_eq!(level(&mut harness), plain);
+            harness.say_bytes(refusal);
+            assert!(harness.session.is_stopped(), "and then it is the version that is refused");
+        }
+    }
+}

@@ -8,10 +8,11 @@ use skein_protocol::{Packet, QoS, ReasonCode, SubscriptionOptions, Version};
 
 use super::push::handler;
 use super::{Client, Context, Handle, request};
-use crate::driver::{self, Handler, Hooked, Kept, Routes, Shared, Target};
+use crate::driver::{self, Handler, Hooked, Routes, Shared, Target};
 use crate::hooks::NoHooks;
 use crate::router::Pattern;
 use crate::session::{Authenticator, Direction, Event, Session, Subscribe};
+use crate::store::Kept;
 use crate::transport::{Dial, Dialer, Proxy, Tls};
 use crate::{
     Backoff, Error, Hooks, Login, Offline, Options, Result, SessionLoss, Store, Verdict, Versions,
@@ -172,8 +173,11 @@ impl Builder {
     }
 
     /// Keeps messages of QoS 1 and 2 until the server has them, also over the end of the process,
-    /// for instance in a [`FileStore`](crate::FileStore). What the last process left is sent first,
-    /// as new messages: one that was on its way when the process ended may arrive twice.
+    /// for instance in a [`FileStore`](crate::FileStore). What the last process left is sent first.
+    /// With a session that is [kept](Self::keep_session) under a [client
+    /// identifier](Self::client_id) that stays the same, QoS 2 is exactly once both ways, whenever
+    /// the process ends: what was on its way goes on where it was, and what arrived and was
+    /// acknowledged does not arrive again. Without, what was on its way may arrive twice.
     pub fn store(mut self, store: impl Store + 'static) -> Self {
         self.store = Some(Box::new(store));
         self

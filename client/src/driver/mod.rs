@@ -7,7 +7,6 @@
 
 mod dispatch;
 mod inbox;
-mod kept;
 mod link;
 mod received;
 mod routes;
@@ -17,7 +16,6 @@ mod ticket;
 
 pub(crate) use dispatch::{Dispatcher, Handler, Job};
 pub(crate) use inbox::Inbox;
-pub(crate) use kept::Kept;
 pub(crate) use routes::{Replies, Routes, Target, Waiting};
 pub(crate) use shared::{Hooked, Shared};
 pub(crate) use thread::{WAKER, spawn};

@@ -10,8 +10,9 @@ use mio::Waker as PollWaker;
 use skein_protocol::{Packet, ReasonCode};
 
 use super::ticket::check_may_wait;
-use super::{Dispatcher, Job, Kept, Replies, Routes, Slot};
+use super::{Dispatcher, Job, Replies, Routes, Slot};
 use crate::session::{Direction, Event, Outcome, Session, Statistics, Token};
+use crate::store::Kept;
 use crate::transport::Dialer;
 use crate::{Delivery, Error, Hooks, Login, Publish, Result, WhenFull};
 
@@ -59,7 +60,6 @@ pub(crate) struct Shared {
 pub(super) struct Counters {
     pub(super) dropped: AtomicU64,
     pub(super) unrouted: AtomicU64,
-    pub(super) unstruck: AtomicU64,
 }
 
 /// The session, and who waits for it. Locked for moments only, never while user code runs.
@@ -84,8 +84,9 @@ pub struct ClientStatistics {
     pub messages_dropped: u64,
     /// Arrived messages that no route took.
     pub messages_unrouted: u64,
-    /// Delivered messages that the store could not strike off, so that they may be sent again.
-    pub messages_unstruck: u64,
+    /// How often the store could not keep what had become of messages, so that they may be sent, or
+    /// handed out, again by the next process.
+    pub store_failures: u64,
     /// Callbacks that panicked.
     pub callback_panics: u64,
 }
@@ -223,8 +224,20 @@ impl Shared {
         slot
     }
 
+    /// Takes the session's output, once the store has what it stands for.
+    pub(super) fn take_output(&self, core: &mut Core, output: &mut Vec<u8>) {
+        core.kept.keep_marks(&mut core.session);
+        core.session.swap_output(output, self.now());
+    }
+
     pub(super) fn acknowledge(&self, delivery: Delivery, reason: ReasonCode) {
-        self.with_session(|session, now| session.acknowledge(delivery, reason, now));
+        let mut core = self.core();
+        let Core { session, kept, .. } = &mut *core;
+        session.acknowledge(delivery, reason, self.now());
+        // Who has dealt with a message does not get it again, even if the process ends here.
+        kept.keep_marks(session);
+        drop(core);
+        self.wake();
     }
 
     pub(super) fn release(&self, delivery: Delivery) {
@@ -232,12 +245,12 @@ impl Shared {
     }
 
     pub(crate) fn statistics(&self) -> ClientStatistics {
-        let now = self.now();
+        let core = self.core();
         ClientStatistics {
-            session: self.core().session.statistics(now),
+            session: core.session.statistics(self.now()),
+            store_failures: core.kept.failures(),
             messages_dropped: self.counters.dropped.load(Ordering::Relaxed),
             messages_unrouted: self.counters.unrouted.load(Ordering::Relaxed),
-            messages_unstruck: self.counters.unstruck.load(Ordering::Relaxed),
             callback_panics: self.dispatcher.panics(),
         }
     }

@@ -89,9 +89,7 @@ impl Io {
             let mut core = self.shared.core();
             while let Some(effect) = core.session.next_effect() {
                 if let Effect::Completed(token, result) = effect {
-                    if core.kept.on_completed(token, &result).is_err() {
-                        self.shared.counters.unstruck.fetch_add(1, Ordering::Relaxed);
-                    }
+                    core.kept.on_completed(token, &result);
                     if let Some(slot) = core.slots.remove(&token) {
                         effects.push(Next::Fill(slot, result));
                     }
@@ -99,8 +97,11 @@ impl Io {
                     effects.push(Next::Do(effect));
                 }
             }
+            if let Some(error) = core.kept.take_failure() {
+                effects.push(Next::Do(Effect::Event(Event::StoreFailed(error))));
+            }
             if self.output.is_empty() {
-                core.session.swap_output(&mut self.output, self.shared.now());
+                self.shared.take_output(&mut core, &mut self.output);
             }
             let (deadline, is_stopped) = (core.session.next_deadline(), core.session.is_stopped());
             let room_wakers = std::mem::take(&mut core.room_wakers);
@@ -269,8 +270,7 @@ impl Io {
             if self.written == self.output.len() {
                 self.output.clear();
                 self.written = 0;
-                let now = self.shared.now();
-                self.shared.core().session.swap_output(&mut self.output, now);
+                self.shared.take_output(&mut self.shared.core(), &mut self.output);
             }
             match link.write(&self.output[self.written..]) {
                 Ok(count) => self.written += count,
@@ -312,8 +312,7 @@ impl Io {
         self.output.clear();
         self.written = 0;
         let mut last = Vec::new();
-        let now = self.shared.now();
-        self.shared.core().session.swap_output(&mut last, now);
+        self.shared.take_output(&mut self.shared.core(), &mut last);
         rest.append(&mut last);
         link.linger(&rest, &mut self.poll);
     }

@@ -8,12 +8,15 @@ use mio::Registry;
 
 use super::dialers::{Dialers, Opened, Wanted, register};
 use super::{Happening, MemberId, Seat};
-use crate::session::{Effect, Session};
+use crate::session::{Effect, Event, Session};
+use crate::store::Kept;
 use crate::transport::{Dialer, Transport};
 use crate::{Error, Login, Result};
 
 pub(super) struct Member {
     pub(super) session: Session,
+    /// The messages that are to survive the process; few clients have some.
+    pub(super) kept: Option<Box<Kept>>,
     link: Option<Box<dyn Transport>>,
     /// What opens its links, if it has one of its own.
     dialer: Option<Arc<dyn Dialer>>,
@@ -30,10 +33,15 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(mut session: Session, dialer: Option<Arc<dyn Dialer>>) -> Self {
+    pub(super) fn new(
+        mut session: Session,
+        dialer: Option<Arc<dyn Dialer>>,
+        kept: Option<Box<Kept>>,
+    ) -> Self {
         let has_login = session.options_mut().login != Login::default();
         Self {
             session,
+            kept,
             has_login,
             link: None,
             dialer,
@@ -105,14 +113,26 @@ impl Member {
                 }
                 Effect::Deliver(message) => Happening::Message(message),
                 Effect::Event(event) => Happening::Event(event),
-                Effect::Completed(token, result) => Happening::Completed(token, result),
+                Effect::Completed(token, result) => {
+                    if let Some(kept) = &mut self.kept {
+                        kept.on_completed(token, &result);
+                    }
+                    Happening::Completed(token, result)
+                }
                 Effect::Packet(direction, version, bytes) => {
                     Happening::Packet(direction, version, bytes)
                 }
             };
-            handle(&mut Seat { id, session: &mut self.session, now }, happening);
+            handle(&mut self.seat(id, now), happening);
+        }
+        if let Some(error) = self.kept.as_mut().and_then(|kept| kept.take_failure()) {
+            handle(&mut self.seat(id, now), Happening::Event(Event::StoreFailed(error)));
         }
         closed
+    }
+
+    fn seat(&mut self, id: MemberId, now: Duration) -> Seat<'_> {
+        Seat { id, session: &mut self.session, kept: self.kept.as_deref_mut(), now }
     }
 
     /// Writes what the link takes.
@@ -120,6 +140,9 @@ impl Member {
         while let Some(link) = &mut self.link {
             if !self.may_write {
                 return;
+            }
+            if let Some(kept) = &mut self.kept {
+                kept.keep_marks(&mut self.session);
             }
             let output = self.session.output();
             let result = match output {

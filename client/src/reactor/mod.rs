@@ -22,6 +22,7 @@
 //! ```
 
 mod dialers;
+mod happening;
 mod member;
 mod seat;
 
@@ -35,10 +36,12 @@ use mio::{Events, Poll, Token as PollToken, Waker};
 
 use self::dialers::{Dialers, Opened};
 use self::member::{Member, random};
-use crate::session::{Authenticator, Direction, Event, Outcome, Session, Token};
+use crate::session::{Authenticator, Session};
+use crate::store::Kept;
 use crate::transport::{Dial, Dialer, Transport};
-use crate::{Error, Message, Options, Result, Version};
+use crate::{Error, Options, Result, Store};
 
+pub use self::happening::Happening;
 pub use self::seat::Seat;
 
 /// What wakes the poll besides links.
@@ -55,19 +58,6 @@ const LINGER: Duration = Duration::from_millis(500);
 /// Names one client of a reactor; never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(usize);
-
-/// What happens to a client.
-#[derive(Clone, Debug)]
-pub enum Happening {
-    /// Something worth knowing.
-    Event(Event),
-    /// A message. Above QoS 0 it wants [`Seat::acknowledge`].
-    Message(Message),
-    /// An operation has ended.
-    Completed(Token, Result<Outcome>),
-    /// A whole packet was sent or received; only if [`Options::tap`] is set.
-    Packet(Direction, Version, Vec<u8>),
-}
 
 /// Many clients, and the thread that calls [`run`](Self::run) or [`turn`](Self::turn).
 pub struct Reactor {
@@ -120,7 +110,7 @@ impl Reactor {
     /// # Errors
     /// Options that no CONNECT can carry.
     pub fn add(&mut self, options: Options) -> Result<MemberId> {
-        self.insert(options, None, None)
+        self.insert(options, None, None, None)
     }
 
     /// As [`add`](Self::add), with a method of enhanced authentication.
@@ -132,7 +122,7 @@ impl Reactor {
         options: Options,
         authenticator: Option<Box<dyn Authenticator>>,
     ) -> Result<MemberId> {
-        self.insert(options, authenticator, None)
+        self.insert(options, authenticator, None, None)
     }
 
     /// As [`add`](Self::add), with a dialer of the client's own.
@@ -144,7 +134,22 @@ impl Reactor {
         options: Options,
         dialer: Arc<dyn Dialer>,
     ) -> Result<MemberId> {
-        self.insert(options, None, Some(dialer))
+        self.insert(options, None, Some(dialer), None)
+    }
+
+    /// As [`add`](Self::add), with messages of QoS 1 and 2 that outlive the process, and, if it has
+    /// one, a dialer of the client's own. What the last process left is sent first; see
+    /// [`Builder::store`](crate::Builder::store).
+    ///
+    /// # Errors
+    /// As for it, and [`Error::Store`].
+    pub fn add_with_store(
+        &mut self,
+        options: Options,
+        dialer: Option<Arc<dyn Dialer>>,
+        store: Box<dyn Store>,
+    ) -> Result<MemberId> {
+        self.insert(options, None, dialer, Some(store))
     }
 
     /// Whether a link is still open for a server to read the last word of a client that has ended.
@@ -158,16 +163,21 @@ impl Reactor {
         options: Options,
         authenticator: Option<Box<dyn Authenticator>>,
         dialer: Option<Arc<dyn Dialer>>,
+        store: Option<Box<dyn Store>>,
     ) -> Result<MemberId> {
         let seed = u64::from_ne_bytes(random()?);
         let mut session = Session::new(options, seed)?;
         if let Some(authenticator) = authenticator {
             session.set_authenticator(authenticator);
         }
+        let kept = match store {
+            Some(store) => Some(Box::new(Kept::restore(store, &mut session)?)),
+            None => None,
+        };
         session.start(self.now());
         self.last += 1;
         let id = MemberId(self.last);
-        self.members.insert(id, Member::new(session, dialer));
+        self.members.insert(id, Member::new(session, dialer, kept));
         self.ready.push_back(id);
         Ok(id)
     }
@@ -190,7 +200,7 @@ impl Reactor {
             member.is_ready = true;
             self.ready.push_back(id);
         }
-        Some(Seat { id, session: &mut member.session, now })
+        Some(Seat { id, session: &mut member.session, kept: member.kept.as_deref_mut(), now })
     }
 
     /// A client, to look at.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::MemberId;
 use crate::session::{Session, Subscribe, Token};
+use crate::store::Kept;
 use crate::{Delivery, Publish, ReasonCode, Result};
 
 /// The client that something happens to.
@@ -12,6 +13,7 @@ use crate::{Delivery, Publish, ReasonCode, Result};
 pub struct Seat<'a> {
     pub(super) id: MemberId,
     pub(super) session: &'a mut Session,
+    pub(super) kept: Option<&'a mut Kept>,
     pub(super) now: Duration,
 }
 
@@ -29,9 +31,12 @@ impl Seat<'_> {
     /// Publishes; [`Happening::Completed`](super::Happening::Completed) tells the fate.
     ///
     /// # Errors
-    /// Those of [`Session::publish`].
+    /// Those of [`Session::publish`], and [`Error::Store`](crate::Error::Store).
     pub fn publish(&mut self, publish: Publish) -> Result<Token> {
-        self.session.publish(publish, self.now)
+        match &mut self.kept {
+            Some(kept) => kept.publish(self.session, publish, self.now),
+            None => self.session.publish(publish, self.now),
+        }
     }
 
     /// Subscribes; [`Happening::Completed`](super::Happening::Completed) tells what was granted.
@@ -65,6 +70,10 @@ impl Seat<'_> {
     /// Acknowledges a message, in its turn.
     pub fn acknowledge(&mut self, delivery: Delivery, reason: ReasonCode) {
         self.session.acknowledge(delivery, reason, self.now);
+        // Who has dealt with a message does not get it again, even if the process ends here.
+        if let Some(kept) = &mut self.kept {
+            kept.keep_marks(self.session);
+        }
     }
 
     /// Ends the client at once, with this DISCONNECT.

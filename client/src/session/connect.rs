@@ -51,7 +51,7 @@ impl Session {
     ) -> Result<(), skein_protocol::Error> {
         let is_refused = match self.link.version {
             Version::V5 => is_refusal_of_version(&frame),
-            Version::V3_1 | Version::V3_1_1 => self.options.is_bridge && is_refusal_in_v5(&frame),
+            Version::V3_1 | Version::V3_1_1 => is_refusal_in_v5(&frame),
         };
         if is_refused {
             self.on_refused(ReasonCode::UnsupportedProtocolVersion, None, None, now);
@@ -161,11 +161,12 @@ impl Session {
         let server = self.adopt(&connack.properties, now);
         // MQTT 3.1 has no flag for it; it may be there if it was not to be forgotten.
         let is_3_1 = self.link.version == Version::V3_1;
-        let present = connack.session_present || (is_3_1 && !was_clean && self.had_session);
+        let present = connack.session_present || (is_3_1 && !was_clean);
         self.phase = Phase::Up { since: now };
         self.statistics.connections += 1;
         let was_there = std::mem::replace(&mut self.had_session, true);
-        self.event(Event::Connected { session_present: present, server });
+        let session_present = connack.session_present || (is_3_1 && !was_clean && was_there);
+        self.event(Event::Connected { session_present, server });
         self.begin_receiving(present);
         self.begin_sending(present, was_there, now);
         if self.is_up() && (!present || is_3_1) {

@@ -131,6 +131,9 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// The store could not keep what had become of messages: the next process may send them, or
+    /// hand them out, again.
+    StoreFailed(Error),
     /// The client is closed, as it was asked to.
     Closed {
         /// How many messages were not acknowledged, or not sent at all.

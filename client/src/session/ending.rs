@@ -8,7 +8,7 @@ use skein_protocol::{
 
 use super::connect::first_server;
 use super::plan::Ending;
-use super::{Effect, Event, Outcome, Phase, Session, own};
+use super::{Effect, Event, Mark, Outcome, Phase, Session, own};
 use crate::message::borrow_pairs;
 use crate::{Error, Result, SessionLoss, Verdict};
 
@@ -176,14 +176,12 @@ impl Session {
     pub(super) fn begin_sending(&mut self, present: bool, was_there: bool, now: Duration) {
         let mut resent = 0;
         if !present {
+            self.mark(Mark::Began);
             self.complete_released();
             match self.options.session_loss {
-                SessionLoss::Resend => {
-                    let lost: Vec<_> = self.sender.drain().map(|(_, outgoing)| outgoing).collect();
-                    resent = lost.len();
-                    self.queue.put_back(lost.into_iter());
-                }
-                SessionLoss::Drop | SessionLoss::Stop => self.drop_in_flight(),
+                // What only an earlier process has sent is none of this one's losses.
+                SessionLoss::Drop | SessionLoss::Stop if was_there => self.drop_in_flight(),
+                _ => resent = self.put_back_in_flight(),
             }
             if was_there {
                 self.event(Event::SessionLost { resent });
@@ -195,9 +193,16 @@ impl Session {
                 return;
             }
         }
-        self.settle(present, was_there, now);
+        self.settle(present, !was_there, now);
         let in_flight_max = self.link.limits.receive_maximum.min(self.options.in_flight_max);
         self.sender.begin_connection(in_flight_max);
+    }
+
+    fn put_back_in_flight(&mut self) -> usize {
+        let lost: Vec<_> = self.sender.drain().map(|(_, outgoing)| outgoing).collect();
+        let count = lost.len();
+        self.queue.put_back(lost.into_iter());
+        count
     }
 
     fn drop_in_flight(&mut self) {

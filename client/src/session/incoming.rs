@@ -6,7 +6,7 @@ use std::time::Duration;
 use skein_protocol::qos::{Arrival, ArrivalError, Receiver};
 use skein_protocol::{Ack, Frame, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
-use super::{Effect, Phase, Session};
+use super::{Effect, Mark, Phase, Session};
 use crate::Message;
 use crate::message::Delivery;
 
@@ -49,9 +49,22 @@ impl Session {
         let listed = self.unacknowledged.iter_mut().find(|listed| listed.delivery == delivery);
         if let Some(listed) = listed {
             listed.answer = Some(reason);
+            let (id, qos) = (listed.id, listed.qos);
+            self.mark_taken(id, qos, reason);
             self.send_acknowledgements(now);
-        } else if let Some(held) = self.held.values_mut().find(|held| held.delivery == delivery) {
+        } else if let Some((id, held)) =
+            self.held.iter_mut().find(|(_, held)| held.delivery == delivery)
+        {
             held.answer = Some(reason);
+            let (id, qos) = (*id, held.qos);
+            self.mark_taken(id, qos, reason);
+        }
+    }
+
+    /// Whether or not the server hears of it before the process ends, the message was dealt with.
+    fn mark_taken(&mut self, id: PacketId, qos: QoS, reason: ReasonCode) {
+        if qos == QoS::ExactlyOnce && !reason.is_error() {
+            self.mark(Mark::Taken(id));
         }
     }
 
@@ -177,7 +190,10 @@ impl Session {
     /// PUBREL came (3.6): the handshake is over, and the id free [MQTT-4.3.3-12].
     fn on_pubrel(&mut self, ack: &Ack<'_>, now: Duration) {
         let reason = match self.receiver.on_pubrel(ack.packet_id) {
-            true => ReasonCode::Success,
+            true => {
+                self.mark(Mark::Finished(ack.packet_id));
+                ReasonCode::Success
+            }
             false => ReasonCode::PacketIdentifierNotFound,
         };
         self.write(&Packet::PubComp(Ack::with_reason(ack.packet_id, reason)), now);

@@ -25,6 +25,7 @@ mod ending;
 mod incoming;
 mod keep_alive;
 mod limits;
+mod mark;
 mod outgoing;
 mod plan;
 mod queue;
@@ -42,12 +43,14 @@ use self::incoming::{Held, Unacknowledged};
 use self::keep_alive::{Due, KeepAlive};
 use self::plan::Plan;
 use self::queue::{Outgoing, Queue};
+use self::settle::Settling;
 use self::subscribe::{Request, Subscriptions};
 use crate::{Error, Operation, Options, Result, Versions};
 
 pub use auth::Authenticator;
 pub use effect::{Attempt, Direction, Effect, Event, Outcome, ServerInfo, Statistics, Token};
 pub use limits::Limits;
+pub use mark::{Mark, Progress};
 pub use subscribe::Subscribe;
 
 /// Above this many bytes of unwritten output, messages wait in the queue, where their number and
@@ -71,7 +74,11 @@ pub struct Session {
 
     sender: Sender<Outgoing>,
     /// What an earlier process may have left open at the server; nothing is sent before it is not.
-    settling: BTreeSet<PacketId>,
+    settling: Settling,
+    /// What an earlier process had left open is known.
+    knows_ids: bool,
+    /// What a store has to hear of; `None`: there is none.
+    marks: Option<Vec<Mark<Token>>>,
     /// QoS 2 after PUBREC: the server owns the message, and PUBCOMP is awaited.
     released: BTreeMap<PacketId, Outgoing>,
     queue: Queue,
@@ -148,7 +155,9 @@ impl Session {
             client_id: options.client_id.clone(),
             had_session: false,
             sender: Sender::with_ids_up_to(options.packet_ids_max.unwrap_or(u16::MAX)),
-            settling: BTreeSet::new(),
+            settling: Settling::default(),
+            knows_ids: false,
+            marks: None,
             released: BTreeMap::new(),
             queue: Queue::new(options.queue),
             receiver: Receiver::new(),
@@ -200,12 +209,13 @@ impl Session {
             Phase::Up { .. } => self.link.keep_alive.next_deadline(),
         };
         let ack = self.deadlines.first().map(|(deadline, _)| *deadline);
-        [phase, ack, self.closing].into_iter().flatten().min()
+        [phase, ack, self.settling_deadline(), self.closing].into_iter().flatten().min()
     }
 
     /// Time has passed.
     pub fn on_tick(&mut self, now: Duration) {
         self.expire_acknowledgements(now);
+        self.expire_settling(now);
         match self.phase {
             Phase::Waiting { until } if now >= until => self.dial(now),
             Phase::Dialing { deadline } | Phase::Connecting { deadline } if now >= deadline => {
@@ -273,7 +283,7 @@ impl Session {
     /// Sends what may be sent now, in this order: what is to be sent again, subscriptions, the
     /// queue.
     fn pump(&mut self, now: Duration) {
-        if self.is_up() && self.settling.is_empty() {
+        if self.is_up() {
             self.resend(now);
             self.send_requests(now);
             self.send_queue(now);

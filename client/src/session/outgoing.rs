@@ -9,7 +9,7 @@ use skein_protocol::{
 
 use super::alias::{Outbound, Written};
 use super::queue::{Outgoing, Pushed};
-use super::{Event, OUTPUT_BYTES_MAX, Outcome, Session, Token, own};
+use super::{Event, Mark, OUTPUT_BYTES_MAX, Outcome, Session, Token, own};
 use crate::{Error, Offline, Operation, Publish, Result};
 
 impl Session {
@@ -45,18 +45,6 @@ impl Session {
         Ok(token)
     }
 
-    /// Takes a message that an earlier process left, whatever the limits of the queue say: it had
-    /// been accepted then.
-    ///
-    /// # Errors
-    /// The message cannot be written.
-    pub fn restore(&mut self, publish: Publish, now: Duration) -> Result<Token> {
-        publish.check()?;
-        let token = self.next_token();
-        self.queue.push_restored(Outgoing::new(token, publish, now));
-        Ok(token)
-    }
-
     /// Whether a message of so many bytes would find room in the queue now.
     pub fn has_room(&self, publish: &Publish) -> bool {
         self.queue.has_room(publish.size())
@@ -65,7 +53,8 @@ impl Session {
     pub(super) fn send_queue(&mut self, now: Duration) {
         while self.output.len() < OUTPUT_BYTES_MAX {
             let Some(next) = self.queue.front() else { return };
-            if next.publish.level() > QoS::AtMostOnce && self.sender.quota() == 0 {
+            let needs_id = next.publish.level() > QoS::AtMostOnce;
+            if needs_id && (self.is_settling(now) || self.sender.quota() == 0) {
                 return;
             }
             let Some(outgoing) = self.queue.pop() else { return };
@@ -124,6 +113,7 @@ impl Session {
                 return Ok(());
             }
             Ok(Received::Release(outgoing)) => {
+                self.mark(Mark::Released(outgoing.token));
                 self.released.insert(id, outgoing);
             }
             Ok(Received::Again) => {}
@@ -139,7 +129,7 @@ impl Session {
 
     /// PUBCOMP came (3.7).
     pub(super) fn on_pubcomp(&mut self, ack: &Ack<'_>) -> Result<(), skein_protocol::Error> {
-        if self.settling.remove(&ack.packet_id) {
+        if self.on_settled(ack.packet_id) {
             return Ok(());
         }
         match self.sender.on_pubcomp(ack.packet_id) {
@@ -198,7 +188,10 @@ impl Session {
                 // A message sent again as a new one keeps the deadline it had.
                 outgoing.deadline = outgoing.deadline.or_else(|| self.watch(token, now));
                 match self.sender.send(qos, outgoing) {
-                    Ok(id) => Some(id),
+                    Ok(id) => {
+                        self.mark(Mark::Sent(token, id));
+                        Some(id)
+                    }
                     // Checked by the caller; whatever the reason, the message is not lost.
                     Err(back) => return self.queue.put_back(std::iter::once(back)),
                 }

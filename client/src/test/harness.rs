@@ -7,7 +7,8 @@ use skein_protocol::{ConnAck, ConnAckProperties, Frame, Packet, ReasonCode};
 
 use super::{Clock, Link};
 use crate::session::{Attempt, Effect, Event, Outcome, Session, Subscribe, Token};
-use crate::{Delivery, Error, Message, Options, Publish, Result};
+use crate::store::Kept;
+use crate::{Delivery, Error, Message, Options, Publish, Result, Store};
 
 /// More ticks than any time span of a test has; a deadline that does not move is a bug.
 const TICKS_MAX: usize = 100_000;
@@ -27,6 +28,7 @@ pub struct Harness {
     pub completed: BTreeMap<Token, Result<Outcome>>,
     /// The messages that arrived, oldest first.
     pub messages: Vec<Message>,
+    kept: Kept,
     clock: Clock,
     links: u8,
 }
@@ -40,8 +42,22 @@ impl Harness {
         Self::around(Session::new(options, 1).expect("the options of a test are good"))
     }
 
+    /// As [`new`](Self::new), with messages that outlive the session.
+    ///
+    /// # Panics
+    /// If no CONNECT can carry the options, or the store cannot be read.
+    pub fn with_store(options: Options, store: impl Store + 'static) -> Self {
+        let mut session = Session::new(options, 1).expect("the options of a test are good");
+        let kept = Kept::restore(Box::new(store), &mut session).expect("the store can be read");
+        Self::begin(session, kept)
+    }
+
     /// Starts this session.
     pub fn around(session: Session) -> Self {
+        Self::begin(session, Kept::default())
+    }
+
+    fn begin(session: Session, kept: Kept) -> Self {
         let mut harness = Self {
             session,
             link: Link::default(),
@@ -49,6 +65,7 @@ impl Harness {
             events: Vec::new(),
             completed: BTreeMap::new(),
             messages: Vec::new(),
+            kept,
             clock: Clock::default(),
             links: 0,
         };
@@ -149,7 +166,7 @@ impl Harness {
     /// # Errors
     /// Those of [`Session::publish`].
     pub fn publish(&mut self, publish: Publish) -> Result<Token> {
-        let token = self.session.publish(publish, self.clock.now());
+        let token = self.kept.publish(&mut self.session, publish, self.clock.now());
         self.settle();
         token
     }
@@ -167,6 +184,7 @@ impl Harness {
     /// Acknowledges a message.
     pub fn acknowledge(&mut self, delivery: Delivery) {
         self.session.acknowledge(delivery, ReasonCode::Success, self.clock.now());
+        self.kept.keep_marks(&mut self.session);
         self.settle();
     }
 
@@ -216,6 +234,7 @@ impl Harness {
                 Effect::Close => self.link.close(),
                 Effect::Deliver(message) => self.messages.push(message),
                 Effect::Completed(token, result) => {
+                    self.kept.on_completed(token, &result);
                     self.completed.insert(token, result);
                 }
                 Effect::Event(event) => self.events.push(event),
@@ -230,6 +249,7 @@ impl Harness {
         while !self.session.output().is_empty() {
             let was_open = self.link.is_open();
             let mut bytes = Vec::new();
+            self.kept.keep_marks(&mut self.session);
             self.session.swap_output(&mut bytes, self.clock.now());
             self.link.send(&bytes);
             if was_open && !self.link.is_open() {

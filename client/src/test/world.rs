@@ -6,7 +6,7 @@ use bytes::Bytes;
 use skein_protocol::QoS;
 
 use super::{FakeBroker, Harness};
-use crate::Options;
+use crate::{Options, Store};
 
 /// A [`Harness`] whose server is a [`FakeBroker`].
 #[derive(Debug)]
@@ -27,6 +27,23 @@ impl World {
         let mut world = Self { client, broker: FakeBroker::default(), dialed: 0, was_open: false };
         world.run();
         world
+    }
+
+    /// As [`new`](Self::new), with messages that outlive the client.
+    pub fn with_store(options: Options, store: impl Store + 'static) -> Self {
+        let client = Harness::with_store(options, store);
+        let mut world = Self { client, broker: FakeBroker::default(), dialed: 0, was_open: false };
+        world.run();
+        world
+    }
+
+    /// The client's process ends, and another one begins, which has not yet connected.
+    pub fn replace(&mut self, client: Harness) {
+        // What was written still arrives.
+        self.broker.on_bytes(&std::mem::take(&mut self.client.link.to_server));
+        self.broker.on_closed();
+        self.client = client;
+        (self.dialed, self.was_open) = (0, false);
     }
 
     /// Carries bytes both ways, and opens the links that are asked for, until all is quiet.

@@ -99,6 +99,11 @@ impl<T> Sender<T> {
         }
     }
 
+    /// From now on no id above this one is given out; those that are in use stay as they are.
+    pub fn limit_ids(&mut self, id_max: u16) {
+        self.id_max = id_max.max(2);
+    }
+
     /// A new connection. The send quota is set anew from its Receive Maximum [MQTT-4.9.0-1],
     /// everything in flight is to be resent, and reserved ids are free again, as no SUBACK or
     /// UNSUBACK reaches another connection than its own.
@@ -118,8 +123,13 @@ impl<T> Sender<T> {
             return 0;
         }
         // Exchanges of earlier connections use up none of the quota, but ids.
-        let ids_left = self.in_flight_max() - self.in_flight;
+        let ids_left = self.in_flight_max().saturating_sub(self.in_flight);
         usize::from(self.quota_left().min(ids_left))
+    }
+
+    /// Whether an exchange, a SUBSCRIBE or an UNSUBSCRIBE has this id.
+    pub fn is_in_use(&self, id: PacketId) -> bool {
+        self.window.find(id).is_some()
     }
 
     /// Whether anything waits to be resent.
@@ -297,7 +307,8 @@ impl<T> Sender<T> {
     }
 
     fn next_id(&mut self) -> Option<PacketId> {
-        if self.window.len() == usize::from(self.id_max) {
+        // With ids above the limit in use from before this may be said too early, never too late.
+        if self.window.len() >= usize::from(self.id_max) {
             return None;
         }
         loop {

@@ -125,3 +125,19 @@ fn every_id_can_be_reserved_and_a_new_connection_frees_them() {
     sender.begin_connection(9);
     assert!(sender.next_resend().is_some() && sender.send(QoS::AtLeastOnce, "b").is_ok());
 }
+
+#[test]
+fn ids_can_be_limited_while_higher_ones_are_in_use() {
+    let mut sender = connected(9);
+    let high = PacketId::new(1000).expect("not 0");
+    assert!(sender.restore(high, QoS::ExactlyOnce, Some("high")) && sender.is_in_use(high));
+    sender.limit_ids(8);
+    sender.begin_connection(9);
+    assert!(matches!(sender.next_resend(), Some(Resend::Publish(id, _)) if id == high));
+    let low: Vec<u16> = std::iter::from_fn(|| sender.send(QoS::AtLeastOnce, "low").ok())
+        .map(PacketId::get)
+        .collect();
+    assert_eq!(low, [1, 2, 3], "half of eight, of which one is in flight already");
+    sender.limit_ids(2);
+    assert_eq!((sender.quota(), sender.reserve()), (0, None));
+}
