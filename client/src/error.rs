@@ -124,6 +124,10 @@ pub enum Error {
     /// The client was closed before everything was delivered.
     #[error("closed with {0} messages not acknowledged; drain longer, or keep the session")]
     Undelivered(usize),
+    /// A payload could not be written.
+    #[cfg(feature = "serde")]
+    #[error(transparent)]
+    Format(#[from] crate::format::FormatError),
     /// The client is closed.
     #[error("the client is closed; start a new one")]
     Closed,

@@ -84,6 +84,7 @@
 //! | [`Client`] | one client with a thread of its own |
 //! | [`reactor`] | tens of thousands of clients on one thread |
 //! | [`session`] | the state machine behind both: no socket, no clock, no randomness |
+//! | `format` | payloads by content type, with the features `json`, `cbor`, `messagepack` |
 //! | [`router`] | topics to whatever deals with them |
 //! | [`transport`] | TCP, TLS, WebSocket, sockets of this machine, proxies, your own |
 //! | [`test`](mod@test) | a clock that is moved by hand, links that break at a byte, a server in memory |
@@ -94,6 +95,8 @@
 mod client;
 mod driver;
 mod error;
+#[cfg(feature = "serde")]
+pub mod format;
 mod hooks;
 mod message;
 mod options;

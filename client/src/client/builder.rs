@@ -13,7 +13,7 @@ use crate::hooks::NoHooks;
 use crate::router::Pattern;
 use crate::session::{Authenticator, Direction, Event, Session, Subscribe};
 use crate::store::Kept;
-use crate::transport::{Dial, Dialer, Proxy, Tls};
+use crate::transport::{Dial, Dialer, Proxy, Tls, Way};
 use crate::{
     Backoff, Error, Hooks, Login, Offline, Options, Result, SessionLoss, Store, Verdict, Versions,
     WhenFull, Will,
@@ -46,7 +46,7 @@ pub struct Builder {
     hold_unrouted: Duration,
     routes: Vec<(String, QoS, Handler)>,
     tls: Option<Tls>,
-    proxy: Option<String>,
+    way: Result<Way>,
     store: Option<Box<dyn Store>>,
 }
 
@@ -59,6 +59,8 @@ impl Builder {
             tap: None,
             dialer: Arc::new(Dial::default()),
             login: Login::default(),
+            #[cfg(feature = "serde")]
+            formats: crate::format::Formats::new(),
         };
         Self {
             options: Options::new(servers),
@@ -68,7 +70,7 @@ impl Builder {
             hold_unrouted: Duration::from_secs(5),
             routes: Vec::new(),
             tls: None,
-            proxy: None,
+            way: Ok(Way::Direct),
             store: None,
         }
     }
@@ -243,6 +245,17 @@ impl Builder {
         self
     }
 
+    /// Knows another format of payloads, or another way to write and read a known one.
+    #[cfg(feature = "serde")]
+    pub fn format(
+        mut self,
+        content_type: &str,
+        format: impl crate::format::Format + 'static,
+    ) -> Self {
+        self.hooked.formats.add(content_type, Arc::new(format));
+        self
+    }
+
     /// Asks before things are done.
     pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
         self.hooked.hooks = Arc::new(hooks);
@@ -265,7 +278,14 @@ impl Builder {
 
     /// Goes through a proxy: `socks5://`, `socks5h://` or `http://` and its address.
     pub fn proxy(mut self, proxy: impl Into<String>) -> Self {
-        self.proxy = Some(proxy.into());
+        self.way = Proxy::parse(&proxy.into()).map(Way::Proxy);
+        self
+    }
+
+    /// Goes through the proxy that the environment asks for; see
+    /// [`Dial::proxy_from_environment`]. Without this, the environment has no say.
+    pub fn proxy_from_environment(mut self) -> Self {
+        self.way = Ok(Way::Environment);
         self
     }
 
@@ -315,8 +335,9 @@ impl Builder {
     /// # Errors
     /// Options that no CONNECT can carry, a bad pattern of a route, or a system out of threads.
     pub fn start(mut self) -> Result<Client> {
-        if self.tls.is_some() || self.proxy.is_some() {
-            self.hooked.dialer = Arc::new(dialer(self.tls.as_ref(), self.proxy.as_deref())?);
+        let way = self.way?;
+        if self.tls.is_some() || !matches!(way, Way::Direct) {
+            self.hooked.dialer = Arc::new(dialer(self.tls.as_ref(), way)?);
         }
         let when_full = self.options.queue.when_full;
         self.hooked.login = self.options.login.clone();
@@ -344,15 +365,9 @@ impl Builder {
     }
 }
 
-fn dialer(tls: Option<&Tls>, proxy: Option<&str>) -> Result<Dial> {
-    let mut dial = Dial::default();
-    if let Some(tls) = tls {
-        dial = dial.tls(tls)?;
-    }
-    if let Some(proxy) = proxy {
-        dial = dial.proxy(Proxy::parse(proxy)?);
-    }
-    Ok(dial)
+fn dialer(tls: Option<&Tls>, way: Way) -> Result<Dial> {
+    let dial = Dial::default().way(way);
+    tls.map_or(Ok(dial.clone()), |tls| dial.tls(tls))
 }
 
 fn poll() -> Result<(Poll, Waker)> {

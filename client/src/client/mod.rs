@@ -72,6 +72,22 @@ impl Client {
         Publishing::new(self, publish)
     }
 
+    /// Publishes a value in the format of this content type, which the message tells; see
+    /// [`format`](crate::format).
+    ///
+    /// # Errors
+    /// [`Error::Format`]: the content type is not known, or has nothing for this value.
+    #[cfg(feature = "serde")]
+    pub fn publish_as<T: serde::Serialize + ?Sized>(
+        &self,
+        topic: impl Into<Arc<str>>,
+        content_type: &str,
+        value: &T,
+    ) -> Result<Publishing<'_>> {
+        let formats = &self.shared().hooked.formats;
+        Ok(self.publish_message(Publish::encode_with(formats, topic, content_type, value)?))
+    }
+
     /// Hands a message in without ever waiting.
     ///
     /// # Errors

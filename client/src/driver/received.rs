@@ -72,6 +72,20 @@ impl Received {
         self.message.clone()
     }
 
+    /// The payload as a value, by its content type, in the formats of the client.
+    ///
+    /// # Errors
+    /// The message has no content type, or as for
+    /// [`Formats::decode`](crate::format::Formats::decode).
+    #[cfg(feature = "serde")]
+    pub fn decode<T: serde::de::DeserializeOwned>(&self) -> Result<T, crate::format::FormatError> {
+        match self.owner() {
+            Some(shared) => self.message.decode_with(&shared.hooked.formats),
+            // The client is gone, and with it the formats that it was given.
+            None => self.message.decode(),
+        }
+    }
+
     /// From here on the acknowledgement is the client's business.
     pub(super) fn let_go(&mut self) {
         self.guard = None;

@@ -34,6 +34,9 @@ pub(crate) struct Hooked {
     pub(crate) dialer: Arc<dyn Dialer>,
     /// The login that was given, before any hook or address had its say.
     pub(crate) login: Login,
+    /// How payloads are written and read.
+    #[cfg(feature = "serde")]
+    pub(crate) formats: crate::format::Formats,
 }
 
 /// One client, seen from all threads.
@@ -44,7 +47,7 @@ pub(crate) struct Shared {
     pub(super) routes: Mutex<Routes>,
     pub(crate) replies: Arc<Replies>,
     pub(crate) dispatcher: Dispatcher,
-    pub(super) hooked: Hooked,
+    pub(crate) hooked: Hooked,
     when_full: WhenFull,
     waker: PollWaker,
     /// The client's thread knows that there is something to do.

@@ -8,7 +8,9 @@ pub(super) fn fmt(job: &mut Job) -> Result<(), Stop> {
 }
 
 pub(super) fn clippy(job: &mut Job) -> Result<(), Stop> {
-    job.cargo("clippy --workspace --all-targets -- --deny warnings")
+    job.cargo("clippy --workspace --all-targets -- --deny warnings")?;
+    // Payloads by content type are features that nothing here turns on.
+    job.cargo("clippy --package skein-client --all-targets --all-features -- --deny warnings")
 }
 
 /// What the Dockerfile builds, as far as the compiler judges it.
@@ -21,6 +23,7 @@ pub(super) fn docs(job: &mut Job) -> Result<(), Stop> {
     let mut command = cargo();
     command.env("RUSTDOCFLAGS", "--deny warnings");
     command.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    command.args(["--features", super::unit::FORMATS]);
     job.run(&mut command)
 }
 

@@ -22,6 +22,9 @@ const OWN_STAGES: [&str; 8] = [
 const NEXTEST: &str = "nextest run --no-tests pass --no-fail-fast --status-level fail \
                        --failure-output final";
 
+/// Payloads by content type, which nothing in the workspace turns on.
+pub(super) const FORMATS: &str = "skein-client/json,skein-client/cbor,skein-client/messagepack";
+
 pub(super) fn layering(job: &mut Job) -> Result<(), Stop> {
     job.cargo("test --test layering")
 }
@@ -29,7 +32,8 @@ pub(super) fn layering(job: &mut Job) -> Result<(), Stop> {
 /// Everything that is quick: all members, and the test targets of the root that have no stage.
 pub(super) fn unit(job: &mut Job) -> Result<(), Stop> {
     let run = if has_nextest() { NEXTEST } else { "test --no-fail-fast" };
-    job.cargo(&format!("{run} --workspace --exclude skein --lib --bins --tests"))?;
+    let members = format!("{run} --workspace --exclude skein --lib --bins --tests");
+    job.cargo(&format!("{members} --features {FORMATS}"))?;
     let mut root_targets = String::new();
     for name in other_test_targets() {
         root_targets.push_str(" --test ");
@@ -42,7 +46,7 @@ pub(super) fn unit(job: &mut Job) -> Result<(), Stop> {
 }
 
 pub(super) fn documentation(job: &mut Job) -> Result<(), Stop> {
-    job.cargo("test --workspace --doc")
+    job.cargo(&format!("test --workspace --doc --features {FORMATS}"))
 }
 
 pub(super) fn loom(job: &mut Job) -> Result<(), Stop> {
