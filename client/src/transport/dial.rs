@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::environment::proxy_for;
 use super::socket::Socket;
 use super::tls::Loaded;
 use super::websocket::{Stream, WebSocketStream};
@@ -17,8 +18,17 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Default)]
 pub struct Dial {
     tls: Option<Loaded>,
-    proxy: Option<Proxy>,
+    way: Way,
     bind: Option<IpAddr>,
+}
+
+/// Through which proxy links are opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Way {
+    #[default]
+    Direct,
+    Proxy(Proxy),
+    Environment,
 }
 
 impl Dial {
@@ -33,7 +43,22 @@ impl Dial {
 
     /// Goes through this proxy.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = Some(proxy);
+        self.way = Way::Proxy(proxy);
+        self
+    }
+
+    /// Goes through the proxy that the environment asks for, if it asks for one, as curl reads it:
+    /// for TLS in `https_proxy`, `HTTPS_PROXY`, otherwise in `all_proxy`, `ALL_PROXY`; not for the
+    /// hosts, domains and networks of `no_proxy`, `NO_PROXY`. A variable of the scheme
+    /// (`mqtt_proxy`, `mqtts_proxy`, `ws_proxy`, `wss_proxy`) comes before these. They are read
+    /// again for each link.
+    pub fn proxy_from_environment(mut self) -> Self {
+        self.way = Way::Environment;
+        self
+    }
+
+    pub(crate) fn way(mut self, way: Way) -> Self {
+        self.way = way;
         self
     }
 
@@ -57,7 +82,9 @@ impl Dial {
     }
 
     fn open(&self, address: &Address, deadline: Instant) -> Result<Box<dyn Transport>> {
-        let socket = self.connect(address, deadline).map_err(|error| failure(address, error))?;
+        let proxy = self.proxy_for(address)?;
+        let socket = self.connect(address, proxy.as_ref(), deadline);
+        let socket = socket.map_err(|error| failure(address, error))?;
         let mut link = self.put_on(address, socket)?;
         shake_hands(&mut *link).map_err(|error| failure(address, error))?;
         Ok(link)
@@ -80,8 +107,21 @@ impl Dial {
         })
     }
 
-    fn connect(&self, address: &Address, deadline: Instant) -> io::Result<Socket> {
-        match (&self.proxy, address.scheme) {
+    fn proxy_for(&self, address: &Address) -> Result<Option<Proxy>> {
+        match &self.way {
+            Way::Direct => Ok(None),
+            Way::Proxy(proxy) => Ok(Some(proxy.clone())),
+            Way::Environment => proxy_for(address, |name| std::env::var(name).ok()),
+        }
+    }
+
+    fn connect(
+        &self,
+        address: &Address,
+        proxy: Option<&Proxy>,
+        deadline: Instant,
+    ) -> io::Result<Socket> {
+        match (proxy, address.scheme) {
             (_, Scheme::Unix) => Socket::connect_unix(&address.host),
             (None, _) => Socket::connect(&address.host, address.port, self.bind, deadline),
             (Some(proxy), _) => {

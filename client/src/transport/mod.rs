@@ -2,6 +2,7 @@
 
 mod address;
 mod dial;
+mod environment;
 mod key_log;
 mod proxy;
 mod socket;
@@ -16,6 +17,8 @@ use std::time::Duration;
 use mio::event::Source;
 
 use crate::{Login, Result};
+
+pub(crate) use dial::Way;
 
 pub use address::{Address, Scheme};
 pub use dial::Dial;

@@ -38,12 +38,18 @@ impl Proxy {
     /// # Errors
     /// [`Error::Address`], which says what is wrong.
     pub fn parse(text: &str) -> Result<Self> {
+        const HTTP_PORT: u16 = 8080;
+        Self::parse_or(text, HTTP_PORT)
+    }
+
+    /// As [`parse`](Self::parse); HTTP is at this port where none is named.
+    pub(super) fn parse_or(text: &str, http_port: u16) -> Result<Self> {
         let error = |reason| Error::Address { address: Arc::from(text), reason };
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let (kind, default_port) = match scheme {
             "socks5" => (Kind::Socks5, 1080),
             "socks5h" => (Kind::Socks5Names, 1080),
-            "http" => (Kind::Http, 8080),
+            "http" => (Kind::Http, http_port),
             _ => return Err(error("the scheme is none of socks5, socks5h and http")),
         };
         let Address { host, port, login, .. } = Address::parse_rest(rest, default_port, error)?;

@@ -16,7 +16,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use super::Transport;
 use super::key_log::KeyLogFile;
 use super::socket::Socket;
-use super::unverified::{AnyName, Unverified};
+use super::unverified::Lenient;
 use crate::{Error, Result};
 
 /// How to speak TLS: whom to trust, and who we are.
@@ -171,12 +171,15 @@ impl Tls {
     /// What decides whether a server's certificate is good: rustls' own, unless any is.
     fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
         if self.is_unverified {
-            return Ok(Arc::new(Unverified::new(provider)));
+            return Ok(Arc::new(Lenient::of_anybody(provider)));
         }
         let roots = Arc::new(self.load_roots()?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider));
         let verifier = verifier.build().map_err(|error| failure(&error))?;
-        Ok(if self.is_name_unchecked { Arc::new(AnyName::new(verifier)) } else { verifier })
+        Ok(match self.is_name_unchecked {
+            true => Arc::new(Lenient::of_any_name(verifier, provider)),
+            false => verifier,
+        })
     }
 
     fn load_roots(&self) -> Result<RootCertStore> {

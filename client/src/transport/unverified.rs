@@ -10,32 +10,31 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-/// Takes every certificate. That the server has its key is checked all the same, so that what is
-/// measured is what a client does.
+/// Takes more certificates than it should. That the server has its key is checked all the same, so
+/// that what is measured is what a client does.
 #[derive(Debug)]
-pub(super) struct Unverified {
+pub(super) struct Lenient {
+    /// Checks all but the name; `None`: nothing is checked.
+    verifier: Option<Arc<WebPkiServerVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Unverified {
-    /// One that knows the signatures of this provider.
-    pub(super) fn new(provider: &Arc<CryptoProvider>) -> Self {
-        Self { algorithms: provider.signature_verification_algorithms }
+impl Lenient {
+    /// Takes every certificate.
+    pub(super) fn of_anybody(provider: &CryptoProvider) -> Self {
+        Self { verifier: None, algorithms: provider.signature_verification_algorithms }
+    }
+
+    /// Takes what this one takes, and the certificates of others than the one asked for.
+    pub(super) fn of_any_name(
+        verifier: Arc<WebPkiServerVerifier>,
+        provider: &CryptoProvider,
+    ) -> Self {
+        Self { verifier: Some(verifier), algorithms: provider.signature_verification_algorithms }
     }
 }
 
-/// Checks everything but the name.
-#[derive(Debug)]
-pub(super) struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl AnyName {
-    /// One that checks the rest like this.
-    pub(super) fn new(verifier: Arc<WebPkiServerVerifier>) -> Self {
-        Self(verifier)
-    }
-}
-
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -44,8 +43,9 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(verifier) = &self.verifier else { return Ok(ServerCertVerified::assertion()) };
         let verified =
-            self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
             // The name is looked at last, when all the rest is good.
             Err(Error::InvalidCertificate(
@@ -53,41 +53,6 @@ impl ServerCertVerifier for AnyName {
             )) => Ok(ServerCertVerified::assertion()),
             verified => verified,
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

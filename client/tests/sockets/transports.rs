@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -266,4 +267,32 @@ fn both_kinds_of_proxies_open_links() {
     let free = free_port();
     let nowhere = builder(&address).proxy(format!("http://127.0.0.1:{free}")).connect();
     assert!(matches!(nowhere, Err(Error::Dial { .. })));
+}
+
+/// In the process that has them in its environment: the address of the server.
+const PROXIED: &str = "SKEIN_TEST_PROXIED";
+
+/// The environment has a say only where it was asked for.
+#[test]
+fn the_environment_names_a_proxy_to_who_asks_for_it() {
+    if let Ok(address) = std::env::var(PROXIED) {
+        assert_works(builder(&address).proxy_from_environment());
+        assert_works(builder(&address));
+        return;
+    }
+    let server = Server::start(Kind::Skein);
+    let (port, count) = proxy();
+    for (variable, no_proxy, proxied) in
+        [("ALL_PROXY", "elsewhere", 1), ("mqtt_proxy", "", 2), ("ALL_PROXY", "localhost", 2)]
+    {
+        let test = "transports::the_environment_names_a_proxy_to_who_asks_for_it";
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(PROXIED, format!("mqtt://localhost:{}", server.address.port()))
+            .envs([(variable, format!("http://127.0.0.1:{port}").as_str()), ("no_proxy", no_proxy)])
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success(), "{variable} {no_proxy}");
+        assert_eq!(count.load(Ordering::SeqCst), proxied, "{variable} {no_proxy}");
+    }
 }
