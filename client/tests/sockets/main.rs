@@ -4,6 +4,7 @@
 //! `MOSQUITTO_BIN` names that of mosquitto, by default `/usr/sbin/mosquitto`.
 
 mod connect;
+mod hooks;
 mod lifecycle;
 mod link;
 mod messages;
