@@ -1,5 +1,6 @@
 //! The threads that open links, so that looking up a name or shaking hands holds up nobody.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -30,6 +31,11 @@ pub(super) struct Opened {
 
 /// Some threads, what they are to do, and what they have done. They end with this.
 pub(super) struct Dialers {
+    /// What no thread has been given, oldest first.
+    waiting: VecDeque<Wanted>,
+    /// How many links the threads have been asked for and not told of.
+    begun: usize,
+    begun_max: usize,
     wanted: Sender<Wanted>,
     opened: Receiver<Opened>,
     waker: Arc<Waker>,
@@ -61,13 +67,26 @@ impl Dialers {
             let spawned = thread::Builder::new().name("mqtt-dial".into()).spawn(work);
             spawned.map_err(|error| Error::Lost(error.to_string().into()))?;
         }
-        Ok(Self { wanted, opened, waker })
+        // Each thread finds its next one when it is done with the last.
+        let begun_max = threads.max(1) * 2;
+        Ok(Self { waiting: VecDeque::new(), begun: 0, begun_max, wanted, opened, waker })
     }
 
-    /// Asks for a link.
-    pub(super) fn want(&self, wanted: Wanted) {
-        // The threads end only with this.
-        let _ = self.wanted.send(wanted);
+    /// Asks for a link, in its turn.
+    pub(super) fn want(&mut self, wanted: Wanted) {
+        self.waiting.push_back(wanted);
+    }
+
+    /// Gives the threads what they have room for, but for those that are not wanted any more.
+    pub(super) fn begin(&mut self, mut is_wanted: impl FnMut(&Wanted) -> bool) {
+        while self.begun < self.begun_max {
+            let Some(wanted) = self.waiting.pop_front() else { return };
+            if is_wanted(&wanted) {
+                self.begun += 1;
+                // The threads end only with this.
+                let _ = self.wanted.send(wanted);
+            }
+        }
     }
 
     /// What wakes the reactor.
@@ -75,8 +94,10 @@ impl Dialers {
         Arc::clone(&self.waker)
     }
 
-    pub(super) fn next_opened(&self) -> Option<Opened> {
-        self.opened.try_recv().ok()
+    pub(super) fn next_opened(&mut self) -> Option<Opened> {
+        let opened = self.opened.try_recv().ok()?;
+        self.begun -= 1;
+        Some(opened)
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Member {
     has_login: bool,
     /// The number of the try to connect that counts.
     pub(super) dial: u64,
+    /// Nobody has begun with it.
+    pub(super) waits_for_dial: bool,
     pub(super) may_read: bool,
     pub(super) may_write: bool,
     /// It stands in the queue of those who have something to do.
@@ -46,6 +48,7 @@ impl Member {
             link: None,
             dialer,
             dial: 0,
+            waits_for_dial: false,
             may_read: false,
             may_write: false,
             is_ready: true,
@@ -93,7 +96,7 @@ impl Member {
         &mut self,
         id: MemberId,
         now: Duration,
-        dialers: &Dialers,
+        dialers: &mut Dialers,
         handle: &mut impl FnMut(&mut Seat<'_>, Happening),
     ) -> Option<Box<dyn Transport>> {
         let mut closed = None;
@@ -101,6 +104,7 @@ impl Member {
             let happening = match effect {
                 Effect::Dial(attempt) => {
                     self.dial += 1;
+                    self.waits_for_dial = true;
                     let timeout = self.session.options_mut().connect_timeout;
                     let (dial, server) = (self.dial, attempt.server);
                     let dialer = self.dialer.clone();
@@ -183,6 +187,7 @@ impl Member {
     /// Says the last word as far as the link takes it.
     fn close(&mut self, now: Duration) -> Option<Box<dyn Transport>> {
         self.dial += 1;
+        self.waits_for_dial = false;
         self.write(now);
         let mut link = self.link.take()?;
         // The server may have been quicker.

@@ -23,6 +23,7 @@
 
 mod dialers;
 mod happening;
+mod linger;
 mod member;
 mod seat;
 
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token as PollToken, Waker};
 
 use self::dialers::{Dialers, Opened};
+use self::linger::{LINGER, has_hung_up};
 use self::member::{Member, random};
 use crate::session::{Authenticator, Session};
 use crate::store::Kept;
@@ -52,8 +54,6 @@ const DIALERS: usize = 8;
 const EVENTS: usize = 1024;
 /// How much is read from one link before the next has its turn.
 const READ_BYTES: usize = 64 * 1024;
-/// How long a link that was closed stays open for the server to read the last word.
-const LINGER: Duration = Duration::from_millis(500);
 
 /// Names one client of a reactor; never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,12 +152,6 @@ impl Reactor {
         self.insert(options, None, dialer, Some(store))
     }
 
-    /// Whether a link is still open for a server to read the last word of a client that has ended.
-    /// Who drops the reactor earlier may take that word back.
-    pub fn is_lingering(&self) -> bool {
-        !self.lingering.is_empty()
-    }
-
     fn insert(
         &mut self,
         options: Options,
@@ -213,28 +207,6 @@ impl Reactor {
         self.dialers.waker()
     }
 
-    /// Waits until the servers of the clients that have ended have hung up, for half a second at
-    /// most. Who leaves the process without it may take the last word along: what a server has
-    /// sent and nobody has read resets the connection.
-    pub fn linger(&mut self) {
-        while let Some((end, mut link)) = self.lingering.pop_front() {
-            while self.now() < end {
-                match link.read(&mut self.buffer) {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        let left = end.saturating_sub(self.now());
-                        if self.poll.poll(&mut self.events, Some(left)).is_err() {
-                            return;
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(_) => break,
-                }
-            }
-        }
-    }
-
     /// Every client's name.
     pub fn ids(&self) -> impl Iterator<Item = MemberId> {
         self.members.keys().copied()
@@ -265,6 +237,7 @@ impl Reactor {
             has_happened = true;
             handle(seat, happening);
         });
+        self.begin_dials();
         // What has happened already is not waited for.
         let at_once = has_happened.then_some(Duration::ZERO);
         let timeout = [timeout, self.next_timeout(), at_once].into_iter().flatten().min();
@@ -309,6 +282,22 @@ impl Reactor {
         }
     }
 
+    /// Hands out as many dials as there are threads for. The time that one may take begins with it:
+    /// with tens of thousands of clients the last of them waits for longer than that.
+    fn begin_dials(&mut self) {
+        let now = self.now();
+        let Self { dialers, members, .. } = self;
+        dialers.begin(|wanted| {
+            let member = members.get_mut(&wanted.id);
+            let Some(member) = member.filter(|member| member.dial == wanted.dial) else {
+                return false;
+            };
+            member.waits_for_dial = false;
+            member.session.postpone(now);
+            true
+        });
+    }
+
     fn take_link(&mut self, opened: Opened) {
         let (id, now) = (opened.id, self.now());
         let Some(member) = self.members.get_mut(&id) else { return };
@@ -336,6 +325,9 @@ impl Reactor {
                 continue;
             }
             member.armed = None;
+            if member.waits_for_dial {
+                member.session.postpone(now);
+            }
             member.session.on_tick(now);
             if !member.is_ready {
                 member.is_ready = true;
@@ -354,7 +346,7 @@ impl Reactor {
             let Some(member) = self.members.get_mut(&id) else { continue };
             member.is_ready = false;
             member.read(&mut self.buffer, now);
-            let closed = member.perform(id, now, &self.dialers, handle);
+            let closed = member.perform(id, now, &mut self.dialers, handle);
             self.lingering.extend(closed.into_iter().map(|link| (now + LINGER, link)));
             member.write(now);
             if member.session.is_stopped() {
@@ -375,19 +367,6 @@ impl Reactor {
 impl std::fmt::Debug for Reactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reactor").field("clients", &self.len()).finish_non_exhaustive()
-    }
-}
-
-/// Whether the server has closed the link as well. What it still says is read for that: a link that is
-/// closed with bytes unread takes the last word with it.
-fn has_hung_up(link: &mut dyn Transport, buffer: &mut [u8]) -> bool {
-    loop {
-        match link.read(buffer) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
-        }
     }
 }
 

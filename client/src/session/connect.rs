@@ -35,6 +35,13 @@ impl Session {
         }
     }
 
+    /// Nobody has begun to open the link that was asked for: the time that it may take begins now.
+    pub fn postpone(&mut self, now: Duration) {
+        if let Phase::Dialing { deadline } = &mut self.phase {
+            *deadline = now + self.options.connect_timeout;
+        }
+    }
+
     /// Asks for a link to the server whose turn it is.
     pub(super) fn dial(&mut self, now: Duration) {
         let attempt = self.plan.attempt(&self.options);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use skein_client::reactor::{Happening, MemberId, Reactor, Seat};
 use skein_client::session::{Direction, Event, Outcome, Subscribe};
-use skein_client::{Backoff, Options, Publish, QoS, ReasonCode, SubscriptionOptions};
+use skein_client::transport::{Dial, Dialed, Dialer};
+use skein_client::{Backoff, Options, Publish, QoS, ReasonCode, Result, SubscriptionOptions};
 
 use super::PATIENCE;
 use super::link::Link;
@@ -147,4 +148,35 @@ fn a_reactor_shows_packets_and_wakes_and_says_goodbye() {
     assert!(reactor.is_empty());
     let expected = [(Direction::Sent, 0x10), (Direction::Received, 0x20), (Direction::Sent, 0xE0)];
     assert_eq!(*packets.borrow(), expected);
+}
+
+/// A dialer that takes its time.
+struct Slow(Dial);
+
+impl Dialer for Slow {
+    fn dial(&self, server: &str, timeout: Duration) -> Result<Dialed> {
+        std::thread::sleep(Duration::from_millis(30));
+        self.0.dial(server, timeout)
+    }
+}
+
+/// With many clients the last one waits for longer than a link may take to open, and that is
+/// nobody's fault.
+#[test]
+fn waiting_for_ones_turn_to_dial_is_no_failure() {
+    const COUNT: usize = 40;
+    let server = Server::start(Kind::Skein);
+    let mut reactor = Reactor::with_dialer(Slow(Dial::default()), 2).unwrap();
+    for number in 0..COUNT {
+        let connect_timeout = Duration::from_millis(250);
+        let options = options(&server.url(), format!("slow{number}"));
+        reactor.add(Options { connect_timeout, ..options }).unwrap();
+    }
+    let connected = Cell::new(0);
+    let handle = |_: &mut Seat<'_>, happening| match happening {
+        Happening::Event(Event::Connected { .. }) => connected.set(connected.get() + 1),
+        Happening::Event(Event::Failed { why, .. }) => panic!("{why}"),
+        _ => {}
+    };
+    turn_until(&mut reactor, handle, || connected.get() == COUNT);
 }
