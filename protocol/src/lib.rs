@@ -39,7 +39,9 @@ pub use packet::{
     PublishProperties, RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck,
     Unsubscribe, Will, WillProperties,
 };
-pub use properties::{PayloadFormat, PropertyId, SubscriptionIdentifiers, UserProperties};
+pub use properties::{
+    PayloadFormat, PropertyId, PropertyValue, SubscriptionIdentifiers, UserProperties,
+};
 pub use qos::{PacketId, QoS};
 pub use reason::ReasonCode;
 pub use topic::{TopicFilter, TopicName};

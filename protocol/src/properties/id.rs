@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::PropertyValue;
 use crate::Error;
 use crate::wire::Reader;
 
@@ -12,8 +13,10 @@ enum Shape {
     TwoByte,
     FourByte,
     Varint,
-    /// A UTF-8 string or binary data: both are a two byte length and that many bytes.
-    Sized,
+    /// A UTF-8 string: a two byte length and that many bytes.
+    Text,
+    /// Binary data, written in the same way.
+    Binary,
     Pair,
 }
 
@@ -55,21 +58,21 @@ macro_rules! property_ids {
 property_ids! {
     PayloadFormatIndicator = 0x01, "Payload Format Indicator", Byte;
     MessageExpiryInterval = 0x02, "Message Expiry Interval", FourByte;
-    ContentType = 0x03, "Content Type", Sized;
-    ResponseTopic = 0x08, "Response Topic", Sized;
-    CorrelationData = 0x09, "Correlation Data", Sized;
+    ContentType = 0x03, "Content Type", Text;
+    ResponseTopic = 0x08, "Response Topic", Text;
+    CorrelationData = 0x09, "Correlation Data", Binary;
     SubscriptionIdentifier = 0x0B, "Subscription Identifier", Varint;
     SessionExpiryInterval = 0x11, "Session Expiry Interval", FourByte;
-    AssignedClientIdentifier = 0x12, "Assigned Client Identifier", Sized;
+    AssignedClientIdentifier = 0x12, "Assigned Client Identifier", Text;
     ServerKeepAlive = 0x13, "Server Keep Alive", TwoByte;
-    AuthenticationMethod = 0x15, "Authentication Method", Sized;
-    AuthenticationData = 0x16, "Authentication Data", Sized;
+    AuthenticationMethod = 0x15, "Authentication Method", Text;
+    AuthenticationData = 0x16, "Authentication Data", Binary;
     RequestProblemInformation = 0x17, "Request Problem Information", Byte;
     WillDelayInterval = 0x18, "Will Delay Interval", FourByte;
     RequestResponseInformation = 0x19, "Request Response Information", Byte;
-    ResponseInformation = 0x1A, "Response Information", Sized;
-    ServerReference = 0x1C, "Server Reference", Sized;
-    ReasonString = 0x1F, "Reason String", Sized;
+    ResponseInformation = 0x1A, "Response Information", Text;
+    ServerReference = 0x1C, "Server Reference", Text;
+    ReasonString = 0x1F, "Reason String", Text;
     ReceiveMaximum = 0x21, "Receive Maximum", TwoByte;
     TopicAliasMaximum = 0x22, "Topic Alias Maximum", TwoByte;
     TopicAlias = 0x23, "Topic Alias", TwoByte;
@@ -83,6 +86,19 @@ property_ids! {
 }
 
 impl PropertyId {
+    /// Reads the value that follows this identifier, whatever it may be.
+    pub(super) fn read<'a>(self, reader: &mut Reader<'a>) -> Result<PropertyValue<'a>, Error> {
+        Ok(match self.shape() {
+            Shape::Byte => PropertyValue::Number(reader.u8()?.into()),
+            Shape::TwoByte => PropertyValue::Number(reader.u16()?.into()),
+            Shape::FourByte => PropertyValue::Number(reader.u32()?),
+            Shape::Varint => PropertyValue::Number(reader.varint()?),
+            Shape::Text => PropertyValue::Text(reader.string()?),
+            Shape::Binary => PropertyValue::Binary(reader.binary()?),
+            Shape::Pair => PropertyValue::Pair(reader.string()?, reader.string()?),
+        })
+    }
+
     /// Moves past the value that follows this identifier.
     pub(crate) fn skip(self, reader: &mut Reader<'_>) -> Result<(), Error> {
         match self.shape() {
@@ -90,7 +106,7 @@ impl PropertyId {
             Shape::TwoByte => reader.take(2).map(drop),
             Shape::FourByte => reader.take(4).map(drop),
             Shape::Varint => reader.varint().map(drop),
-            Shape::Sized => reader.binary().map(drop),
+            Shape::Text | Shape::Binary => reader.binary().map(drop),
             Shape::Pair => reader.binary().and_then(|_| reader.binary()).map(drop),
         }
     }

@@ -4,14 +4,17 @@
 //! which reading, writing and printing follow.
 
 mod id;
+mod listed;
 mod repeated;
 mod slot;
 mod value;
 
 pub use id::PropertyId;
+pub use listed::PropertyValue;
 pub use repeated::{SubscriptionIdentifiers, UserProperties};
 pub use value::PayloadFormat;
 
+pub(crate) use listed::list;
 pub(crate) use slot::Slot;
 pub(crate) use value::SubscriptionIdentifier;
 
@@ -61,6 +64,23 @@ macro_rules! properties {
                     }
                 }
                 Ok(properties)
+            }
+
+            /// Gives each property that is there to `tell`, in the order in which they are written;
+            /// one that may be repeated as often as it is.
+            // Nobody asks for those of every packet.
+            #[allow(dead_code)]
+            $visibility fn for_each(
+                &self,
+                tell: impl FnMut(
+                    $crate::properties::PropertyId,
+                    $crate::properties::PropertyValue<'_>,
+                ),
+            ) {
+                let mut block = Vec::with_capacity(self.block_len());
+                $( $crate::properties::Slot::write(
+                    &self.$field, $crate::properties::PropertyId::$id, &mut block); )*
+                $crate::properties::list(&block, tell);
             }
 
             /// Whether no property is there.
