@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use skein::server::ACCEPTOR_COUNTERS;
+use skein::server::{ACCEPTOR_COUNTERS, SYS_TOPICS};
 use skein::shard::{DropReason, Metrics};
 use skein::store::housekeeper::Counters;
 
@@ -39,6 +39,18 @@ fn page() -> String {
     page.push_str("\n| reason of a drop | what it means |\n|---|---|\n");
     for reason in DropReason::ALL {
         page.push_str(&format!("| {} | {} |\n", reason.name(), reason.meaning()));
+    }
+    page.push_str(
+        "\n## Below $SYS\n\n\
+         Every `sys_interval_s` seconds the broker publishes how it is, as if retained; `skein top` \
+         shows it. Who may subscribe to `$SYS` is a matter of the access list: client identifiers are \
+         among it. Names that Mosquitto has mean what they mean there. Averages a minute over 1, 5 and 15 \
+         minutes are `$SYS/broker/load/WHAT/1min` and so on, where WHAT is publish/received, \
+         publish/sent, publish/dropped, bytes/received, bytes/sent, sockets or connections.\n\n\
+         | `$SYS/broker/…` | what stands there |\n|---|---|\n",
+    );
+    for (topic, meaning) in SYS_TOPICS {
+        page.push_str(&format!("| `{topic}` | {meaning} |\n"));
     }
     page
 }

@@ -117,6 +117,9 @@ section! {
     /// passwords, access lists. One that has changed is read again, as SIGHUP does; 0 = only at
     /// SIGHUP. This file itself is read at SIGHUP alone.
     reload_check_s: u64 = 5, 0..=86_400, "a file that is wrong leaves what was read before in use";
+    /// How often the broker says below $SYS how it is: clients, messages, bytes, the slowest clients,
+    /// what was dropped. Who may read that is a matter of the access list; 0 = never.
+    sys_interval_s: u64 = 5, 0..=86_400, "what is said between two times is not told apart";
     => {
         /// The addresses the broker listens on, at least one.
         listeners: Vec<Listener> = vec![Listener::default()];

@@ -34,6 +34,7 @@ use super::mesh::{Command, Place, Tallies};
 use super::neighbour::Neighbour;
 use super::notice::Notices;
 use super::patience::Patience;
+use super::reporting::Reporting;
 use super::spilling::Spilling;
 use crate::access::Access;
 use crate::config::Settings;
@@ -77,6 +78,7 @@ pub struct EventLoop {
     pub(super) addresses: Arc<Addresses>,
     pub(super) patience: Patience,
     pub(super) notices: Notices,
+    pub(super) reporting: Reporting,
     doorbell: Arc<Doorbell>,
     /// The clock's zero, the same for all shards.
     start: Instant,
@@ -120,6 +122,7 @@ impl EventLoop {
                 settings.limits.packet_stalled_ms_max,
             ),
             notices: Notices::new(place.id, settings.log.lines_per_second_max),
+            reporting: Reporting::default(),
             doorbell: place.doorbell,
             start: beginning.start,
             trim_at: None,
@@ -172,6 +175,7 @@ impl EventLoop {
         self.send_parcels();
         self.linger();
         self.trim();
+        self.go_on_reporting();
     }
 
     /// Lets go of buffers that were not needed for a while, and asks to be woken for that as long
@@ -235,7 +239,10 @@ impl EventLoop {
 
     /// Whether the turn left something over for the next one.
     fn has_work(&self) -> bool {
-        self.lanes_left || self.inbound.has_work() || self.core.has_effects()
+        self.lanes_left
+            || self.inbound.has_work()
+            || self.reporting.has_work()
+            || self.core.has_effects()
     }
 
     pub(super) fn clock(&self) -> Time {

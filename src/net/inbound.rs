@@ -43,6 +43,8 @@ pub(super) struct Inbound {
     pub(super) spares: Spares,
     /// Lent to connections with layers.
     pub(super) scratch: Scratch,
+    /// Bytes that were read since the start.
+    pub(super) received: u64,
     /// Bytes that one connection may bring into one turn.
     budget_bytes: usize,
     /// Connections to look at in this turn or the next.
@@ -57,6 +59,7 @@ impl Inbound {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             spares: Spares::default(),
             scratch: Scratch::default(),
+            received: 0,
             budget_bytes,
             queue: Vec::new(),
             turn: Vec::new(),
@@ -194,6 +197,7 @@ fn receive(
     match result {
         Ok(0) => ReadEnd::Over(CloseCause::EndOfStream),
         Ok(count) => {
+            inbound.received += count as u64;
             *budget = budget.saturating_sub(count);
             ReadEnd::Going
         }

@@ -43,6 +43,10 @@ impl EventLoop {
                 Some(Command::ReportMetrics) => {
                     self.notices.print_metrics(self.core.shard.metrics(), self.connections.len());
                 }
+                Some(Command::Report(desk)) => self.reporting.begin(desk),
+                Some(Command::Announce(announced)) => {
+                    self.core.handle(Event::Announced { announced });
+                }
                 Some(Command::ChangeAccess(access)) => {
                     self.core.handle(Event::AccessChanged { access });
                 }

@@ -19,12 +19,13 @@ use super::keeper::{KeeperDesk, Keeping};
 use super::lane::{Consumer, Doorbell, Producer, Tally, lane};
 use super::logins::{LoginDesk, LoginRequest, Logins};
 use super::neighbour::Neighbour;
+use super::reporting::ReportDesk;
 use super::spilling::{SpillDesk, Spilling};
 use super::transport::{Layers, Transport};
 use crate::access::Access;
 use crate::config::Settings;
 use crate::session::{AcceptOrder, ListenerId, PeerAddress, ShardId};
-use crate::shard::{HandOver, Message};
+use crate::shard::{Announcement, HandOver, Message};
 
 /// The token of a shard's waker: no connection id has all its bits set.
 const WAKER: Token = Token(usize::MAX);
@@ -105,6 +106,10 @@ pub enum Command {
     ShutDown,
     /// Write the counters to the log.
     ReportMetrics,
+    /// Look at all sessions and hand in what they and the counters say.
+    Report(ReportDesk),
+    /// Give this to everybody who wants it.
+    Announce(Arc<[Announcement]>),
     /// These rules hold from now on.
     ChangeAccess(Arc<Access>),
     /// These settings hold from now on, as far as a running shard can change them.

@@ -20,6 +20,7 @@ mod neighbour;
 mod notice;
 mod outbound;
 mod patience;
+mod reporting;
 mod spilling;
 mod transport;
 mod unread;
@@ -30,6 +31,7 @@ pub use keeper::{Keeper, KeeperAnswer, KeeperDesk, Recovery};
 pub use lane::{Consumer, Doorbell, Producer, Tally, lane};
 pub use logins::{LoginAnswer, LoginDesk, LoginRequest};
 pub use mesh::{Accepted, Command, Desks, Door, Place, Tallies, listeners_max, mesh};
+pub use reporting::{ReportDesk, ShardReport, Traffic};
 pub use spilling::{SpillAnswer, SpillDesk};
 pub use transport::{Layers, WebSocketTerms};
 #[cfg(fuzzing)]

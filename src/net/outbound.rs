@@ -38,6 +38,7 @@ impl EventLoop {
             self.inbound.enqueue(connection);
         }
         if written > 0 {
+            self.reporting.sent += written as u64;
             self.core.handle(Event::Flushed { connection: id, written });
         }
     }

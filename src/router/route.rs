@@ -100,6 +100,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// The same topic for nobody but the members of shares.
+    pub fn of_shares(&self) -> Self {
+        Self { topic: Rc::clone(&self.topic), shares: self.shares.clone(), ..Self::default() }
+    }
+
     /// Asks the trie.
     fn compute(topic: &str, subscriptions: &Subscriptions) -> Self {
         let mut route = Self {

@@ -15,10 +15,11 @@ use super::opening::Opening;
 use super::refusals::{Refusal, Refusals};
 use super::reload::Reloading;
 use super::signals::{Signal, Signals};
+use super::sys::Speaker;
 use super::{SIGNALS, WAKER};
 use crate::access::jwt::JwtKeys;
 use crate::config::Settings;
-use crate::net::{Accepted, Addresses, Command, Door, Seat};
+use crate::net::{Accepted, Addresses, Command, Door, Seat, ShardReport};
 use crate::session::{AcceptOrder, PeerAddress, Time};
 
 /// Connections accepted from one listener before the others have their turn.
@@ -46,6 +47,8 @@ pub(super) enum Request {
         /// What the log calls it.
         name: Box<str>,
     },
+    /// A shard says how it is.
+    Reported(Box<ShardReport>),
     /// The bridges have brought over what was on its way.
     BridgesEnded,
     /// The keys of tokens have come from their address, and are new.
@@ -95,7 +98,9 @@ pub(super) struct Acceptor {
     pub(super) order: AcceptOrder,
     shards_ended: usize,
     /// Connections that were closed at once.
-    refusals: Refusals,
+    pub(super) refusals: Refusals,
+    /// What it says below `$SYS`.
+    pub(super) speaker: Speaker,
     /// The connections of each address.
     addresses: Arc<Addresses>,
     /// A lane was full: until when to wait.
@@ -131,6 +136,7 @@ impl Acceptor {
             order: AcceptOrder::default(),
             shards_ended: 0,
             refusals: Refusals::default(),
+            speaker: Speaker::default(),
             addresses,
             full_until: None,
             ends_at: None,
@@ -172,6 +178,7 @@ impl Acceptor {
         self.take_requests(now);
         self.look_at_bridges(now);
         self.look_at_files(now);
+        self.look_at_speaker(now);
         if self.serves() {
             for index in 0..self.listeners.len() {
                 self.accept_from(index, now);
@@ -213,6 +220,7 @@ impl Acceptor {
                 }
                 Request::ShardEnded => self.shards_ended += 1,
                 Request::OpenInside { stream, name } => self.admit_inside(stream, &name, now),
+                Request::Reported(report) => self.take_report(*report, now),
                 Request::BridgesEnded => self.end_shards(),
                 Request::KeysFetched { url, keys } => self.renew_keys(&url, keys),
             }
@@ -348,6 +356,7 @@ impl Acceptor {
         deadlines.extend(self.bridges_end_at);
         deadlines.extend(self.refusals.next_deadline());
         deadlines.extend(self.reloading.watch.next_deadline());
+        deadlines.extend(self.speaker.next_deadline().filter(|_| self.ends_at.is_none()));
         let full_until = self.full_until.filter(|until| *until > now);
         deadlines.extend(full_until);
         let waiting = self.listeners.iter().filter(|listener| listener.is_ready && self.serves());

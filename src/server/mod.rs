@@ -37,6 +37,7 @@ mod shards;
 mod signals;
 mod spilling;
 mod store;
+mod sys;
 mod throttle;
 mod tls;
 mod watch;
@@ -70,6 +71,7 @@ pub use self::memory::available_memory;
 pub use self::refusals::ACCEPTOR_COUNTERS;
 pub use self::rules::RulesError;
 pub use self::store::StoreError;
+pub use self::sys::SYS_TOPICS;
 pub use self::tls::TlsError;
 
 /// The acceptor's token of its waker; its listeners have the tokens from zero.

@@ -70,6 +70,11 @@ impl Reloading {
         Self { reread, access, given, workers, fetcher, bridges, watch, handle, listeners_max }
     }
 
+    /// How the broker is reached.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Fetches the keys of tokens now and from now on, if the settings say from where.
     pub(super) fn fetch_keys(&mut self, settings: &Settings) -> Result<(), StartError> {
         let source = KeySource::of(&settings.jwt);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use skein_protocol::{Error, Frame};
 
-use super::{HandOver, Message, Spilled};
+use super::{Announcement, HandOver, Message, Spilled};
 use crate::access::{Access, provider::Outcome};
 use crate::config::Settings;
 use crate::record::state::State;
@@ -149,6 +149,11 @@ pub enum Event<'a> {
     SettingsChanged {
         /// Those that hold from now on.
         settings: Arc<Settings>,
+    },
+    /// What the broker says of itself, in place of what it said before.
+    Announced {
+        /// All of it.
+        announced: Arc<[Announcement]>,
     },
     /// The next deadline has passed.
     Tick,

@@ -21,8 +21,10 @@
 //! | the store does not work, or falls behind | `trouble`, `grouping` |
 //! | retained messages are kept and replayed | `retain`, `room`, `replay` |
 //! | somebody is too slow or too fast, or memory runs out | `pressure`, `pace`, `memory` |
+//! | the broker says how it is | `survey`, `announce` |
 
 mod acknowledge;
+mod announce;
 mod audit;
 mod authenticate;
 mod connect;
@@ -62,6 +64,7 @@ mod share;
 mod spill;
 mod spread;
 mod subscribe;
+mod survey;
 mod timers;
 mod trouble;
 mod unsubscribe;
@@ -72,6 +75,7 @@ use std::{rc::Rc, sync::Arc};
 use ahash::RandomState;
 
 pub use self::{
+    announce::Announcement,
     audit::Audit,
     effect::{Close, Effects, Login, Notice, NoticeLevel, Persist},
     event::{CloseCause, Event},
@@ -81,6 +85,7 @@ pub use self::{
     place::Admission,
     replay::ReplayId,
     spill::Spilled,
+    survey::{Report, SLOWEST_MAX, SlowSession, Survey},
 };
 pub use crate::session::{
     AcceptOrder, ConnectionId, ListenerId, Outbox, PeerAddress, ShardId, Spill, Time,
@@ -124,6 +129,8 @@ pub struct Shard {
     frames: Frames,
     retained: retain::RetainedHome,
     replays: replay::Replays,
+    /// What the broker said of itself last.
+    announced: Arc<[Announcement]>,
     lanes: Lanes,
     timers: timers::Timers,
     buffers: Buffers,
@@ -183,6 +190,7 @@ impl Shard {
             frames: Frames::default(),
             retained: retain::RetainedHome::new(shards, &settings.limits),
             replays: replay::Replays::default(),
+            announced: Arc::from([]),
             lanes: Lanes::new(shards, lane_waiting_bytes_max(&settings, shards)),
             timers: timers::Timers::default(),
             subscription_bytes: 0,
@@ -232,6 +240,7 @@ impl Shard {
             Event::Message { from, message } => self.on_message(from, message, turn),
             Event::LaneMoved { to } => self.on_lane_moved(to, turn),
             Event::SettingsChanged { settings } => self.on_settings_changed(&settings),
+            Event::Announced { announced } => self.on_announced(announced, turn),
             Event::Tick => self.on_tick(turn),
             Event::ShutDown => self.on_shut_down(turn),
         }

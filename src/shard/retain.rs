@@ -133,6 +133,11 @@ impl RetainedHome {
         self.bytes
     }
 
+    /// How many topics have a message.
+    pub(super) fn len(&self) -> usize {
+        self.topics.len()
+    }
+
     /// The topics whose message has an author of whom this is true.
     pub(super) fn topics_of(&self, is_it: impl Fn(&Author, &str) -> bool) -> Vec<Box<str>> {
         let has_it = |topic: &str, kept: &RetainedMessage| {

@@ -73,6 +73,16 @@ impl Sessions {
         &mut self.sessions[key.slot()]
     }
 
+    /// One more than the highest slot that may have a session.
+    pub(super) fn slots(&self) -> usize {
+        self.sessions.capacity()
+    }
+
+    /// The session in this slot, if there is one.
+    pub(super) fn in_slot(&self, slot: usize) -> Option<&Session> {
+        self.sessions.get(slot).map(|session| &**session)
+    }
+
     /// Every session, by slot.
     pub(super) fn keys(&self) -> Vec<SessionKey> {
         self.sessions.iter().map(|(slot, _)| SessionKey::new(slot)).collect()

@@ -215,6 +215,9 @@ impl Shard {
             self.hold_for_all(id, true);
         }
         self.write(id, &suback, turn);
+        for pattern in &pending.replays {
+            self.replay_announced(pending.session, pattern, turn);
+        }
         if pending.live_after.iter().all(|stamp| *stamp == 0) {
             // Nobody had published with RETAIN, so no home is asked: what comes will come live.
             return;

@@ -230,7 +230,7 @@ fn b26_will_topic_that_is_no_text_closes() {
 /// 5.4.2: a will obeys the rules of a PUBLISH, when it is set.
 #[test]
 fn b29_will_on_a_topic_of_the_broker_or_a_denied_one_is_refused() {
-    let denied = Case::with_settings("[access]\ndeny_publish = [\"denied/#\"]");
+    let denied = Case::with_settings("sys_interval_s = 0\n[access]\ndeny_publish = [\"denied/#\"]");
     for version in [Version::V3_1_1, Version::V5] {
         let mut watcher = denied.connect(version, "watcher");
         for filter in ["$SYS/#", "$CONTROL/#", "denied/#"] {

@@ -1,5 +1,6 @@
 //! A whole broker in one thread: the shards, a shell without sockets, a clock that stands still.
 
+mod announced;
 mod chunks;
 pub(crate) mod logins;
 mod peer;

@@ -5,6 +5,7 @@
 //! Lanes deliver until all is quiet unless a test holds one; see [`broker::Broker`].
 
 mod acknowledge;
+mod announce;
 mod authenticate;
 mod broker;
 mod connect;

@@ -115,7 +115,7 @@ const OPTIONS: &[(&str, Meaning)] = &[
     ("log_timestamp", InsteadIfOff("log lines begin with the time")),
     ("log_timestamp_format", Instead("the time in log lines is in UTC, as in RFC 3339")),
     ("connection_messages", InsteadIfOff("connections are logged; log_type warning leaves them out")),
-    ("sys_interval", Instead("nothing is published below $SYS")),
+    ("sys_interval", Obeyed(|draft, line| { draft.settings.sys_interval_s = obey::within(line, 0, 86_400)?; Ok(()) })),
     // Options of Mosquitto 1 that do nothing in Mosquitto 2 either.
     ("retry_interval", Moot),
     ("store_clean_interval", Moot),
