@@ -69,9 +69,15 @@ precision, a separator for hexadecimal digits, and one of these:
 
 /// The subcommands that have a section, in this order, and the headings of options that are told
 /// of once for all.
-const SECTIONS: [&str; 6] = ["pub", "sub", "rr", "conn", "probe", "bench"];
-const SHARED: [(&str, &str); 5] =
-    [("Message", "pub"), ("Output", "sub"), ("Connection", "pub"), ("Will", "pub"), ("TLS", "pub")];
+const SECTIONS: [&str; 8] = ["pub", "sub", "rr", "conn", "probe", "top", "sniff", "bench"];
+const SHARED: [(&str, &str); 6] = [
+    ("Message", "pub"),
+    ("Output", "sub"),
+    ("Filter", "sniff"),
+    ("Connection", "pub"),
+    ("Will", "pub"),
+    ("TLS", "pub"),
+];
 
 fn page(command: &Command) -> String {
     let mut page = HEAD.to_owned();

@@ -19,8 +19,10 @@ mod request;
 mod retained;
 mod scram;
 mod serve;
+mod sniff;
 mod store;
 mod subscribe;
+mod top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -40,8 +42,10 @@ use self::request::Rr;
 use self::retained::Retained;
 use self::scram::Scram;
 use self::serve::Serve;
+use self::sniff::Sniff;
 use self::store::Store;
 use self::subscribe::Sub;
+use self::top::Top;
 
 /// `skein` and what follows it.
 #[derive(Debug, Parser)]
@@ -76,6 +80,10 @@ enum Command {
     Retained(Box<Retained>),
     /// Find out what a broker has, and what its limits are
     Probe(Box<Probe>),
+    /// Show how a broker is: messages and bytes a second, the slowest clients, what is dropped
+    Top(Box<Top>),
+    /// Print what clients and a broker say to one another, packet by packet
+    Sniff(Box<Sniff>),
     /// Run the load test against a broker
     Bench(Bench),
     /// Check a configuration file and say what is wrong with it
@@ -143,7 +151,7 @@ fn parse(mut words: Vec<OsString>) -> Result<Arguments, UsageError> {
 }
 
 /// The subcommands whose options are those of Mosquitto's programs.
-const SPEAKERS: [&str; 5] = ["pub", "sub", "rr", "conn", "probe"];
+const SPEAKERS: [&str; 6] = ["pub", "sub", "rr", "conn", "probe", "top"];
 
 /// The whole command line, with the environment behind it.
 fn command() -> clap::Command {
@@ -164,6 +172,8 @@ impl Arguments {
             Some(Command::Conn(conn)) => refuse(conn.run()),
             Some(Command::Retained(retained)) => refuse(retained.run()),
             Some(Command::Probe(probe)) => refuse(probe.run()),
+            Some(Command::Top(top)) => refuse(top.run()),
+            Some(Command::Sniff(sniff)) => refuse(sniff.run()),
             Some(Command::Bench(bench)) => bench.run(),
             Some(Command::Completions(completions)) => completions.run(command()),
             Some(Command::Man(pages)) => pages.run(command()),

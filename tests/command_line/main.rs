@@ -12,8 +12,10 @@ mod program;
 mod publishing;
 mod regressions;
 mod server;
+mod sniffing;
 mod tools;
 mod transports;
+mod watching;
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -21,7 +23,11 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let beside = |name, test: fn()| Trial::ignorable_test(name, move || run_beside(name, test));
+    let beside =
+        |name, test: fn()| Trial::ignorable_test(name, move || run_beside(name, &CLIENTS, test));
+    let beside_broker = |name, test: fn()| {
+        Trial::ignorable_test(name, move || run_beside(name, &["mosquitto"], test))
+    };
     let alone = |name, test: fn()| {
         Trial::test(name, move || {
             test();
@@ -62,17 +68,33 @@ fn main() -> ExitCode {
         alone("probe_finds_what_a_broker_has", tools::probe_finds_what_a_broker_has),
         alone("bench_says_where_the_load_test_is", tools::bench_says_where_it_is),
         alone("shells_and_man_are_told_of_every_option", tools::shells_and_man_are_told),
+        alone("top_names_the_slow_client", watching::top_names_the_slow_client),
+        alone("top_says_why_there_is_nothing", watching::top_says_why_there_is_nothing),
+        alone("sys_is_read_as_it_is_of_mosquitto", watching::sys_is_read_as_it_is_of_mosquitto),
+        beside_broker("top_understands_mosquitto", watching::top_understands_mosquitto),
+        beside("sniff_tells_what_passes", sniffing::sniff_tells_what_passes),
+        alone(
+            "sniff_names_what_is_malformed",
+            sniffing::sniff_names_what_is_malformed_and_passes_it_on,
+        ),
+        alone("sniff_passes_bytes_unchanged", sniffing::sniff_passes_bytes_unchanged),
+        alone("sniff_speaks_tls_to_the_broker", sniffing::sniff_speaks_tls_to_the_broker),
+        alone("sniff_reads_recordings", sniffing::sniff_reads_recordings),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn run_beside(name: &str, test: fn()) -> Result<Completion, Failed> {
-    for program in ["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"] {
+/// Mosquitto's clients.
+const CLIENTS: [&str; 3] = ["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"];
+
+fn run_beside(name: &str, programs: &[&str], test: fn()) -> Result<Completion, Failed> {
+    for program in programs {
         // It leaves with a failure after showing its help; only that it starts matters.
         let mut command = Command::new(program);
-        let quiet = command.arg("--help").stdout(Stdio::null()).stderr(Stdio::null());
+        let quiet = command.arg("-h").stdout(Stdio::null()).stderr(Stdio::null());
         if let Err(error) = quiet.status() {
-            let reason = format!("{program} ({error}): apt-get install mosquitto-clients");
+            let reason =
+                format!("{program} ({error}): apt-get install mosquitto mosquitto-clients");
             if std::env::var("CI").is_ok_and(|value| value == "true") {
                 return Err(Failed::from(reason));
             }

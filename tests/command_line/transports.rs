@@ -9,7 +9,7 @@ use crate::broker::{Broker, free_port};
 use crate::program::{BOTH, Ended, Whose, command, start};
 
 /// An authority, a broker's certificate for `localhost` and a client's, as files.
-struct Certificates(tempfile::TempDir);
+pub(crate) struct Certificates(tempfile::TempDir);
 
 impl Certificates {
     fn new() -> Self {
@@ -36,15 +36,15 @@ impl Certificates {
         self.0.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
 }
 
 /// A broker with listeners of every kind.
-struct Listeners {
-    files: Certificates,
-    tls: String,
+pub(crate) struct Listeners {
+    pub(crate) files: Certificates,
+    pub(crate) tls: String,
     strict: String,
     ws: String,
     socket: String,
@@ -52,7 +52,7 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let files = Certificates::new();
         let [tls, strict, ws] = [(); 3].map(|()| free_port());
         let (certificate, key) = (files.text("localhost.pem"), files.text("localhost.key"));

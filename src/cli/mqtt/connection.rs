@@ -1,7 +1,7 @@
 //! One connection, told what to do step by step.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
@@ -109,6 +109,24 @@ impl Connection {
             }
         };
         thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+    }
+
+    /// From now on these keys are as a signal, where standard input is a terminal that gives keys one by
+    /// one.
+    ///
+    /// # Errors
+    /// The system has no further thread.
+    pub(in crate::cli) fn catch_keys(&mut self, keys: &'static [u8]) -> io::Result<()> {
+        let (sender, waker) = (self.signal.clone(), self.reactor.waker());
+        let watch = move || {
+            let is_one = |key: &io::Result<u8>| key.as_ref().is_ok_and(|key| keys.contains(key));
+            if io::stdin().lock().bytes().take_while(Result::is_ok).any(|key| is_one(&key)) {
+                // Who has ended has no use for it.
+                let _ = sender.send(());
+                let _ = waker.wake();
+            }
+        };
+        thread::Builder::new().name("keys".into()).spawn(watch).map(drop)
     }
 
     /// From now on lines of standard input are incidents, while there is room for them.

@@ -24,6 +24,7 @@ pub(super) use input::{Content, Payload};
 pub(super) use options::{ConnectionOptions, ConnectionPlan, Kind, Manner};
 pub(super) use printing::{OutputOptions, Printer};
 pub(super) use property::Properties;
+pub(super) use tls::TlsOptions;
 pub(super) use topics::{check_filter, check_topic};
 pub(super) use usage::UsageError;
 pub(super) use will::qos;

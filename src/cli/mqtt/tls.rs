@@ -10,7 +10,7 @@ use super::usage::UsageError;
 /// How to speak TLS: whom to trust, and who we are.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "TLS")]
-pub(super) struct TlsOptions {
+pub(in crate::cli) struct TlsOptions {
     /// Speak TLS, and trust the certificates in this file (PEM)
     #[arg(long, value_name = "FILE")]
     cafile: Option<PathBuf>,
@@ -82,7 +82,7 @@ impl TlsOptions {
     ///
     /// # Errors
     /// What cannot be done, and why.
-    pub(super) fn plan(&self, is_wanted: bool) -> Result<Option<Tls>, UsageError> {
+    pub(in crate::cli) fn plan(&self, is_wanted: bool) -> Result<Option<Tls>, UsageError> {
         self.check()?;
         let is_wanted = is_wanted || self.names_authorities() || self.tls_use_os_certs;
         if self.no_tls || !is_wanted {
@@ -108,7 +108,7 @@ impl TlsOptions {
     }
 
     /// Whether they name whom to trust, which makes 8883 the usual port.
-    pub(super) fn names_authorities(&self) -> bool {
+    pub(in crate::cli) fn names_authorities(&self) -> bool {
         (self.cafile.is_some() || self.capath.is_some()) && !self.no_tls
     }
 
