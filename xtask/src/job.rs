@@ -27,8 +27,10 @@ pub(crate) struct Job {
     pub(crate) unchecked: Vec<String>,
     log: File,
     log_path: PathBuf,
-    /// The last lines of the program that runs, for a failure's report.
+    /// What the program that runs has printed.
     tail: Vec<String>,
+    /// The last lines of each program that has failed.
+    failure: Vec<String>,
     deadline: Instant,
     shows: &'static [&'static str],
     verbose: bool,
@@ -52,6 +54,7 @@ impl Job {
             log: File::create(&log_path)?,
             log_path,
             tail: Vec::new(),
+            failure: Vec::new(),
             deadline: Instant::now() + Duration::from_secs(minutes * 60),
             shows,
             verbose,
@@ -69,6 +72,11 @@ impl Job {
         &self.tail[self.tail.len().saturating_sub(LINES)..]
     }
 
+    /// The last lines of what has failed; where no program has, those of the last one.
+    pub(crate) fn failure(&self) -> &[String] {
+        if self.failure.is_empty() { self.tail() } else { &self.failure }
+    }
+
     /// Runs Cargo with the words of `arguments`.
     pub(crate) fn cargo(&mut self, arguments: &str) -> Result<(), Stop> {
         self.run(cargo().args(arguments.split_whitespace()))
@@ -82,15 +90,34 @@ impl Job {
         let deadline = self.deadline;
         let ended =
             process::run(command.current_dir(root()), deadline, |line| self.take_line(line));
-        match ended {
-            Ok(Ended::Well) => Ok(()),
-            Ok(Ended::Badly(how)) => Err(Stop::Failed(format!("{how}: {shown}"))),
-            Ok(Ended::Late) => Err(Stop::Failed(format!("not done in time, ended: {shown}"))),
+        let why = match ended {
+            Ok(Ended::Well) => return Ok(()),
+            Ok(Ended::Badly(how)) => format!("{how}: {shown}"),
+            Ok(Ended::Late) => format!("not done in time, ended: {shown}"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Stop::Missing(format!("{} is not installed", show_word(command.get_program()))))
+                let program = show_word(command.get_program());
+                return Err(Stop::Missing(format!("{program} is not installed")));
             }
-            Err(error) => Err(Stop::Failed(format!("{error}: {shown}"))),
+            Err(error) => format!("{error}: {shown}"),
+        };
+        let tail = self.tail().to_vec();
+        self.failure.extend(tail);
+        Err(Stop::Failed(why))
+    }
+
+    /// Runs several programs, the later ones also behind one that has failed.
+    pub(crate) fn run_all(
+        &mut self,
+        commands: impl IntoIterator<Item = Command>,
+    ) -> Result<(), Stop> {
+        let mut failed = Vec::new();
+        for mut command in commands {
+            match self.run(&mut command) {
+                Err(Stop::Failed(why)) => failed.push(why),
+                done => done?,
+            }
         }
+        if failed.is_empty() { Ok(()) } else { Err(Stop::Failed(failed.join("\n        "))) }
     }
 
     /// Adds a line to what the stage prints.
@@ -141,4 +168,31 @@ fn show(command: &Command) -> String {
 fn show_word(word: &OsStr) -> String {
     let text = word.to_string_lossy();
     if text.contains(' ') { format!("'{text}'") } else { text.into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_does_not_hide_the_next() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let name = format!("job-test-{}", std::process::id());
+        let mut job = Job::new(&name, 1, &[], false).expect("the target folder can be written");
+        let done = job.run_all([
+            shell("echo first; echo 1 passed, 2 failed; exit 3"),
+            shell("echo second; echo 4 passed, 0 failed"),
+            shell("echo third; echo 0 passed, 1 failed; exit 4"),
+        ]);
+        fs::remove_file(job.log_path()).expect("it was written");
+        let Err(Stop::Failed(why)) = done else { panic!("two of them have failed: {done:?}") };
+        assert!(why.contains("status: 3: sh") && why.contains("status: 4: sh"), "{why}");
+        assert_eq!((job.tally.passed, job.tally.failed), (5, 3));
+        let shown = |word: &str| job.failure().iter().any(|line| line == word);
+        assert_eq!((shown("first"), shown("second"), shown("third")), (true, false, true));
+    }
 }

@@ -75,7 +75,7 @@ fn run_stage(stage: &Stage, verbose: bool, report: &mut Report) {
 }
 
 fn show_failure(job: &Job, what: &str) {
-    for line in job.tail() {
+    for line in job.failure() {
         println!("        | {line}");
     }
     println!("        FAILED, {what}\n        everything it printed: {}", job.log_path().display());

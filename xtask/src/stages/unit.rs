@@ -32,17 +32,26 @@ pub(super) fn layering(job: &mut Job) -> Result<(), Stop> {
 /// Everything that is quick: all members, and the test targets of the root that have no stage.
 pub(super) fn unit(job: &mut Job) -> Result<(), Stop> {
     let run = if has_nextest() { NEXTEST } else { "test --no-fail-fast" };
-    let members = format!("{run} --workspace --exclude skein --lib --bins --tests");
-    job.cargo(&format!("{members} --features {FORMATS}"))?;
     let mut root_targets = String::new();
     for name in other_test_targets() {
         root_targets.push_str(" --test ");
         root_targets.push_str(&name);
     }
-    job.cargo(&format!("{run} --package skein --lib --bins{root_targets}"))?;
+    let of_words = |words: String| {
+        let mut command = cargo();
+        command.args(words.split_whitespace());
+        command
+    };
     // What the core promises it promises with a store, too.
-    let with_store = format!("{run} --package skein --test core");
-    job.run(cargo().args(with_store.split_whitespace()).env("CORE_STORE", "1"))
+    let mut with_store = of_words(format!("{run} --package skein --test core"));
+    with_store.env("CORE_STORE", "1");
+    job.run_all([
+        of_words(format!(
+            "{run} --workspace --exclude skein --lib --bins --tests --features {FORMATS}"
+        )),
+        of_words(format!("{run} --package skein --lib --bins{root_targets}")),
+        with_store,
+    ])
 }
 
 pub(super) fn documentation(job: &mut Job) -> Result<(), Stop> {
