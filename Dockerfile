@@ -12,9 +12,12 @@ WORKDIR /src
 COPY . .
 RUN cargo build --release --locked --bin skein --features jemalloc
 RUN mkdir /data
+# Called by these names the binary behaves as Mosquitto's programs.
+RUN mkdir /links && cd /links && for name in pub sub rr; do ln -s skein mosquitto_$name; done
 
 FROM ${BASE_IMAGE}
 COPY --from=build /src/target/release/skein /usr/local/bin/skein
+COPY --from=build /links/ /usr/local/bin/
 # What outlives the container, if a volume lies there; of the user below.
 COPY --from=build --chown=65532:65532 /data /var/lib/skein
 COPY LICENSE LICENSE-APACHE LICENSE-MIT /usr/share/doc/skein/
