@@ -121,6 +121,47 @@ mod tests {
         assert_eq!((of("skein"), of("mosquitto"), of("")), (None, None, None));
     }
 
+    /// The options of the manual pages of mosquitto_pub(1), mosquitto_sub(1) and mosquitto_rr(1), and
+    /// those that the programs take without telling.
+    const COMMON: &str = "-A -c --disable-clean-session --cafile --capath --cert --ciphers -d --debug \
+        -D --property --help -h --host -i --id -I --id-prefix --insecure -k --keepalive --key --keyform \
+        -L --url --nodelay -p --port -P --pw --proxy --psk --psk-identity -q --qos --quiet -S -t --topic \
+        --tls-alpn --tls-engine --tls-engine-kpass-sha1 --tls-use-os-certs --tls-version -u --username \
+        --unix -V --protocol-version -M --will-payload --will-qos --will-retain --will-topic -x";
+    const PUBLISH: &str = "-f --file -m --message -n --null-message -s --stdin-file";
+    const PRINT: &str = "-F -N --pretty -R -v --verbose -W --retain-as-published";
+
+    #[test]
+    fn every_option_of_mosquitto_is_one_here() {
+        let own = [
+            (
+                Program::Pub,
+                format!("{PUBLISH} -l --stdin-line -r --retain --repeat --repeat-delay"),
+            ),
+            (
+                Program::Sub,
+                format!(
+                    "{PRINT} -C -E -T --filter-out -U --unsubscribe --random-filter \
+                     --remove-retained --retained-only"
+                ),
+            ),
+            (Program::Rr, format!("{PUBLISH} {PRINT} -e")),
+        ];
+        for (program, own) in own {
+            let command = program.command();
+            for option in COMMON.split_whitespace().chain(own.split_whitespace()) {
+                let is_it = |arg: &clap::Arg| match option.strip_prefix("--") {
+                    Some(long) => {
+                        let aliases = arg.get_all_aliases().unwrap_or_default();
+                        arg.get_long() == Some(long) || aliases.contains(&long)
+                    }
+                    None => arg.get_short() == option.chars().nth(1),
+                };
+                assert!(command.get_arguments().any(is_it), "{}: {option}", program.name());
+            }
+        }
+    }
+
     #[test]
     fn each_command_line_is_consistent() {
         for program in [Program::Pub, Program::Sub, Program::Rr] {
@@ -133,7 +174,8 @@ mod tests {
         let parse = |words: &[&str]| Program::Pub.command().try_get_matches_from(words);
         let matches = parse(&["-h", "a", "-h", "b", "-m", "-5", "-t", "t"]).expect("it parses");
         assert_eq!(matches.get_one::<String>("host").map(String::as_str), Some("b"));
-        assert_eq!(matches.get_one::<OsString>("message"), Some(&"-5".into()));
+        let messages = matches.get_many::<OsString>("message").expect("there is one");
+        assert_eq!(messages.collect::<Vec<_>>(), ["-5"]);
         let unknown = in_mosquittos_words(&parse(&["-X"]).expect_err("there is no such option"));
         assert_eq!(unknown.to_string(), "Unknown option '-X'.");
         assert!(parse(&["-m", "x", "-l"]).is_err(), "one message or the other");

@@ -33,7 +33,7 @@ pub(super) struct ManPages {
     subcommand: Option<String>,
 
     /// Write a page for skein and for each subcommand into this folder
-    #[arg(long, value_name = "FOLDER", conflicts_with = "subcommand")]
+    #[arg(long, visible_alias = "out", value_name = "FOLDER", conflicts_with = "subcommand")]
     folder: Option<PathBuf>,
 }
 

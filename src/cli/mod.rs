@@ -129,25 +129,27 @@ pub fn run(mut words: Vec<OsString>) -> ExitCode {
     }
     match parse(words) {
         Ok(arguments) => arguments.run(),
-        Err(error) => {
-            eprintln!("Error: {error}");
-            ExitCode::FAILURE
-        }
+        Err(code) => code,
     }
 }
 
 /// # Errors
-/// Words of `pub`, `sub` or `rr` that are no options. Ends the process where others are none, as clap
-/// does it.
-fn parse(mut words: Vec<OsString>) -> Result<Arguments, UsageError> {
+/// Help or a version was asked for, or words are no options: all is said, and this is how it ends.
+fn parse(mut words: Vec<OsString>) -> Result<Arguments, ExitCode> {
     let command = command();
     let named = words.get(1).and_then(|name| name.to_str()).unwrap_or_default();
     if let (true, Some(subcommand)) = (SPEAKERS.contains(&named), command.find_subcommand(named)) {
-        let rest = words.split_off(2);
-        words.extend(mqtt::prepare(subcommand, rest, None)?);
+        let (name, rest) = (named.to_owned(), words.split_off(2));
+        let prepared = mqtt::prepare(subcommand, rest, None);
+        words.extend(prepared.map_err(|error| refuse(&name, Err(error)))?);
     }
-    let matches = command.get_matches_from(words);
-    Ok(Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    let matches = environment::yield_to(command, &words).try_get_matches_from(words);
+    let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
+    arguments.map_err(|error| {
+        // Nobody reads, then nobody misses it.
+        let _ = error.print();
+        if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    })
 }
 
 /// The subcommands whose options are those of Mosquitto's programs.
@@ -166,14 +168,14 @@ impl Arguments {
         match self.command {
             None => self.serve.run(),
             Some(Command::Serve(serve)) => serve.run(),
-            Some(Command::Pub(publish)) => refuse(publish.run(Manner::Skein)),
-            Some(Command::Sub(subscribe)) => refuse(subscribe.run(Manner::Skein)),
-            Some(Command::Rr(request)) => refuse(request.run(Manner::Skein)),
-            Some(Command::Conn(conn)) => refuse(conn.run()),
-            Some(Command::Retained(retained)) => refuse(retained.run()),
-            Some(Command::Probe(probe)) => refuse(probe.run()),
-            Some(Command::Top(top)) => refuse(top.run()),
-            Some(Command::Sniff(sniff)) => refuse(sniff.run()),
+            Some(Command::Pub(publish)) => refuse("pub", publish.run(Manner::Skein)),
+            Some(Command::Sub(subscribe)) => refuse("sub", subscribe.run(Manner::Skein)),
+            Some(Command::Rr(request)) => refuse("rr", request.run(Manner::Skein)),
+            Some(Command::Conn(conn)) => refuse("conn", conn.run()),
+            Some(Command::Retained(retained)) => refuse("retained", retained.run()),
+            Some(Command::Probe(probe)) => refuse("probe", probe.run()),
+            Some(Command::Top(top)) => refuse("top", top.run()),
+            Some(Command::Sniff(sniff)) => refuse("sniff", sniff.run()),
             Some(Command::Bench(bench)) => bench.run(),
             Some(Command::Completions(completions)) => completions.run(command()),
             Some(Command::Man(pages)) => pages.run(command()),
@@ -185,10 +187,10 @@ impl Arguments {
     }
 }
 
-/// Says what makes no sense.
-fn refuse(run: Result<ExitCode, UsageError>) -> ExitCode {
+/// Says what makes no sense, and where it stands what does.
+fn refuse(subcommand: &str, run: Result<ExitCode, UsageError>) -> ExitCode {
     run.unwrap_or_else(|error| {
-        eprintln!("Error: {error}");
+        eprintln!("Error: {error}\n\nFor more information, try 'skein {subcommand} --help'.");
         ExitCode::FAILURE
     })
 }

@@ -43,6 +43,10 @@ pub(super) struct Probe {
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     patience: u32,
 
+    /// Give up if the broker is not reached after so many seconds, with exit code 27
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: Option<u32>,
+
     #[command(flatten)]
     connection: ConnectionOptions,
 
@@ -87,10 +91,15 @@ impl Probe {
         Ok(plan)
     }
 
+    /// When it is too late to be connected.
+    fn deadline(&self) -> Option<Instant> {
+        self.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()))
+    }
+
     fn find_all(&self) -> Result<Result<Findings, Exit>, UsageError> {
         let mut versions = Map::new();
         for version in [Version::V3_1, Version::V3_1_1, Version::V5] {
-            let reached = reach(self.plan(Some(version))?);
+            let reached = reach(self.plan(Some(version))?, self.deadline());
             let answer = match reached {
                 Ok(()) => "accepted".to_owned(),
                 Err(exit) => exit.text.unwrap_or_else(|| format!("exit code {}", exit.code)),
@@ -102,7 +111,7 @@ impl Probe {
 
     fn find(&self, plan: ConnectionPlan, versions: Map<String, Value>) -> Result<Findings, Exit> {
         let mut connection = Connection::start(plan)?;
-        let (server, is_present) = connection.connect(None)?;
+        let (server, is_present) = connection.connect(self.deadline())?;
         let mut tried = Map::new();
         for trial in self.trials() {
             let took = self.attempt(&mut connection, &trial)?;
@@ -179,9 +188,9 @@ impl Probe {
 }
 
 /// Connects and leaves.
-fn reach(plan: ConnectionPlan) -> Result<(), Exit> {
+fn reach(plan: ConnectionPlan, until: Option<Instant>) -> Result<(), Exit> {
     let mut connection = Connection::start(plan)?;
-    connection.connect(None)?;
+    connection.connect(until)?;
     connection.goodbye(ReasonCode::Success)
 }
 

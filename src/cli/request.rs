@@ -8,8 +8,8 @@ use skein_client::session::{Outcome, Subscribe, Token};
 use skein_client::{Publish, ReasonCode, RetainHandling, SubscriptionOptions};
 
 use super::mqtt::{
-    Connection, ConnectionOptions, ConnectionPlan, Content, Exit, Incident, Kind, Manner,
-    OutputOptions, Payload, Printer, UsageError, check_topic, qos,
+    Connection, ConnectionOptions, ConnectionPlan, Content, ContentEncoding, Exit, Incident, Kind,
+    Manner, OutputOptions, Payload, Printer, UsageError, check_topic, qos,
 };
 use super::publish::{message, with_payload};
 use super::subscribe::acknowledge;
@@ -43,6 +43,10 @@ pub(super) struct Rr {
     #[arg(short = 'R', long)]
     no_retained: bool,
 
+    /// Let the response have the RETAIN flag it was published with; MQTT 5.0
+    #[arg(long)]
+    retain_as_published: bool,
+
     /// Give up after so many seconds, with exit code 27
     #[arg(short = 'W', long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,
@@ -53,6 +57,9 @@ pub(super) struct Rr {
 
     #[command(flatten)]
     content: Content,
+
+    #[command(flatten)]
+    encoding: ContentEncoding,
 
     #[command(flatten)]
     output: OutputOptions,
@@ -86,7 +93,8 @@ impl Rr {
         let request = message(&topic, self.qos, false, &plan.properties);
         let task = Task {
             rr: self,
-            request: with_payload(&request, payload).response_topic(&response_topic),
+            request: with_payload(&request, self.encoding.decode(payload)?)
+                .response_topic(&response_topic),
             response_topic,
             printer: self.output.printer(plan.is_quiet)?,
             until: self.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.into())),
@@ -116,6 +124,7 @@ impl Task<'_> {
         let mut connection = Connection::start(plan)?;
         connection.connect(self.until)?;
         let options = SubscriptionOptions {
+            retain_as_published: self.rr.retain_as_published,
             retain_handling: match self.rr.no_retained {
                 true => RetainHandling::DoNotSend,
                 false => RetainHandling::SendAtSubscribe,

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use mio::Waker;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use skein_client::reactor::{Happening, MemberId, Reactor, Seat};
@@ -24,9 +25,9 @@ pub(in crate::cli) struct Connection {
     id: MemberId,
     incidents: VecDeque<Incident>,
     lines: Option<Receiver<Bytes>>,
-    signals: Receiver<()>,
-    /// Where signals come in.
-    signal: Sender<()>,
+    /// What other threads tell.
+    calls: Receiver<Incident>,
+    caller: Sender<Incident>,
     version: Version,
     client_id: String,
     manner: Manner,
@@ -54,10 +55,26 @@ pub(in crate::cli) enum Incident {
     EndOfLines,
     /// SIGINT or SIGTERM.
     Signal,
+    /// A command that was run for a message has ended: well, or not.
+    Ran(bool),
     /// It is over, and this is why.
     Over(Exit),
     /// The time is over.
     Timeout,
+}
+
+/// Tells a connection what happens on other threads.
+#[derive(Clone)]
+pub(in crate::cli) struct Caller {
+    sender: Sender<Incident>,
+    waker: Arc<Waker>,
+}
+
+impl Caller {
+    /// Tells it; false when nobody listens any more.
+    pub(in crate::cli) fn tell(&self, incident: Incident) -> bool {
+        self.sender.send(incident).is_ok() && self.waker.wake().is_ok()
+    }
 }
 
 impl Connection {
@@ -75,14 +92,14 @@ impl Connection {
         let client_id = options.client_id.clone();
         let mut reactor = Reactor::with_dialer(dial, 1).map_err(failed)?;
         let id = reactor.add_with(options, authenticator).map_err(failed)?;
-        let (signal, signals) = channel();
+        let (caller, calls) = channel();
         Ok(Self {
             reactor,
             id,
             incidents: VecDeque::new(),
             lines: None,
-            signals,
-            signal,
+            calls,
+            caller,
             version,
             client_id,
             manner,
@@ -100,15 +117,20 @@ impl Connection {
     /// The system does not tell of them.
     pub(in crate::cli) fn catch_signals(&mut self) -> io::Result<()> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        let (sender, waker) = (self.signal.clone(), self.reactor.waker());
+        let caller = self.caller();
         let watch = move || {
             for _ in signals.forever() {
-                if sender.send(()).is_err() || waker.wake().is_err() {
+                if !caller.tell(Incident::Signal) {
                     return;
                 }
             }
         };
         thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+    }
+
+    /// What other threads tell the connection with.
+    pub(in crate::cli) fn caller(&self) -> Caller {
+        Caller { sender: self.caller.clone(), waker: self.reactor.waker() }
     }
 
     /// From now on these keys are as a signal, where standard input is a terminal that gives keys one by
@@ -117,13 +139,12 @@ impl Connection {
     /// # Errors
     /// The system has no further thread.
     pub(in crate::cli) fn catch_keys(&mut self, keys: &'static [u8]) -> io::Result<()> {
-        let (sender, waker) = (self.signal.clone(), self.reactor.waker());
+        let caller = self.caller();
         let watch = move || {
             let is_one = |key: &io::Result<u8>| key.as_ref().is_ok_and(|key| keys.contains(key));
             if io::stdin().lock().bytes().take_while(Result::is_ok).any(|key| is_one(&key)) {
                 // Who has ended has no use for it.
-                let _ = sender.send(());
-                let _ = waker.wake();
+                caller.tell(Incident::Signal);
             }
         };
         thread::Builder::new().name("keys".into()).spawn(watch).map(drop)
@@ -144,8 +165,8 @@ impl Connection {
             if let Some(incident) = self.incidents.pop_front() {
                 return self.note(incident);
             }
-            if self.signals.try_recv().is_ok() {
-                return Incident::Signal;
+            if let Ok(incident) = self.calls.try_recv() {
+                return incident;
             }
             if let Some(incident) = self.next_line() {
                 return incident;

@@ -27,6 +27,8 @@ pub(in crate::cli) mod code {
     pub(in crate::cli) const AUTH: u8 = 11;
     /// Nobody knows.
     pub(in crate::cli) const UNKNOWN: u8 = 13;
+    /// The system does not do what it was asked for.
+    pub(in crate::cli) const SYSTEM: u8 = 14;
     /// The broker was silent for too long.
     pub(in crate::cli) const KEEP_ALIVE: u8 = 19;
     /// The broker does not take that QoS.
@@ -79,7 +81,7 @@ impl Exit {
                 _ if is_lookup(source) => "Unable to connect (Lookup error.).".to_owned(),
                 _ => format!("Error: {}", without_number(&source.to_string())),
             },
-            _ => format!("Error: {error}"),
+            _ => with_advice(error, is_tls),
         };
         Self::with(code, text)
     }
@@ -88,7 +90,7 @@ impl Exit {
     pub(in crate::cli) fn lost(error: &Error, version: Version, manner: Manner) -> Self {
         let text = match manner {
             Manner::Mosquitto => "Error: The connection was lost.".to_owned(),
-            Manner::Skein => format!("Error: {error}"),
+            Manner::Skein => with_advice(error, true),
         };
         Self::with(code_of(error, version), text)
     }
@@ -143,6 +145,64 @@ fn refusal(reason: ReasonCode, version: Version) -> &'static str {
         4 => "Connection Refused: bad user name or password.",
         5 => "Connection Refused: not authorised.",
         _ => "Connection Refused: unknown reason.",
+    }
+}
+
+/// What is wrong, and what may help.
+fn with_advice(error: &Error, is_tls: bool) -> String {
+    match (error, advice(error, is_tls)) {
+        // Its own words end with other advice.
+        (Error::Dial { server, source }, Some(advice)) => {
+            format!("Error: cannot reach {server}: {source}; {advice}")
+        }
+        (error, Some(advice)) => format!("Error: {error}; {advice}"),
+        (error, None) => format!("Error: {error}"),
+    }
+}
+
+/// What may help against it, where the error does not say so itself.
+fn advice(error: &Error, is_tls: bool) -> Option<&'static str> {
+    let source = match error {
+        Error::Dial { source, .. } => source,
+        Error::Lost(why) if why.contains("CertificateRequired") => return Some(NO_CERTIFICATE),
+        Error::Protocol(_) | Error::Lost(_) if !is_tls => {
+            return Some(
+                "does this port want TLS (--cafile FILE, --tls-use-os-certs) or WebSocket (--ws)?",
+            );
+        }
+        _ => return None,
+    };
+    match source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(why)) => Some(advice_on_certificate(why)),
+        Some(rustls::Error::AlertReceived(_)) => Some(NO_CERTIFICATE),
+        Some(_) => Some("does this port speak TLS? --no-tls goes without"),
+        None if is_tls && is_handshake(error) => {
+            Some("does this port speak TLS? --no-tls goes without")
+        }
+        None if is_lookup(source) => Some("check the name of the host (-h)"),
+        None if source.to_string().contains("WebSocket") => {
+            Some("does this port speak WebSocket? Leave out --ws otherwise")
+        }
+        None => None,
+    }
+}
+
+const NO_CERTIFICATE: &str = "the broker asks for a certificate that it trusts: --cert and --key";
+
+fn advice_on_certificate(why: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError as Why;
+    match why {
+        Why::UnknownIssuer => {
+            "name who has signed it with --cafile FILE, or trust whom this machine trusts with \
+             --tls-use-os-certs"
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "connect to a name that it is for (-h); for tests --insecure takes it all the same"
+        }
+        Why::Expired | Why::ExpiredContext { .. } => {
+            "the broker needs a new one, or the clock of this machine is wrong"
+        }
+        _ => "ask who runs the broker for one that holds",
     }
 }
 
@@ -209,6 +269,29 @@ mod tests {
         assert_eq!(plain.code, 1);
         let lookup = std::io::Error::other("failed to lookup address information: x");
         assert_eq!(exit(dial(lookup)), Exit::with(1, "Unable to connect (Lookup error.)."));
+    }
+
+    #[test]
+    fn an_error_says_what_may_help() {
+        use rustls::CertificateError;
+        let advice = |error: &Error, is_tls| with_advice(error, is_tls);
+        let tls = |error| dial(std::io::Error::other(error));
+        let unknown = tls(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        let text = advice(&unknown, true);
+        assert!(text.contains("--cafile FILE") && !text.contains("is running"), "{text}");
+        let other = tls(rustls::Error::InvalidCertificate(CertificateError::NotValidForName));
+        assert!(advice(&other, true).contains("(-h)"));
+        let plain = dial(std::io::Error::from(ErrorKind::UnexpectedEof));
+        assert!(advice(&plain, true).contains("--no-tls"));
+        let lost = Error::Lost("received fatal alert: CertificateRequired".into());
+        assert!(advice(&lost, true).contains("--cert and --key"));
+        let hung_up = Error::Lost("x".into());
+        assert!(advice(&hung_up, false).contains("want TLS"));
+        assert!(advice(&hung_up, true).ends_with(&hung_up.to_string()));
+        let nobody = dial(std::io::Error::from_raw_os_error(111));
+        assert!(advice(&nobody, true).ends_with("is running"));
+        let lookup = dial(std::io::Error::other("failed to lookup address information: x"));
+        assert!(advice(&lookup, false).ends_with("check the name of the host (-h)"));
     }
 
     #[test]

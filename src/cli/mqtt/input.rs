@@ -10,9 +10,10 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use bytes::Bytes;
-use clap::Args;
+use clap::{ArgAction, Args};
 use mio::Waker;
 
+use super::style::Encoding;
 use super::usage::UsageError;
 
 /// What is published; exactly one of these.
@@ -21,12 +22,13 @@ use super::usage::UsageError;
 #[group(multiple = false, id = "payload")]
 pub(in crate::cli) struct Content {
     /// Publish this text
-    #[arg(short = 'm', long, value_name = "TEXT")]
-    message: Option<OsString>,
+    // Whoever gives two is told so, and not taken by the last one.
+    #[arg(short = 'm', long, value_name = "TEXT", action = ArgAction::Append)]
+    message: Vec<OsString>,
 
     /// Publish what is in this file
-    #[arg(short = 'f', long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    #[arg(short = 'f', long, value_name = "FILE", action = ArgAction::Append)]
+    file: Vec<PathBuf>,
 
     /// Publish each line of standard input
     #[arg(short = 'l', long)]
@@ -39,6 +41,34 @@ pub(in crate::cli) struct Content {
     /// Publish an empty message; with -r it removes what is retained
     #[arg(short = 'n', long)]
     null_message: bool,
+}
+
+/// How what is published is given.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Message")]
+pub(in crate::cli) struct ContentEncoding {
+    /// What is given is hexadecimal digits: publish the bytes that they are
+    #[arg(long, conflicts_with = "from_base64")]
+    from_hex: bool,
+
+    /// What is given is Base64: publish the bytes that it is
+    #[arg(long)]
+    from_base64: bool,
+}
+
+impl ContentEncoding {
+    /// The bytes of what was given.
+    ///
+    /// # Errors
+    /// It is not what it was said to be.
+    pub(in crate::cli) fn decode(&self, text: Bytes) -> Result<Bytes, UsageError> {
+        let encoding = match (self.from_hex, self.from_base64) {
+            (true, _) => Encoding::Hex,
+            (false, true) => Encoding::Base64,
+            (false, false) => return Ok(text),
+        };
+        encoding.decode(&text).map(Bytes::from).map_err(UsageError::new)
+    }
 }
 
 /// Where payloads come from.
@@ -54,12 +84,15 @@ impl Content {
     /// # Errors
     /// Nothing was said about it, or it cannot be read.
     pub(in crate::cli) fn read(&self) -> Result<Option<Payload>, UsageError> {
+        if self.message.len() + self.file.len() > 1 {
+            return Err(UsageError::new("Only one type of message can be sent at once."));
+        }
         if self.stdin_line {
             return Ok(Some(Payload::Lines));
         }
-        let bytes = if let Some(text) = &self.message {
+        let bytes = if let Some(text) = self.message.first() {
             text.clone().into_vec()
-        } else if let Some(file) = &self.file {
+        } else if let Some(file) = self.file.first() {
             fs::read(file).map_err(|error| {
                 let text = format!("Unable to open file \"{}\": {error}.", file.display());
                 UsageError::new(text)
@@ -127,11 +160,23 @@ mod tests {
     }
 
     #[test]
+    fn bytes_may_be_given_as_text() {
+        let hex = ContentEncoding { from_hex: true, ..ContentEncoding::default() };
+        assert_eq!(hex.decode("00 ff\n".into()), Ok(Bytes::from_static(b"\0\xff")));
+        assert!(hex.decode("0".into()).is_err());
+        let base64 = ContentEncoding { from_base64: true, ..ContentEncoding::default() };
+        assert_eq!(base64.decode("AP8=".into()), Ok(Bytes::from_static(b"\0\xff")));
+        assert_eq!(ContentEncoding::default().decode("AP8=".into()), Ok("AP8=".into()));
+    }
+
+    #[test]
     fn without_content_there_is_nothing_to_publish() {
         assert_eq!(Content::default().read(), Ok(None));
         let null = Content { null_message: true, ..Content::default() };
         assert_eq!(null.read(), Ok(Some(Payload::Whole(Bytes::new()))));
-        let missing = Content { file: Some("/nonexistent".into()), ..Content::default() };
+        let missing = Content { file: vec!["/nonexistent".into()], ..Content::default() };
+        let two = Content { message: vec!["a".into(), "b".into()], ..Content::default() };
+        assert!(two.read().expect_err("which one?").to_string().contains("Only one"));
         assert!(missing.read().expect_err("no such file").to_string().contains("/nonexistent"));
     }
 }

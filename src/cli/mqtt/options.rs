@@ -1,17 +1,18 @@
 //! The options that say where to connect, and as whom.
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clap::Args;
 use skein_client::session::Authenticator;
 use skein_client::transport::{Dial, Proxy};
-use skein_client::{Backoff, Login, Options, Version, Versions};
+use skein_client::{Login, Options, Version, Versions};
 
 use super::auth::{self, OneStep};
 use super::property::{ConnectProperties, Properties};
+use super::server::{Server, backoff, local_address};
 use super::tls::TlsOptions;
 use super::url::Url;
 use super::usage::UsageError;
@@ -96,6 +97,10 @@ pub(in crate::cli) struct ConnectionOptions {
     /// Take the password from the first line of this file
     #[arg(long, value_name = "FILE", conflicts_with = "password")]
     password_file: Option<PathBuf>,
+
+    /// Take the password from this variable of the environment
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["password", "password_file"])]
+    password_env: Option<String>,
 
     /// Prove the password without sending it: scram-sha-256 or scram-sha-512; MQTT 5.0
     #[arg(long, value_name = "METHOD")]
@@ -184,6 +189,7 @@ impl ConnectionOptions {
         let login = self.login(url.as_ref())?;
         let authenticator = self.authenticator(&login, &properties.connect)?;
         let version = self.version(kind, manner, authenticator.is_some());
+        check_login(&login, version)?;
         let server = self.server(url.as_ref());
         let mut options = Options::new([server.address()]);
         options.client_id = self.client_id();
@@ -226,18 +232,25 @@ impl ConnectionOptions {
 
     fn login(&self, url: Option<&Url>) -> Result<Login, UsageError> {
         let from_url = url.map(|url| url.login.clone()).unwrap_or_default();
-        let password = match (&self.password, &self.password_file) {
-            (Some(password), _) => Some(password.clone().into()),
-            (None, Some(file)) => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    UsageError::new(format!("--password-file {}: {error}", file.display()))
-                })?;
-                Some(text.lines().next().unwrap_or_default().to_owned().into())
-            }
-            (None, None) => from_url.password,
-        };
         let user_name = self.username.clone().or(from_url.user_name);
-        Ok(Login { user_name, password })
+        Ok(Login { user_name, password: self.own_password()?.or(from_url.password) })
+    }
+
+    /// The password of the options, from wherever they have it.
+    fn own_password(&self) -> Result<Option<Bytes>, UsageError> {
+        if let Some(file) = &self.password_file {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                UsageError::new(format!("--password-file {}: {error}", file.display()))
+            })?;
+            return Ok(Some(text.lines().next().unwrap_or_default().to_owned().into()));
+        }
+        if let Some(name) = &self.password_env {
+            let value = std::env::var_os(name).ok_or_else(|| {
+                UsageError::new(format!("--password-env {name}: there is no such variable."))
+            })?;
+            return Ok(Some(value.into_vec().into()));
+        }
+        Ok(self.password.clone().map(Into::into))
     }
 
     fn authenticator(
@@ -258,7 +271,8 @@ impl ConnectionOptions {
 
     fn version(&self, kind: Kind, manner: Manner, has_authenticator: bool) -> Versions {
         let is_v5 = !self.property.is_empty()
-            || self.session_expiry.is_some()
+            // To mosquitto_pub and mosquitto_sub it says something only where 5 is spoken anyway.
+            || (self.session_expiry.is_some() && manner == Manner::Skein)
             || self.will.needs_v5()
             || has_authenticator;
         match (self.protocol_version, manner) {
@@ -277,14 +291,17 @@ impl ConnectionOptions {
         properties: &ConnectProperties,
     ) -> Result<u32, UsageError> {
         let has_id = self.id.is_some();
-        let given = self.session_expiry.or(properties.session_expiry_s);
+        // Before MQTT 5.0 there is none: a session is kept for ever or not at all.
+        let has_expiry =
+            versions == Versions::NewestFirst || versions == Versions::Only(Version::V5);
+        let given = self.session_expiry.or(properties.session_expiry_s).filter(|_| has_expiry);
         let expiry = given.unwrap_or(if self.disable_clean_session { u32::MAX } else { 0 });
-        let refused = match versions {
+        let refused = match has_expiry {
             _ if has_id || expiry != u32::MAX => return Ok(expiry),
-            Versions::Only(Version::V5) | Versions::NewestFirst => {
+            true => {
                 "You must provide a client id if you are using an infinite session expiry interval."
             }
-            Versions::Only(_) => "You must provide a client id if you are using the -c option.",
+            false => "You must provide a client id if you are using the -c option.",
         };
         Err(UsageError::new(refused))
     }
@@ -325,6 +342,17 @@ impl ConnectionOptions {
     }
 }
 
+/// Before MQTT 5.0 a password needs a user name [MQTT-3.1.2-22].
+fn check_login(login: &Login, versions: Versions) -> Result<(), UsageError> {
+    let is_old = matches!(versions, Versions::Only(version) if version != Version::V5);
+    match (&login.user_name, &login.password) {
+        (None, Some(_)) if is_old => Err(UsageError::new(
+            "a password needs a user name (-u), unless MQTT 5.0 is spoken (-V 5).",
+        )),
+        _ => Ok(()),
+    }
+}
+
 impl ConnectProperties {
     fn apply(&self, options: &mut Options) {
         options.user_properties = self.user_properties.clone();
@@ -340,47 +368,4 @@ impl ConnectProperties {
             options.topic_aliases_max = options.topic_aliases_max.max(maximum);
         }
     }
-}
-
-struct Server {
-    unix: Option<String>,
-    host: String,
-    port: u16,
-    is_ws: bool,
-    is_tls: bool,
-}
-
-impl Server {
-    /// As the client library has it.
-    fn address(&self) -> Arc<str> {
-        if let Some(path) = &self.unix {
-            return format!("unix://{path}").into();
-        }
-        let scheme = match (self.is_ws, self.is_tls) {
-            (false, false) => "mqtt",
-            (false, true) => "mqtts",
-            (true, false) => "ws",
-            (true, true) => "wss",
-        };
-        match self.host.contains(':') {
-            true => format!("{scheme}://[{}]:{}", self.host, self.port).into(),
-            false => format!("{scheme}://{}:{}", self.host, self.port).into(),
-        }
-    }
-}
-
-/// How fast a lost broker is looked for: Mosquitto's programs do it every second.
-fn backoff(manner: Manner) -> Backoff {
-    let second = Duration::from_secs(1);
-    match manner {
-        Manner::Mosquitto => Backoff::exponential(second, second).jitter(0.0),
-        Manner::Skein => Backoff::exponential(second, Duration::from_secs(30)).jitter(0.5),
-    }
-}
-
-/// An address of this machine, or the name of one.
-fn local_address(text: &str) -> Result<IpAddr, UsageError> {
-    let found = (text, 0).to_socket_addrs().ok().and_then(|mut found| found.next());
-    let unknown = || UsageError::new(format!("-A {text}: this is no address of this machine."));
-    found.map(|address| address.ip()).ok_or_else(unknown)
 }

@@ -1,13 +1,16 @@
 //! How messages are printed, for `sub` and `rr`.
 
 use std::collections::HashMap;
-use std::io::{self, BufWriter, Stdout, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Zoned;
 use skein_client::Message;
 
 use super::format::{Format, Printed};
+use super::style::{Encoding, Form, Style};
 use super::usage::UsageError;
 
 /// How messages are printed.
@@ -28,53 +31,103 @@ pub(in crate::cli) struct OutputOptions {
     format: Option<String>,
 
     /// Print each message as an object of JSON; the same as -F %j
-    #[arg(long, conflicts_with_all = ["format", "hex"])]
+    #[arg(long, conflicts_with_all = ["format", "hex", "base64", "csv"])]
     json: bool,
 
-    /// Print payloads in hexadecimal; the same as -F %x
+    /// Print each message as a row of CSV: time, topic, qos, retain, payload
     #[arg(long, conflicts_with = "format")]
+    csv: bool,
+
+    /// Print payloads in hexadecimal
+    #[arg(long, conflicts_with_all = ["format", "base64"])]
     hex: bool,
+
+    /// Print payloads in Base64
+    #[arg(long, conflicts_with = "format")]
+    base64: bool,
+
+    /// Print the time in front of each message
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    timestamps: bool,
 
     /// Spread JSON over several lines
     #[arg(long)]
     pretty: bool,
+
+    /// Append to this file what would be printed
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// Prints messages.
 pub(in crate::cli) struct Printer {
-    format: Option<Format>,
-    is_verbose: bool,
-    has_line_ends: bool,
+    style: Style,
     is_quiet: bool,
     /// The line of each topic, where each has one of its own.
     watched: Option<HashMap<String, usize>>,
     text: Vec<u8>,
-    out: BufWriter<Stdout>,
+    out: BufWriter<Box<dyn Write>>,
+    /// Whether nothing stands above what comes next.
+    is_fresh: bool,
 }
 
 /// The line of the screen that the first topic has; the broker's name stands above.
 const FIRST_LINE: usize = 2;
 
 impl OutputOptions {
+    /// What messages look like.
+    ///
     /// # Errors
     /// A format that is none.
-    pub(in crate::cli) fn printer(&self, is_quiet: bool) -> Result<Printer, UsageError> {
-        let format = match (&self.format, self.json, self.hex) {
-            (Some(format), _, _) => Some(format.as_str()),
-            (None, true, _) => Some("%j"),
-            (None, false, true) => Some("%x"),
-            (None, false, false) => None,
+    pub(in crate::cli) fn style(&self) -> Result<Style, UsageError> {
+        let encoding = match (self.hex, self.base64) {
+            (true, _) => Encoding::Hex,
+            (false, true) => Encoding::Base64,
+            (false, false) => Encoding::Raw,
         };
-        Ok(Printer {
-            format: format.map(|text| Format::parse(text, self.pretty)).transpose()?,
+        let format = self.format.as_deref().or(self.json.then_some("%j"));
+        let form = match format.map(|text| Format::parse(text, self.pretty)).transpose()? {
+            Some(format) => Form::Custom(format),
+            None if self.csv => Form::Row(encoding),
+            None => Form::Plain(encoding),
+        };
+        Ok(Style {
+            form,
             is_verbose: self.verbose,
             has_line_ends: !self.no_eol,
+            has_time: self.timestamps,
+        })
+    }
+
+    /// # Errors
+    /// A format that is none, or a file that cannot be written.
+    pub(in crate::cli) fn printer(&self, is_quiet: bool) -> Result<Printer, UsageError> {
+        let style = self.style()?;
+        let (out, is_fresh): (Box<dyn Write>, _) = match &self.out {
+            None => (Box::new(io::stdout()), true),
+            Some(path) => {
+                let (file, bytes) = append_to(path).map_err(|error| {
+                    UsageError::new(format!("--out {}: {error}", path.display()))
+                })?;
+                (Box::new(file), bytes == 0)
+            }
+        };
+        Ok(Printer {
+            style,
             is_quiet,
             watched: None,
             text: Vec::new(),
-            out: BufWriter::new(io::stdout()),
+            out: BufWriter::new(out),
+            is_fresh,
         })
     }
+}
+
+/// The file, and how many bytes it has already.
+fn append_to(path: &PathBuf) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    let bytes = file.metadata()?.len();
+    Ok((file, bytes))
 }
 
 impl Printer {
@@ -91,14 +144,20 @@ impl Printer {
     /// Prints a message, at once.
     ///
     /// # Errors
-    /// Nobody reads any more.
+    /// Nobody reads any more, or the file cannot be written.
     pub(in crate::cli) fn print(&mut self, message: &Message) -> io::Result<()> {
         self.text.clear();
         let printed = Printed::from(message);
         if let Some(line) = self.line_of(printed.topic) {
             write!(self.out, "\x1b[{line};1H")?;
         }
-        self.append(&printed);
+        if std::mem::take(&mut self.is_fresh) {
+            self.text = self.style.head();
+        }
+        let rendered = self.style.append(&printed, &Zoned::now(), &mut self.text);
+        if let (Err(error), false) = (rendered, self.is_quiet) {
+            eprintln!("Error: {error}");
+        }
         self.out.write_all(&self.text)?;
         if let Some(watched) = &self.watched {
             writeln!(self.out, "\x1b[{};1H", FIRST_LINE + watched.len() - 1)?;
@@ -109,7 +168,7 @@ impl Printer {
     /// Prints a line that is no message.
     ///
     /// # Errors
-    /// Nobody reads any more.
+    /// Nobody reads any more, or the file cannot be written.
     pub(in crate::cli) fn say(&mut self, line: &str) -> io::Result<()> {
         self.out.write_all(line.as_bytes())?;
         self.out.flush()
@@ -120,31 +179,43 @@ impl Printer {
         let next = FIRST_LINE + watched.len();
         Some(*watched.entry(topic.to_owned()).or_insert(next))
     }
-
-    fn append(&mut self, message: &Printed<'_>) {
-        match &self.format {
-            Some(format) => {
-                let rendered = format.render(message, &Zoned::now(), &mut self.text);
-                if let (Err(error), false) = (rendered, self.is_quiet) {
-                    eprintln!("Error: {error}");
-                }
-            }
-            None if message.payload.is_empty() && !(self.is_verbose && self.has_line_ends) => {
-                return;
-            }
-            None => append_plain(message, self.is_verbose, &mut self.text),
-        }
-        if self.has_line_ends {
-            self.text.push(b'\n');
-        }
-    }
 }
 
-fn append_plain(message: &Printed<'_>, is_verbose: bool, text: &mut Vec<u8>) {
-    if is_verbose {
-        text.extend_from_slice(message.topic.as_bytes());
-        text.push(b' ');
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn style(change: impl FnOnce(&mut OutputOptions)) -> Style {
+        let mut options = OutputOptions::default();
+        change(&mut options);
+        options.style().expect("it makes sense")
     }
-    let nothing: &[u8] = if is_verbose { b"(null)" } else { b"" };
-    text.extend_from_slice(if message.payload.is_empty() { nothing } else { message.payload });
+
+    #[test]
+    fn options_make_a_style() {
+        assert!(style(|_| ()).is_bare());
+        assert_eq!(style(|it| it.hex = true).form, Form::Plain(Encoding::Hex));
+        assert_eq!(style(|it| it.base64 = true).form, Form::Plain(Encoding::Base64));
+        assert_eq!(style(|it| (it.csv, it.hex) = (true, true)).form, Form::Row(Encoding::Hex));
+        let json = style(|it| it.json = true).form;
+        assert_eq!(json, style(|it| it.format = Some("%j".into())).form);
+        assert!(style(|it| it.timestamps = true).has_time);
+    }
+
+    #[test]
+    fn a_file_is_appended_to_and_its_head_comes_once() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("out.csv");
+        let options =
+            OutputOptions { csv: true, out: Some(path.clone()), ..OutputOptions::default() };
+        for is_fresh in [true, false] {
+            let mut printer = options.printer(false).expect("the file can be written");
+            assert_eq!(printer.is_fresh, is_fresh);
+            printer.say("x\n").expect("there is room");
+        }
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "x\nx\n");
+        let nowhere = OutputOptions { out: Some(folder.path().into()), ..options };
+        let Err(error) = nowhere.printer(false) else { panic!("a folder is no file") };
+        assert!(error.to_string().starts_with("--out "), "{error}");
+    }
 }

@@ -130,6 +130,7 @@ impl TlsOptions {
     }
 
     fn check(&self) -> Result<(), UsageError> {
+        self.version()?;
         let refused = |text: &str| Err(UsageError::new(text));
         if self.cert.is_some() != self.key.is_some() {
             return refused("Both certfile and keyfile must be provided if one of them is set.");

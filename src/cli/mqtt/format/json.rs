@@ -240,33 +240,21 @@ fn write_number<W: ?Sized + Write>(writer: &mut W, value: f64) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn now() -> Zoned {
-        "2020-05-06T21:48:00.001002003+02:00[+02:00]".parse().expect("a time")
-    }
+    use crate::cli::mqtt::format::render::some_time;
 
     fn message<'a>(payload: &'a [u8], properties: Option<&'a Properties>) -> Printed<'a> {
-        Printed {
-            topic: "a",
-            payload,
-            qos: QoS::AtMostOnce,
-            retain: false,
-            packet_id: 0,
-            topic_alias: None,
-            subscription_identifiers: &[],
-            properties,
-        }
+        Printed { properties, ..Printed::plain("a", payload) }
     }
 
     fn json(message: &Printed<'_>, is_pretty: bool) -> String {
         let mut out = Vec::new();
-        append(message, &now(), is_pretty, &mut out);
+        append(message, &some_time(), is_pretty, &mut out);
         String::from_utf8(out).expect("JSON is text")
     }
 
     fn embedded(payload: &str) -> Result<String, RenderError> {
         let mut out = Vec::new();
-        append_embedded(&message(payload.as_bytes(), None), &now(), false, &mut out)?;
+        append_embedded(&message(payload.as_bytes(), None), &some_time(), false, &mut out)?;
         Ok(String::from_utf8(out).expect("JSON is text"))
     }
 

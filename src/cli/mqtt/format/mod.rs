@@ -12,7 +12,9 @@ mod render;
 
 use super::usage::UsageError;
 
-pub(in crate::cli) use render::Printed;
+#[cfg(test)]
+pub(in crate::cli) use render::some_time;
+pub(in crate::cli) use render::{Printed, RenderError, strftime};
 
 /// A format that was understood.
 #[derive(Clone, Debug, PartialEq)]

@@ -49,6 +49,29 @@ impl<'a> From<&'a Message> for Printed<'a> {
     }
 }
 
+#[cfg(test)]
+impl<'a> Printed<'a> {
+    /// A message of QoS 0 with nothing but this.
+    pub(in crate::cli) fn plain(topic: &'a str, payload: &'a [u8]) -> Self {
+        Self {
+            topic,
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            packet_id: 0,
+            topic_alias: None,
+            subscription_identifiers: &[],
+            properties: None,
+        }
+    }
+}
+
+/// A moment that tests write down.
+#[cfg(test)]
+pub(in crate::cli) fn some_time() -> Zoned {
+    "2020-05-06T21:48:00.001002003+02:00[+02:00]".parse().expect("a time")
+}
+
 impl Format {
     /// Appends the text for a message.
     ///
@@ -154,7 +177,7 @@ fn layout_or_nothing(layout: &Layout, text: Option<&str>, out: &mut Vec<u8>) {
 }
 
 /// The time as strftime writes it; what it does not know stays as it is.
-pub(super) fn strftime(format: &str, now: &Zoned) -> String {
+pub(in crate::cli) fn strftime(format: &str, now: &Zoned) -> String {
     jiff::fmt::strtime::format(format, now).unwrap_or_else(|_| format.to_owned())
 }
 
@@ -172,27 +195,22 @@ mod tests {
 
     use super::*;
 
-    fn now() -> Zoned {
-        "2020-05-06T21:48:00.001002003+02:00[+02:00]".parse().expect("a time")
-    }
-
     fn message<'a>(payload: &'a [u8], properties: Option<&'a Properties>) -> Printed<'a> {
         Printed {
-            topic: "a/b",
-            payload,
             qos: QoS::AtLeastOnce,
             retain: true,
             packet_id: 7,
             topic_alias: NonZeroU16::new(3),
             subscription_identifiers: &[9, 10],
             properties,
+            ..Printed::plain("a/b", payload)
         }
     }
 
     fn rendered(format: &str, message: &Printed<'_>) -> String {
         let format = Format::parse(format, false).expect(format);
         let mut out = Vec::new();
-        format.render(message, &now(), &mut out).expect("it can be printed");
+        format.render(message, &some_time(), &mut out).expect("it can be printed");
         String::from_utf8(out).expect("text")
     }
 
@@ -237,7 +255,7 @@ mod tests {
         assert_eq!(rendered("%.1d", &message(&(-0.25_f64).to_ne_bytes(), None)), "-0.2");
         let format = Format::parse("a%fb", false).expect("a format");
         let mut out = Vec::new();
-        let result = format.render(&message(b"x", None), &now(), &mut out);
+        let result = format.render(&message(b"x", None), &some_time(), &mut out);
         assert_eq!((result, out), (Err(RenderError::Float), b"ab".to_vec()));
     }
 }
