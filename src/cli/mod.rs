@@ -14,6 +14,7 @@ mod machine;
 mod mqtt;
 mod passwd;
 mod probe;
+mod progress;
 mod publish;
 mod request;
 mod retained;

@@ -2,13 +2,15 @@
 //! must not run on it meanwhile.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 
+use super::progress::{Progress, Unit, file_bytes, input_bytes};
 use crate::record::Record;
 use crate::record::state::{State, StateError};
 use crate::store::disk::{Files, LockError};
@@ -28,6 +30,10 @@ Examples:
 pub(super) struct Store {
     #[command(subcommand)]
     command: StoreCommand,
+
+    /// Do not say how far it is, as is done on a terminal
+    #[arg(long, global = true)]
+    quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,25 +75,41 @@ enum StoreCommandError {
     Mosquitto { file: PathBuf, error: ImportError },
 }
 
+impl StoreCommandError {
+    /// What may help.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Lock(LockError::InUse(_)) => "; stop the broker first",
+            Self::Lock(LockError::Io { error, .. }) => match error.kind() {
+                io::ErrorKind::NotFound => "; name the folder that the broker has as --data-dir",
+                io::ErrorKind::PermissionDenied => "; run it as the user that the broker is",
+                _ => "",
+            },
+            Self::NotEmpty(_) => "; name a new folder",
+            _ => "",
+        }
+    }
+}
+
 impl Store {
     pub(super) fn run(&self) -> ExitCode {
         let done = match &self.command {
-            StoreCommand::Check { folder } => check(folder),
-            StoreCommand::Export { folder } => export(folder),
-            StoreCommand::Import { folder, from } => import(folder, from.as_deref()),
+            StoreCommand::Check { folder } => check(folder, self.quiet),
+            StoreCommand::Export { folder } => export(folder, self.quiet),
+            StoreCommand::Import { folder, from } => import(folder, from.as_deref(), self.quiet),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("{error}");
+                eprintln!("{error}{}", error.advice());
                 ExitCode::FAILURE
             }
         }
     }
 }
 
-fn check(folder: &Path) -> Result<(), StoreCommandError> {
-    let (state, log) = recover(folder)?;
+fn check(folder: &Path, is_quiet: bool) -> Result<(), StoreCommandError> {
+    let (state, log) = recover(folder, is_quiet)?;
     let (counts, files) = (state.counts(), log.sources().len());
     println!("{}: ok", folder.display());
     println!("{files} files, {} bytes, batches up to {}", log.bytes(), log.durable().0);
@@ -104,8 +126,10 @@ fn check(folder: &Path) -> Result<(), StoreCommandError> {
     Ok(())
 }
 
-fn export(folder: &Path) -> Result<(), StoreCommandError> {
-    let (state, _log) = recover(folder)?;
+fn export(folder: &Path, is_quiet: bool) -> Result<(), StoreCommandError> {
+    let (state, _log) = recover(folder, is_quiet)?;
+    let is_quiet = is_quiet || io::stdout().is_terminal();
+    let progress = Progress::new("writing", Unit::Pieces, None, is_quiet);
     let mut out = BufWriter::new(io::stdout().lock());
     let (mut drain, mut batch) = (state.into_drain(), Batch::default());
     let mut write_all = || {
@@ -114,6 +138,7 @@ fn export(folder: &Path) -> Result<(), StoreCommandError> {
                 let record = Record::decode(record).map_err(io::Error::other)?;
                 serde_json::to_writer(&mut out, &record)?;
                 out.write_all(b"\n")?;
+                progress.add(1);
             }
             batch.clear();
         }
@@ -128,22 +153,32 @@ fn export(folder: &Path) -> Result<(), StoreCommandError> {
 
 /// Reads a store. No file in it is changed; as at every start, a new one may say where the last one
 /// ends.
-fn recover(folder: &Path) -> Result<(State, SegmentedLog<Files>), StoreCommandError> {
+fn recover(
+    folder: &Path,
+    is_quiet: bool,
+) -> Result<(State, SegmentedLog<Files>), StoreCommandError> {
     let mut log = SegmentedLog::open(Files::open_existing(folder)?, LogOptions::default())?;
     let mut state = State::with_shelf(log.shelf());
+    let progress = Progress::new("reading", Unit::Bytes, Some(log.bytes()), is_quiet);
     log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
+        progress.add(records.bytes() as u64);
         state.apply_all(records).map_err(|error| error.to_string())
     })?;
     Ok((state, log))
 }
 
-fn import(folder: &Path, from: Option<&Path>) -> Result<(), StoreCommandError> {
+fn import(folder: &Path, from: Option<&Path>, is_quiet: bool) -> Result<(), StoreCommandError> {
     let file = from.unwrap_or(Path::new("-")).to_owned();
     let because = |error| StoreCommandError::Io { file: file.clone(), error };
-    let input: Box<dyn io::Read> = match from {
-        Some(path) => Box::new(File::open(path).map_err(because)?),
-        None => Box::new(io::stdin()),
+    let (input, all): (Box<dyn io::Read>, _) = match from {
+        Some(path) => {
+            let file = File::open(path).map_err(because)?;
+            let all = file_bytes(file.as_fd());
+            (Box::new(file), all)
+        }
+        None => (Box::new(io::stdin()), input_bytes()),
     };
+    let progress = Progress::new("taking over", Unit::Bytes, all, is_quiet);
     let mut input = BufReader::with_capacity(1 << 16, input);
     let is_mosquitto = input.fill_buf().map_err(because)?.starts_with(&mosquitto::MAGIC);
     let mut filling = Filling::new(folder)?;
@@ -158,12 +193,14 @@ fn import(folder: &Path, from: Option<&Path>) -> Result<(), StoreCommandError> {
     } else {
         for (index, line) in input.lines().enumerate() {
             let line = line.map_err(because)?;
+            progress.add(line.len() as u64 + 1);
             let refused =
                 |why| StoreCommandError::Line { file: file.clone(), line: index + 1, why };
             let record = serde_json::from_str(&line).map_err(|error| refused(error.to_string()))?;
             filling.add(record).map_err(|error| refused(error.to_string()))?;
         }
     }
+    drop(progress);
     filling.finish(folder)
 }
 

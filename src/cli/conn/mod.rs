@@ -1,5 +1,7 @@
 //! `skein conn`: connects and says what the broker says of itself.
 
+mod crowd;
+
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -20,17 +22,31 @@ use super::mqtt::{
     after_help = "\
 Exit codes: 0 when told to stop, and after --hold; the broker's own code when it refuses the connection
 (1 to 5 before MQTT 5.0, 128 and above with it) or ends it; 1 when there is no broker; 7 when the
-connection is lost.
+connection is lost; 27 when --timeout is over. Of many connections the first that fails counts.
 
 Examples:
   skein conn -h broker --hold 0                   print the limits, and leave
   skein conn -h broker -u me --password-file pw   may I?
-  skein conn --will-topic state --will-payload gone --json"
+  skein conn --will-topic state --will-payload gone --json
+  skein conn -h broker --connections 10000 --rate 500 --hold 60
+                                                  does it bear so many?"
 )]
 pub(super) struct Conn {
     /// Leave after so many seconds, and do not wait for a signal
     #[arg(long, value_name = "SECONDS")]
     hold: Option<u32>,
+
+    /// Give up if it is not there after so many seconds, with exit code 27
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: Option<u32>,
+
+    /// Connect so many times; the identifiers are -i or -I and a number behind it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
+
+    /// Begin so many connections a second [default: as many as the broker takes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
 
     /// Print JSON
     #[arg(long)]
@@ -113,20 +129,42 @@ impl Conn {
     pub(super) fn run(&self) -> Result<ExitCode, UsageError> {
         let plan = self.connection.plan(Kind::Other, Manner::Skein)?;
         let is_quiet = plan.is_quiet;
-        Ok(self.hold(plan).unwrap_or_else(|exit| exit).end(is_quiet))
+        let done = match self.connections {
+            1 => self.hold(plan),
+            _ if plan.authenticator.is_some() => {
+                let text = "--auth is for one connection; leave out --connections.";
+                return Err(UsageError::new(text));
+            }
+            size => crowd::hold(self, size, plan),
+        };
+        Ok(done.unwrap_or_else(|exit| exit).end(is_quiet))
+    }
+
+    /// When it is too late to be connected.
+    fn deadline(&self) -> Option<Instant> {
+        self.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()))
+    }
+
+    /// When it is time to leave.
+    fn end(&self) -> Option<Instant> {
+        self.hold.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()))
     }
 
     fn hold(&self, plan: ConnectionPlan) -> Result<Exit, Exit> {
+        let keeps_trying = plan.keeps_trying;
         let mut connection = Connection::start(plan)?;
         let caught = connection.catch_signals();
         caught.map_err(|error| Exit::with(code::UNKNOWN, format!("Error: {error}")))?;
-        let (server, is_present) = connection.connect(None)?;
+        let (server, is_present) = connection.connect(self.deadline())?;
         print!("{}", Terms::new(&server, is_present).show(self.json));
-        let end = self.hold.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
+        let end = self.end();
         loop {
             match connection.next(end) {
                 Incident::Timeout | Incident::Signal => break,
                 Incident::Over(exit) => return Err(exit),
+                Incident::Lost(error) if keeps_trying => {
+                    connection.warn(&format!("{error}; trying again"));
+                }
                 Incident::Lost(error) => {
                     return Err(Exit::lost(&error, connection.version(), Manner::Skein));
                 }

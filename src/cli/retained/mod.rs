@@ -1,23 +1,22 @@
 //! `skein retained`: what a broker retains, listed, printed, removed, written out and brought back.
 
+mod record;
+
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::{ArgAction, Args, Subcommand};
-use serde::{Deserialize, Serialize};
 use skein_client::session::{Outcome, Subscribe, Token};
-use skein_client::{
-    Message, PayloadFormat, Properties, Publish, QoS, ReasonCode, SubscriptionOptions,
-};
+use skein_client::{Message, Publish, QoS, ReasonCode, SubscriptionOptions};
 
+use self::record::Record;
 use super::mqtt::{
     Connection, ConnectionOptions, ConnectionPlan, Exit, Incident, Kind, Manner, UsageError,
-    check_filter, code, qos,
+    check_filter, code,
 };
+use super::progress::{Progress, Unit, input_bytes};
 use super::subscribe::acknowledge;
 
 /// List, print, remove, write out and bring back what a broker retains.
@@ -67,6 +66,10 @@ struct Selection {
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_seconds)]
     idle: f64,
 
+    /// Give up after so many seconds, with exit code 27
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: Option<u32>,
+
     #[command(flatten)]
     connection: ConnectionOptions,
 
@@ -77,36 +80,16 @@ struct Selection {
 
 #[derive(Clone, Debug, Args)]
 struct Import {
+    /// Give up after so many seconds, with exit code 27
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: Option<u32>,
+
     #[command(flatten)]
     connection: ConnectionOptions,
 
     /// Print help
     #[arg(long, action = ArgAction::HelpLong)]
     help: Option<bool>,
-}
-
-/// A retained message as JSON.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Record {
-    topic: String,
-    qos: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_base64: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    is_text: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_expiry_s: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_topic: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    correlation_data_base64: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    user_properties: Vec<(String, String)>,
 }
 
 /// How many messages may wait for their acknowledgement at once.
@@ -118,7 +101,8 @@ impl Retained {
             RetainedCommand::Import(import) => {
                 let plan = import.connection.plan(Kind::Other, Manner::Skein)?;
                 let is_quiet = plan.is_quiet;
-                return Ok(bring_back(plan).unwrap_or_else(|exit| exit).end(is_quiet));
+                let done = bring_back(plan, deadline(import.timeout));
+                return Ok(done.unwrap_or_else(|exit| exit).end(is_quiet));
             }
             RetainedCommand::List(selection)
             | RetainedCommand::Get(selection)
@@ -132,11 +116,16 @@ impl Retained {
     }
 
     fn select(&self, selection: &Selection, plan: ConnectionPlan) -> Result<Exit, Exit> {
+        let (is_quiet, until) = (plan.is_quiet, deadline(selection.timeout));
         let mut connection = Connection::start(plan)?;
-        connection.connect(None)?;
-        let messages = collect(&mut connection, selection)?;
+        connection.connect(until)?;
+        let messages = collect(&mut connection, selection, until, is_quiet)?;
         let exit = match &self.command {
-            RetainedCommand::Clear(_) => clear(&mut connection, messages.keys())?,
+            RetainedCommand::Clear(_) => {
+                let all = Some(messages.len() as u64);
+                let progress = Progress::new("removing", Unit::Pieces, all, is_quiet);
+                clear(&mut connection, messages.keys(), &progress, until)?
+            }
             command => {
                 // Who reads has enough.
                 let _ = print(command, messages.values(), &mut io::stdout().lock());
@@ -152,11 +141,18 @@ impl Retained {
     }
 }
 
+fn deadline(timeout_s: Option<u32>) -> Option<Instant> {
+    timeout_s.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()))
+}
+
 /// Everything that is retained, by its topic.
 fn collect(
     connection: &mut Connection,
     selection: &Selection,
+    until: Option<Instant>,
+    is_quiet: bool,
 ) -> Result<BTreeMap<String, Message>, Exit> {
+    let progress = Progress::new("retained messages", Unit::Pieces, None, is_quiet);
     let options = SubscriptionOptions::with_qos(QoS::ExactlyOnce);
     let wish = Subscribe::new(selection.filter.as_str(), options).identifier(None);
     let asked = connection.try_act(|seat| seat.subscribe(wish));
@@ -164,7 +160,7 @@ fn collect(
     let idle = Duration::from_secs_f64(selection.idle);
     let (mut messages, mut end) = (BTreeMap::new(), None);
     loop {
-        match connection.next(end) {
+        match connection.next(end.into_iter().chain(until).min()) {
             Incident::Completed(done, result) if done == token => {
                 check_granted(connection, result)?;
                 end = Some(Instant::now() + idle);
@@ -175,9 +171,12 @@ fn collect(
                 if message.is_retained() {
                     messages.insert(message.topic().to_owned(), message);
                     end = end.map(|_| Instant::now() + idle);
+                    progress.add(1);
                 }
             }
-            Incident::Timeout => return Ok(messages),
+            Incident::Timeout if end.is_some_and(|end| Instant::now() >= end) => {
+                return Ok(messages);
+            }
             incident => check(connection, incident)?,
         }
     }
@@ -199,6 +198,7 @@ fn check_granted(
 fn check(connection: &Connection, incident: Incident) -> Result<(), Exit> {
     match incident {
         Incident::Over(exit) => Err(exit),
+        Incident::Timeout => Err(Exit::timed_out()),
         Incident::Lost(error) => Err(Exit::lost(&error, connection.version(), Manner::Skein)),
         _ => Ok(()),
     }
@@ -228,26 +228,34 @@ fn print<'a>(
 fn clear<'a>(
     connection: &mut Connection,
     topics: impl Iterator<Item = &'a String>,
+    progress: &Progress,
+    until: Option<Instant>,
 ) -> Result<Exit, Exit> {
-    let clears =
-        topics.map(|topic| Ok(Publish::new(topic.as_str(), "").qos(QoS::AtLeastOnce).retain()));
-    let count = publish_all(connection, clears)?;
+    let clears = topics.map(|topic| {
+        progress.add(1);
+        Ok(Publish::new(topic.as_str(), "").qos(QoS::AtLeastOnce).retain())
+    });
+    let count = publish_all(connection, clears, until)?;
     println!("{count} removed");
     Ok(Exit::SUCCESS)
 }
 
-fn bring_back(plan: ConnectionPlan) -> Result<Exit, Exit> {
+fn bring_back(plan: ConnectionPlan, until: Option<Instant>) -> Result<Exit, Exit> {
+    let progress = Progress::new("publishing", Unit::Bytes, input_bytes(), plan.is_quiet);
     let mut connection = Connection::start(plan)?;
-    connection.connect(None)?;
+    connection.connect(until)?;
     let records = io::stdin().lock().lines().enumerate().map(|(index, line)| {
-        let record: Result<Record, String> = line
-            .map_err(|error| error.to_string())
-            .and_then(|line| serde_json::from_str(&line).map_err(|error| error.to_string()));
+        let record: Result<Record, String> =
+            line.map_err(|error| error.to_string()).and_then(|line| {
+                progress.add(line.len() as u64 + 1);
+                serde_json::from_str(&line).map_err(|error| error.to_string())
+            });
         let publish = record.and_then(Record::publish);
         publish.map_err(|why| Exit::with(code::USAGE, format!("Error: line {}: {why}", index + 1)))
     });
-    let count = publish_all(&mut connection, records)?;
+    let count = publish_all(&mut connection, records, until)?;
     connection.goodbye(ReasonCode::Success)?;
+    drop(progress);
     println!("{count} published");
     Ok(Exit::SUCCESS)
 }
@@ -256,6 +264,7 @@ fn bring_back(plan: ConnectionPlan) -> Result<Exit, Exit> {
 fn publish_all(
     connection: &mut Connection,
     messages: impl Iterator<Item = Result<Publish, Exit>>,
+    until: Option<Instant>,
 ) -> Result<usize, Exit> {
     let (mut open, mut count): (Vec<Token>, usize) = (Vec::new(), 0);
     for message in messages {
@@ -264,17 +273,21 @@ fn publish_all(
         open.push(published.map_err(|error| Exit::failed(&error, connection.version()))?);
         count += 1;
         while open.len() >= WINDOW {
-            settle(connection, &mut open)?;
+            settle(connection, &mut open, until)?;
         }
     }
     while !open.is_empty() {
-        settle(connection, &mut open)?;
+        settle(connection, &mut open, until)?;
     }
     Ok(count)
 }
 
-fn settle(connection: &mut Connection, open: &mut Vec<Token>) -> Result<(), Exit> {
-    match connection.next(None) {
+fn settle(
+    connection: &mut Connection,
+    open: &mut Vec<Token>,
+    until: Option<Instant>,
+) -> Result<(), Exit> {
+    match connection.next(until) {
         Incident::Completed(token, Ok(_)) => {
             open.retain(|it| *it != token);
             Ok(())
@@ -284,85 +297,9 @@ fn settle(connection: &mut Connection, open: &mut Vec<Token>) -> Result<(), Exit
     }
 }
 
-impl Record {
-    fn new(message: &Message) -> Self {
-        let text = message.text().ok().map(str::to_owned);
-        let own = message.properties().cloned().unwrap_or_default();
-        Self {
-            topic: message.topic().to_owned(),
-            qos: message.qos() as u8,
-            payload_base64: text.is_none().then(|| BASE64.encode(message.payload())),
-            payload: text,
-            is_text: own.payload_format == Some(PayloadFormat::Utf8),
-            message_expiry_s: own.message_expiry_s,
-            content_type: own.content_type,
-            response_topic: own.response_topic,
-            correlation_data_base64: own.correlation_data.map(|data| BASE64.encode(data)),
-            user_properties: own.user_properties,
-        }
-    }
-
-    /// The message; what is wrong with it otherwise.
-    fn publish(self) -> Result<Publish, String> {
-        let decode = |text: String| BASE64.decode(text).map_err(|error| error.to_string());
-        let payload = match (self.payload, self.payload_base64) {
-            (Some(text), None) => text.into_bytes(),
-            (None, Some(text)) => decode(text)?,
-            _ => return Err("one of payload and payload_base64 is needed".to_owned()),
-        };
-        if self.qos > 2 {
-            return Err(format!("{} is no QoS", self.qos));
-        }
-        let properties = Properties {
-            payload_format: self.is_text.then_some(PayloadFormat::Utf8),
-            message_expiry_s: self.message_expiry_s,
-            content_type: self.content_type,
-            response_topic: self.response_topic,
-            correlation_data: self.correlation_data_base64.map(decode).transpose()?.map(Into::into),
-            user_properties: self.user_properties,
-        };
-        let mut publish = Publish::new(self.topic, payload).qos(qos(self.qos)).retain();
-        if properties != Properties::default() {
-            *publish.properties_mut() = properties;
-        }
-        Ok(publish)
-    }
-}
-
 /// A number of seconds, perhaps with a fraction.
 fn parse_seconds(text: &str) -> Result<f64, &'static str> {
     let wrong = "this is no number of seconds from 0.01 to 3600";
     let seconds: f64 = text.parse().map_err(|_| wrong)?;
     if (0.01..=3600.0).contains(&seconds) { Ok(seconds) } else { Err(wrong) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_is_a_message_or_says_why_not() {
-        let parse =
-            |text: &str| serde_json::from_str::<Record>(text).map_err(|error| error.to_string());
-        let publish = |text: &str| parse(text).and_then(Record::publish);
-        let message = publish(
-            "{\"topic\":\"t\",\"qos\":2,\"payload_base64\":\"AP8=\",\"content_type\":\"c\",\
-             \"user_properties\":[[\"k\",\"v\"]]}",
-        );
-        let message = message.expect("a message");
-        assert_eq!((message.topic(), &message.payload()[..]), ("t", &[0, 255][..]));
-        assert!(message.is_retained() && message.level() == QoS::ExactlyOnce);
-        let properties = message.properties().expect("it has some");
-        assert_eq!(properties.user_properties, [("k".to_owned(), "v".to_owned())]);
-        for (text, words) in [
-            ("{", "EOF"),
-            ("{\"topic\":\"t\"}", "one of payload"),
-            ("{\"topic\":\"t\",\"payload\":\"\",\"qos\":3}", "3 is no QoS"),
-            ("{\"topic\":\"t\",\"payload_base64\":\"!\"}", "Invalid"),
-            ("{\"topic\":\"t\",\"nonsense\":1}", "unknown field"),
-        ] {
-            let error = publish(text).expect_err(text);
-            assert!(error.contains(words), "{text}: {error}");
-        }
-    }
 }
