@@ -40,7 +40,7 @@ fn without_digits_of_ids(packet: &str) -> String {
 const PUBLISH: [&str; 4] = ["-t", "t", "-m", "x"];
 
 pub(crate) fn connect_is_the_same() {
-    let rows: [&[&str]; 17] = [
+    let rows: [&[&str]; 19] = [
         &[],
         &["-i", "me"],
         &["--id", "me"],
@@ -58,6 +58,8 @@ pub(crate) fn connect_is_the_same() {
         &["-A", "127.0.0.1"],
         &["--nodelay", "--quiet", "-M", "3"],
         &["-h", "nowhere.invalid", "-h", "127.0.0.1"],
+        &["-x", "60"],
+        &["-x", "-1"],
     ];
     for row in rows {
         assert_same("pub", &[row, &PUBLISH].concat(), without_digits_of_ids);

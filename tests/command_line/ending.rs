@@ -53,7 +53,7 @@ pub(crate) fn refusals_end_the_same() {
 }
 
 pub(crate) fn bad_options_end_the_same() {
-    let rows: [(&str, &[&str]); 26] = [
+    let rows: [(&str, &[&str]); 34] = [
         ("pub", &[]),
         ("pub", &["-t", "t"]),
         ("pub", &["-m", "x"]),
@@ -74,6 +74,14 @@ pub(crate) fn bad_options_end_the_same() {
         ("pub", &["-t", "t", "-f", "/nonexistent"]),
         ("pub", &["-t", "t", "-m", "x", "--cert", "/nonexistent"]),
         ("pub", &["-L", "http://x/t", "-m", "x"]),
+        ("pub", &["-t", "t", "-m", "x", "-m", "y"]),
+        ("pub", &["-t", "t", "-m", "x", "-P", "p"]),
+        ("pub", &["-t", "t", "-m", "x", "-M", "0"]),
+        ("pub", &["-t", "t", "-m", "x", "-x", "x"]),
+        ("pub", &["-t", "t", "-m", "x", "--repeat", "0"]),
+        ("pub", &["-t", "t", "-m", "x", "--repeat-delay", "-1"]),
+        ("pub", &["-t", "t", "-m", "x", "--tls-version", "nonsense"]),
+        ("pub", &["-t", "t", "-m", "x", "--keyform", "pem"]),
         ("sub", &[]),
         ("sub", &["-t", "a/#/b"]),
         ("sub", &["-t", "t", "-F", "%z"]),

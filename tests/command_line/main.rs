@@ -6,9 +6,12 @@
 mod broker;
 mod connecting;
 mod ending;
+mod extras;
 mod own;
 mod printing;
 mod program;
+mod progress;
+mod proxies;
 mod publishing;
 mod regressions;
 mod server;
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         beside("packets_are_told_the_same", printing::packets_are_told_the_same),
         beside("responses_are_the_same", printing::responses_are_the_same),
         beside("transports_are_the_same", transports::transports_are_the_same),
+        beside("a_proxy_is_used_the_same", proxies::a_proxy_is_used_the_same),
         beside("refusals_end_the_same", ending::refusals_end_the_same),
         beside("options_that_make_no_sense_end_the_same", ending::bad_options_end_the_same),
         beside("time_that_is_over_ends_the_same", ending::timeouts_end_the_same),
@@ -63,6 +67,16 @@ fn main() -> ExitCode {
         alone("the_environment_takes_the_place_of_flags", own::the_environment_is_read),
         alone("an_old_broker_is_spoken_to_in_its_version", own::an_old_broker_is_understood),
         alone("a_lost_broker_is_looked_for_again", own::a_lost_broker_is_looked_for),
+        alone("payloads_are_written_as_asked", extras::payloads_are_written_as_asked),
+        alone("messages_go_into_files", extras::messages_go_into_files),
+        alone("a_command_is_run_for_each_message", extras::a_command_is_run_for_each_message),
+        alone("a_filter_has_a_qos_of_its_own", extras::a_filter_has_a_qos_of_its_own),
+        alone("payloads_are_made_from_a_template", extras::payloads_are_made_from_a_template),
+        alone("statistics_are_told_at_the_end", extras::statistics_are_told_at_the_end),
+        alone("a_password_is_taken_from_a_variable", extras::a_password_is_taken_from_a_variable),
+        alone("many_connections_are_held", extras::many_connections_are_held),
+        alone("progress_is_for_terminals", progress::progress_is_for_terminals),
+        alone("errors_say_what_to_do", extras::errors_say_what_to_do),
         alone("conn_prints_the_terms_of_the_broker", tools::conn_prints_the_terms),
         alone("what_is_retained_is_listed_removed_and_brought_back", tools::retained_goes_round),
         alone("probe_finds_what_a_broker_has", tools::probe_finds_what_a_broker_has),

@@ -68,6 +68,9 @@ pub(crate) fn printing_is_the_same() {
     ] {
         assert_same(&broker, words);
     }
+    // 100 is everything, which mosquitto_sub 2.0 takes for a tenth.
+    let [_, ours] = printed(&broker, &["--random-filter", "100"]);
+    assert_eq!(ours.out, printed(&broker, &[])[1].out);
 }
 
 pub(crate) fn formats_are_the_same() {
@@ -227,11 +230,22 @@ pub(crate) fn responses_are_the_same() {
         &["-m", "three", "-N"],
         &["-m", "x", "-D", "publish", "correlation-data", "c", "-F", "%D %p"],
         &["-m", "x", "-t", "nobody", "-W", "1"],
+        &["-m", "x", "-R", "-F", "%j", "--pretty", "-F", "%p"],
+        &["-m", "x", "-c", "-i", "me"],
     ] {
         let words = [&["-t", "ask/x", "-e", "answers/me"], words].concat();
         let [theirs, ours] =
             BOTH.map(|whose| crate::program::run_with(whose, "rr", broker.port, &words, b"in"));
         assert_eq!(ours, theirs, "{words:?}");
+    }
+    // mosquitto_rr 2.0 asks without what it has read.
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "in").expect("room for it");
+    let path = file.path().to_str().expect("the names of temporary folders are ASCII");
+    for read in [&["-s"][..], &["-f", path]] {
+        let words = [&["-t", "ask/x", "-e", "answers/me"], read].concat();
+        let ended = crate::program::run_with(Whose::Ours, "rr", broker.port, &words, b"in");
+        assert_eq!(ended.succeeded().text(), "answer to in\n");
     }
     let words = ["-t", "ask/x", "-e", "answers/me", "-m", "x", "--latency"];
     let text = run(Whose::Ours, "rr", broker.port, &words).succeeded().text();

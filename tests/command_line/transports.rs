@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
@@ -73,6 +74,16 @@ impl Listeners {
     }
 }
 
+/// A folder with the authority under the name that OpenSSL looks for.
+fn rehashed(files: &Certificates) -> String {
+    let folder = files.path("authorities");
+    fs::create_dir(&folder).expect("a new folder");
+    fs::copy(files.path("ca.pem"), folder.join("ca.pem")).expect("room for a file");
+    let done = Command::new("openssl").arg("rehash").arg(&folder).status();
+    assert!(done.expect("OpenSSL comes with mosquitto's clients").success());
+    as_text(&folder).to_owned()
+}
+
 fn publish(whose: Whose, words: &[&str]) -> Ended {
     let mut command = command(whose, "pub");
     command.args(words).args(["-t", "t", "-m", "x", "-q", "1"]);
@@ -83,8 +94,9 @@ pub(crate) fn transports_are_the_same() {
     let Listeners { files, tls, strict, ws, socket, _broker } = Listeners::start();
     let (ca, certificate, key) =
         (files.text("ca.pem"), files.text("meter.pem"), files.text("meter.key"));
+    let rehashed = rehashed(&files);
     let secret = ["-h", "localhost", "--cafile", &ca, "-p", &tls];
-    let rows: [(&[&str], i32); 12] = [
+    let rows: [(&[&str], i32); 14] = [
         (&secret, 0),
         (&[&secret[..], &["--tls-version", "tlsv1.2"]].concat(), 0),
         (&[&secret[..], &["--tls-version", "tlsv1.3"]].concat(), 0),
@@ -109,6 +121,8 @@ pub(crate) fn transports_are_the_same() {
             0,
         ),
         (&["-L", &format!("mqtts://localhost:{tls}/t"), "--cafile", &ca], 0),
+        (&["-h", "localhost", "--capath", &rehashed, "-p", &tls], 0),
+        (&[&secret[..], &["--cert", &certificate, "--key", &key, "--keyform", "pem"]].concat(), 0),
         (&["--unix", &socket], 0),
         (&["--unix", "/nonexistent"], 1),
     ];
@@ -119,6 +133,13 @@ pub(crate) fn transports_are_the_same() {
         assert!(may_be.iter().any(|it| theirs.code == Some(*it)), "{row:?}: {}", theirs.err);
         assert_eq!(ours.code, Some(code), "{row:?}: {} {}", ours.err, theirs.err);
         assert_eq!(ours.out, theirs.out, "{row:?}");
+    }
+    // The authorities of the machine, which are the test's for once.
+    for whose in BOTH {
+        let mut command = command(whose, "pub");
+        command.env("SSL_CERT_FILE", files.path("ca.pem")).env_remove("SSL_CERT_DIR");
+        command.args(["-h", "localhost", "-p", &tls, "--tls-use-os-certs", "-t", "t", "-m", "x"]);
+        start(&mut command, Some(b"")).wait().succeeded();
     }
     assert!(publish(Whose::Skein, &["--ws", "-p", &ws]).code == Some(0));
     let log = files.path("secrets");

@@ -3,7 +3,7 @@
 use super::need_test_target;
 use crate::broker;
 use crate::job::{Job, Stop, cargo};
-use crate::tools::{self, FAKETIME, MOSQUITTO, MOSQUITTO_BROKER, NPM, PYTHON};
+use crate::tools::{self, FAKETIME, MOSQUITTO, MOSQUITTO_BROKER, NPM, OPENSSL, PYTHON};
 
 pub(super) fn release(job: &mut Job) -> Result<(), Stop> {
     job.run(&mut broker::build())
@@ -21,7 +21,7 @@ pub(super) fn durability(job: &mut Job) -> Result<(), Stop> {
 
 pub(super) fn interop(job: &mut Job) -> Result<(), Stop> {
     need_test_target("interop")?;
-    tools::ensure(job, &[PYTHON, NPM, MOSQUITTO, MOSQUITTO_BROKER])?;
+    tools::ensure(job, &[PYTHON, NPM, MOSQUITTO, MOSQUITTO_BROKER, OPENSSL])?;
     against_release(job, "mosquitto", &[])?;
     against_release(job, "command_line", &[])?;
     against_release(job, "interop", &[])
