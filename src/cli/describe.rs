@@ -12,7 +12,7 @@ const HEAD: &str = "\
 `skein --help` lists the subcommands, `skein SUBCOMMAND --help` their options and examples;
 `skein man SUBCOMMAND | man -l -` is the same as a manual page, and `skein completions SHELL` what a
 shell wants to know. Every flag `--name` can be given as `SKEIN_NAME` in the environment; what stands
-on the command line goes before it. Passwords are best given as `SKEIN_PASSWORD` or in a file
+on the command line goes before it, also where both could not be given at once. Passwords are best given as `SKEIN_PASSWORD` or in a file
 (`--password-file`), where others on the machine do not see them.
 
 ## In the place of Mosquitto's programs
@@ -23,17 +23,25 @@ that is refused; and a message that the broker refuses is an error. Under the na
 the binary behaves as they do, MQTT 3.1.1 and `~/.config/mosquitto_pub` included:
 
 ```sh
-ln -s skein /usr/local/bin/mosquitto_pub
-ln -s skein /usr/local/bin/mosquitto_sub
-ln -s skein /usr/local/bin/mosquitto_rr
+cd /usr/local/bin
+for name in pub sub rr; do ln -s skein mosquitto_$name; done
+skein man --folder /usr/local/share/man/man1
+skein completions bash > /etc/bash_completion.d/skein
 ```
 
-What is different: `--psk`, `--ciphers`, `--tls-engine` and `-S` are refused with the reason; JSON is
-as Mosquitto 2.1 writes it, and has `payload_base64` where a payload is no text; messages that `-C`
+The image of the Dockerfile has these links: `docker run --entrypoint mosquitto_sub skein -h broker -t '#'`.
+
+What is different: `--psk`, `--ciphers`, `--tls-engine` and `-S` are refused with the reason, and so are
+numbers and properties that are none, where Mosquitto takes 0; what is wrong with an option is said in
+other words, with exit code 1 all the same; `-q1`, `--qos=1` and the options of `skein` work, too; JSON
+is as Mosquitto 2.1 writes it, and has `payload_base64` where a payload is no text; messages that `-C`
 leaves out are not acknowledged, so a session keeps them; who is taken over by another client with the
 same identifier stops instead of taking it back.
 
 `-o FILE` (`--options-file`) takes options from a file, one a line with its value behind a space.
+
+What takes long says on a terminal how far it is (`retained`, `store`, `conn --connections`); with
+`--quiet`, and where standard error is no terminal, it does not.
 
 ## Exit codes
 
@@ -44,6 +52,7 @@ same identifier stops instead of taking it back.
 | 1 to 5 | the broker refused the connection, before MQTT 5.0 |
 | 7 | the connection was lost |
 | 8 | TLS failed |
+| 14 | what came cannot be written: `--out`, `--out-dir` |
 | 19 | the broker was silent for too long |
 | 25 | the message is longer than the broker takes |
 | 27 | the time of `-W` or `--timeout` is over |
