@@ -1,5 +1,7 @@
 //! Stages that talk to a broker process.
 
+use std::process::Command;
+
 use super::need_test_target;
 use crate::broker;
 use crate::job::{Job, Stop, cargo};
@@ -20,11 +22,11 @@ pub(super) fn durability(job: &mut Job) -> Result<(), Stop> {
 }
 
 pub(super) fn interop(job: &mut Job) -> Result<(), Stop> {
-    need_test_target("interop")?;
+    let targets = ["mosquitto", "command_line", "interop"];
+    targets.into_iter().try_for_each(need_test_target)?;
     tools::ensure(job, &[PYTHON, NPM, MOSQUITTO, MOSQUITTO_BROKER, OPENSSL])?;
-    against_release(job, "mosquitto", &[])?;
-    against_release(job, "command_line", &[])?;
-    against_release(job, "interop", &[])
+    job.run(&mut broker::build())?;
+    job.run_all(targets.map(|name| test_of_release(name, &[])))
 }
 
 pub(super) fn bridge(job: &mut Job) -> Result<(), Stop> {
@@ -37,7 +39,11 @@ pub(super) fn bridge(job: &mut Job) -> Result<(), Stop> {
 fn against_release(job: &mut Job, name: &str, arguments: &[&str]) -> Result<(), Stop> {
     need_test_target(name)?;
     job.run(&mut broker::build())?;
+    job.run(&mut test_of_release(name, arguments))
+}
+
+fn test_of_release(name: &str, arguments: &[&str]) -> Command {
     let mut command = cargo();
     command.env("SKEIN_BIN", broker::binary()).args(["test", "--test", name]).args(arguments);
-    job.run(&mut command)
+    command
 }
