@@ -36,7 +36,8 @@ numbers and properties that are none, where Mosquitto takes 0; what is wrong wit
 other words, with exit code 1 all the same; `-q1`, `--qos=1` and the options of `skein` work, too; JSON
 is as Mosquitto 2.1 writes it, and has `payload_base64` where a payload is no text; messages that `-C`
 leaves out are not acknowledged, so a session keeps them; who is taken over by another client with the
-same identifier stops instead of taking it back.
+same identifier stops instead of taking it back. Where Mosquitto 2.0 does otherwise than its manual
+says we do what that says: `--random-filter 100` is everything, and `rr` sends what `-f` and `-s` read.
 
 `-o FILE` (`--options-file`) takes options from a file, one a line with its value behind a space.
 

@@ -101,7 +101,7 @@ pub(super) struct Sub {
     random_filter: f64,
 
     /// Print each topic on a line of the screen of its own
-    #[arg(short = 'w', long)]
+    #[arg(short = 'w', long, conflicts_with = "out")]
     watch: bool,
 
     /// Print how many messages come each second, and not the messages
@@ -301,6 +301,7 @@ mod tests {
             &["--out", "a", "--exec", "b"],
             &["--out-dir", "a", "--exec", "b"],
             &["--exec", "a", "-w"],
+            &["--out", "a", "-w"],
             &["--csv", "--json"],
             &["--timestamps", "--json"],
             &["--hex", "--base64"],
