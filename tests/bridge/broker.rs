@@ -157,15 +157,24 @@ impl Broker {
 
     /// A client of it that keeps its session and comes back.
     pub(crate) fn client(&self, id: &str) -> Client {
+        self.connect(id, true)
+    }
+
+    /// As `client`, but one whose session survives the end of a Mosquitto 2.0 as well: that one forgets
+    /// each session that was begun with Clean Start, however long it should last, and what waits in it.
+    pub(crate) fn lasting_client(&self, id: &str) -> Client {
+        self.connect(id, false)
+    }
+
+    fn connect(&self, id: &str, clean_start: bool) -> Client {
         let backoff = Backoff::exponential(Duration::from_millis(50), Duration::from_millis(200));
-        let client = Client::builder(&format!("mqtt://127.0.0.1:{}", self.port))
+        let builder = Client::builder(&format!("mqtt://127.0.0.1:{}", self.port))
             .client_id(id)
             .keep_session(Duration::from_secs(600))
-            .clean_start()
             .reconnect(backoff)
-            .drain(Duration::ZERO)
-            .start()
-            .expect("a client");
+            .drain(Duration::ZERO);
+        let builder = if clean_start { builder.clean_start() } else { builder };
+        let client = builder.start().expect("a client");
         client.wait_connected(PATIENCE).expect("the broker lets it in");
         client
     }

@@ -52,17 +52,6 @@ pub(crate) fn assert_all_came(messages: &Subscription) {
     await_all(messages, |came| came.len() == 2 * MESSAGES);
 }
 
-/// Checks what the other broker has to keep when it ends. Mosquitto 2.0 forgets some of what it had on its
-/// way, with and without a bridge; of that nothing may come twice, and what is published afterwards comes.
-fn assert_as_kept_by(kind: Kind, publisher: &Client, prefix: &str, messages: &Subscription) {
-    if kind == Kind::Skein {
-        return assert_all_came(messages);
-    }
-    let last = format!("{prefix}last");
-    publisher.publish(last.as_str(), "0").qos(QoS::ExactlyOnce).wait().expect("it is acknowledged");
-    await_all(messages, |came| came.contains_key(&(last.clone(), 0)));
-}
-
 /// Which numbers have not come, for who looks for the reason.
 fn missing(came: &BTreeMap<(String, usize), usize>) -> String {
     let gone = |name: &str| {
@@ -93,32 +82,26 @@ pub(crate) fn outward(kind: Kind) {
     let mut remote = Broker::remote(kind);
     let local = Broker::skein(&format!("{ROOM}{}", remote.bridge("b", TOPICS)));
     local.await_state("b", "1");
-    let there = remote.client("there");
+    let there = remote.lasting_client("there");
     let messages = remote.listen(&there, "out/#");
-    let here = local.client("here");
-    let load = thread::spawn(move || {
-        publish_all(&here, "out/");
-        here
-    });
+    let here = local.lasting_client("here");
+    let load = thread::spawn(move || publish_all(&here, "out/"));
     restart(&mut remote);
-    let here = load.join().expect("everything was published");
-    assert_as_kept_by(kind, &here, "out/", &messages);
+    load.join().expect("everything was published");
+    assert_all_came(&messages);
 }
 
 pub(crate) fn inward(kind: Kind) {
     let mut remote = Broker::remote(kind);
     let local = Broker::skein(&remote.bridge("b", TOPICS));
     local.await_state("b", "1");
-    let here = local.client("here");
+    let here = local.lasting_client("here");
     let messages = local.listen(&here, "in/#");
-    let there = remote.client("there");
-    let load = thread::spawn(move || {
-        publish_all(&there, "in/");
-        there
-    });
+    let there = remote.lasting_client("there");
+    let load = thread::spawn(move || publish_all(&there, "in/"));
     restart(&mut remote);
-    let there = load.join().expect("everything was published");
-    assert_as_kept_by(kind, &there, "in/", &messages);
+    load.join().expect("everything was published");
+    assert_all_came(&messages);
 }
 
 /// The link breaks again and again, under load in both directions.
@@ -129,9 +112,9 @@ pub(crate) fn broken_links(kind: Kind) {
         remote.bridge("b", TOPICS).replace(&remote.port.to_string(), &cutter.port.to_string());
     let local = Broker::skein(&format!("{ROOM}{bridge}"));
     local.await_state("b", "1");
-    let (here, there) = (local.client("here"), remote.client("there"));
+    let (here, there) = (local.lasting_client("here"), remote.lasting_client("there"));
     let (inward, outward) = (local.listen(&here, "in/#"), remote.listen(&there, "out/#"));
-    let load = [(local.client("out"), "out/"), (remote.client("in"), "in/")]
+    let load = [(local.lasting_client("out"), "out/"), (remote.lasting_client("in"), "in/")]
         .map(|(client, prefix)| thread::spawn(move || publish_all(&client, prefix)));
     for _ in 0..8 {
         thread::sleep(Duration::from_millis(100));
@@ -150,11 +133,11 @@ pub(crate) fn own(kind: Kind) {
     let mut local = Broker::skein(&remote.bridge("b", TOPICS));
     local.await_state("b", "1");
     local.stop();
-    publish_all(&remote.client("there"), "in/");
+    publish_all(&remote.lasting_client("there"), "in/");
     // Somebody subscribes here before the bridge brings anything.
     local.configure("");
     local.start();
-    let here = local.client("here");
+    let here = local.lasting_client("here");
     let messages = local.listen(&here, "in/#");
     local.configure(&remote.bridge("b", TOPICS));
     local.signal("-HUP");
@@ -176,7 +159,7 @@ fn restart_own(kind: Kind, way: Way, signal: &str) {
     local.configure(&format!("{store}{ROOM}{}", remote.bridge("b", TOPICS)));
     local.start();
     local.await_state("b", "1");
-    let (here, there) = (local.client("here"), remote.client("there"));
+    let (here, there) = (local.lasting_client("here"), remote.lasting_client("there"));
     let (messages, publisher, prefix) = match way {
         Way::Out => (remote.listen(&there, "out/#"), here, "out/"),
         Way::In => (local.listen(&here, "in/#"), there, "in/"),
