@@ -92,10 +92,12 @@ fn run(reactor: &mut Reactor, count: usize, before: usize) -> Result<()> {
     Ok(())
 }
 
-/// Opens links from another address of this machine for each 10,000 clients.
+/// Opens links from another address of this machine for each 10,000 clients, and from others than
+/// another process of this example.
 fn dial_from(number: usize) -> Dial {
+    let [.., second, third] = std::process::id().to_be_bytes();
     let host = u8::try_from(1 + number / CLIENTS_OF_ADDRESS).unwrap_or(1);
-    Dial::default().bind(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
+    Dial::default().bind(IpAddr::V4(Ipv4Addr::new(127, second, third, host)))
 }
 
 /// How many files the process may have open, after asking for as many as it may ask for.
