@@ -36,7 +36,8 @@ pub(crate) fn a_last_line_is_sent() {
 pub(crate) fn input_waits() {
     let port = free_port();
     let mut command = command(Whose::Skein, "pub");
-    command.args(["-p", &port.to_string(), "-t", "t", "-l", "-q", "1", "-i", "pipe"]);
+    // Retained: whoever is back first, what is published is seen.
+    command.args(["-p", &port.to_string(), "-t", "t", "-l", "-q", "1", "-i", "pipe", "-r"]);
     let broker = Broker::start_on(port);
     let (client, all) = broker.observe();
     let mut running = start(&mut command, None);
