@@ -50,6 +50,11 @@ pub struct Options {
     /// these identifiers is finished, so that it takes no new message of QoS 2 for one that the
     /// earlier process had sent [MQTT-4.3.3-10].
     pub packet_ids_max: Option<u16>,
+    /// Whether whoever drives the session passes messages and their handshakes on to another server,
+    /// each with the packet identifier it has here: nothing of QoS 2 is sent or answered by the
+    /// session itself, and so two sessions can be left and resumed by any process; see
+    /// [`Session::relay_publish`](crate::session::Session::relay_publish).
+    pub is_relay: bool,
     /// Whether the server is told, before MQTT 5.0, that this is a bridge: Mosquitto's bit 0x80 of the
     /// protocol level. A server that knows it does not send back what came from here; one that does
     /// not refuses, and is asked again without.
@@ -306,6 +311,7 @@ impl Default for Options {
             packet_bytes_max: 16 << 20,
             topic_aliases_max: 16,
             packet_ids_max: None,
+            is_relay: false,
             is_bridge: false,
             user_properties: Vec::new(),
             request_response_information: true,

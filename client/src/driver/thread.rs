@@ -136,8 +136,8 @@ impl Io {
                     tap(direction, &packet);
                 }
             }
-            // Taken out while the session was locked.
-            Effect::Completed(..) => {}
+            // The ones were taken out while the session was locked, the others nobody can ask for here.
+            Effect::Completed(..) | Effect::Step(_) => {}
         }
     }
 

@@ -123,6 +123,7 @@ impl Member {
                     }
                     Happening::Completed(token, result)
                 }
+                Effect::Step(step) => Happening::Step(step),
                 Effect::Packet(direction, version, bytes) => {
                     Happening::Packet(direction, version, bytes)
                 }

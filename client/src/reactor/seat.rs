@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use skein_protocol::PacketId;
+
 use super::MemberId;
 use crate::session::{Session, Subscribe, Token};
 use crate::store::Kept;
@@ -74,6 +76,34 @@ impl Seat<'_> {
         if let Some(kept) = &mut self.kept {
             kept.keep_marks(self.session);
         }
+    }
+
+    /// Passes a message on from another server; see [`Session::relay_publish`].
+    ///
+    /// # Errors
+    /// Those of [`Session::publish`].
+    pub fn relay_publish(
+        &mut self,
+        publish: Publish,
+        id: Option<PacketId>,
+        is_again: bool,
+    ) -> Result<Token> {
+        self.session.relay_publish(publish, id, is_again, self.now)
+    }
+
+    /// Passes PUBREL on from another server; see [`Session::relay_pubrel`].
+    pub fn relay_pubrel(&mut self, id: PacketId) -> Option<Token> {
+        self.session.relay_pubrel(id, self.now)
+    }
+
+    /// Passes PUBCOMP on from another server; see [`Session::relay_pubcomp`].
+    pub fn relay_pubcomp(&mut self, id: PacketId) {
+        self.session.relay_pubcomp(id, self.now);
+    }
+
+    /// Tells the server that an identifier is used for a new message; see [`Session::relay_settle`].
+    pub fn relay_settle(&mut self, id: PacketId) {
+        self.session.relay_settle(id, self.now);
     }
 
     /// Ends the client at once, with this DISCONNECT.

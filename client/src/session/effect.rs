@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_protocol::{QoS, ReasonCode, Version};
+use skein_protocol::{PacketId, QoS, ReasonCode, Version};
 
 use super::Limits;
 use crate::{Error, Message, Result};
@@ -22,6 +22,10 @@ pub enum Effect {
     Deliver(Message),
     /// An operation has ended.
     Completed(Token, Result<Outcome>),
+    /// A handshake is to go on at another server; only if [`Options::is_relay`] is set.
+    ///
+    /// [`Options::is_relay`]: crate::Options::is_relay
+    Step(Step),
     /// Something worth knowing has happened.
     Event(Event),
     /// A whole packet was sent or received; only if [`Options::tap`](crate::Options::tap) is set.
@@ -31,6 +35,15 @@ pub enum Effect {
 /// Names one operation: what was begun, and which [`Effect::Completed`] ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub(crate) u64);
+
+/// A step of the handshake of QoS 2 that whoever relays it takes at the other server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// PUBREC came for this message: the server owns it. PUBREC is to go where it came from.
+    Received(Token),
+    /// PUBREL came for this identifier. PUBREL is to go where the message went.
+    Released(PacketId),
+}
 
 /// One try to connect.
 #[derive(Clone, Debug, PartialEq, Eq)]

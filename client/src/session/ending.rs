@@ -178,6 +178,7 @@ impl Session {
         if !present {
             self.mark(Mark::Began);
             self.complete_released();
+            self.complete_strays();
             match self.options.session_loss {
                 // What only an earlier process has sent is none of this one's losses.
                 SessionLoss::Drop | SessionLoss::Stop if was_there => self.drop_in_flight(),
@@ -193,9 +194,11 @@ impl Session {
                 return;
             }
         }
-        self.settle(present, !was_there, now);
+        // What is relayed goes on where another process had left it.
+        self.settle(present, !was_there && !self.options.is_relay, now);
         let in_flight_max = self.link.limits.receive_maximum.min(self.options.in_flight_max);
         self.sender.begin_connection(in_flight_max);
+        self.release_strays(now);
     }
 
     fn put_back_in_flight(&mut self) -> usize {

@@ -128,6 +128,7 @@ impl Session {
         if !present {
             self.receiver = Receiver::new();
             self.held.clear();
+            self.relay.forget_released();
         }
         let announced = self.options.receive_maximum.max(1);
         self.receiver.begin_connection(match self.link.version {
@@ -189,6 +190,9 @@ impl Session {
 
     /// PUBREL came (3.6): the handshake is over, and the id free [MQTT-4.3.3-12].
     fn on_pubrel(&mut self, ack: &Ack<'_>, now: Duration) {
+        if self.passes_on_pubrel(ack.packet_id) {
+            return;
+        }
         let reason = match self.receiver.on_pubrel(ack.packet_id) {
             true => {
                 self.mark(Mark::Finished(ack.packet_id));

@@ -29,6 +29,7 @@ mod mark;
 mod outgoing;
 mod plan;
 mod queue;
+mod relay;
 mod settle;
 mod subscribe;
 
@@ -43,12 +44,13 @@ use self::incoming::{Held, Unacknowledged};
 use self::keep_alive::{Due, KeepAlive};
 use self::plan::Plan;
 use self::queue::{Outgoing, Queue};
+use self::relay::Relay;
 use self::settle::Settling;
 use self::subscribe::{Request, Subscriptions};
 use crate::{Error, Operation, Options, Result, Versions};
 
 pub use auth::Authenticator;
-pub use effect::{Attempt, Direction, Effect, Event, Outcome, ServerInfo, Statistics, Token};
+pub use effect::{Attempt, Direction, Effect, Event, Outcome, ServerInfo, Statistics, Step, Token};
 pub use limits::Limits;
 pub use mark::{Mark, Progress};
 pub use subscribe::Subscribe;
@@ -82,6 +84,7 @@ pub struct Session {
     /// QoS 2 after PUBREC: the server owns the message, and PUBCOMP is awaited.
     released: BTreeMap<PacketId, Outgoing>,
     queue: Queue,
+    relay: Relay,
 
     receiver: Receiver,
     /// What was handed out on this connection and is not acknowledged, in the order of arrival
@@ -160,6 +163,7 @@ impl Session {
             marks: None,
             released: BTreeMap::new(),
             queue: Queue::new(options.queue),
+            relay: Relay::default(),
             receiver: Receiver::new(),
             unacknowledged: VecDeque::new(),
             held: BTreeMap::new(),

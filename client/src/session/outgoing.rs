@@ -9,6 +9,7 @@ use skein_protocol::{
 
 use super::alias::{Outbound, Written};
 use super::queue::{Outgoing, Pushed};
+use super::relay::Relayed;
 use super::{Event, Mark, OUTPUT_BYTES_MAX, Outcome, Session, Token, own};
 use crate::{Error, Offline, Operation, Publish, Result};
 
@@ -20,6 +21,15 @@ impl Session {
     /// The message cannot be written, the server does not take it, the queue is full, or the
     /// session has ended. Nothing has changed then.
     pub fn publish(&mut self, publish: Publish, now: Duration) -> Result<Token> {
+        self.take(publish, None, now)
+    }
+
+    pub(super) fn take(
+        &mut self,
+        publish: Publish,
+        relayed: Option<Relayed>,
+        now: Duration,
+    ) -> Result<Token> {
         self.check_open()?;
         publish.check()?;
         if self.is_up() {
@@ -30,7 +40,7 @@ impl Session {
             return Err(Error::NotConnected);
         }
         let token = Token(self.last_token + 1);
-        match self.queue.push(Outgoing::new(token, publish, now)) {
+        match self.queue.push(Outgoing { relayed, ..Outgoing::new(token, publish, now) }) {
             Pushed::Queued(evicted) => {
                 self.last_token = token.0;
                 self.overflowed(evicted);
@@ -54,7 +64,8 @@ impl Session {
         while self.output.len() < OUTPUT_BYTES_MAX {
             let Some(next) = self.queue.front() else { return };
             let needs_id = next.publish.level() > QoS::AtMostOnce;
-            if needs_id && (self.is_settling(now) || self.sender.quota() == 0) {
+            let is_ready = self.sender.quota() > 0 && self.is_free_for(next);
+            if needs_id && (self.is_settling(now) || !is_ready) {
                 return;
             }
             let Some(outgoing) = self.queue.pop() else { return };
@@ -68,6 +79,7 @@ impl Session {
             let start = self.output.len();
             match self.sender.next_resend() {
                 None => return,
+                Some(Resend::PubRel(id)) if self.relay.withholds(id) => continue,
                 Some(Resend::PubRel(id)) => {
                     self.write(&Packet::PubRel(Ack::success(id)), now);
                     continue;
@@ -114,8 +126,13 @@ impl Session {
             }
             Ok(Received::Release(outgoing)) => {
                 self.mark(Mark::Released(outgoing.token));
+                let is_withheld = self.withhold(id, &outgoing);
                 self.released.insert(id, outgoing);
+                if is_withheld {
+                    return Ok(());
+                }
             }
+            Ok(Received::Again) if self.relay.withholds(id) => return Ok(()),
             Ok(Received::Again) => {}
             Err(error) => {
                 self.on_ack_error(error, PacketType::PubRec)?;
@@ -129,7 +146,7 @@ impl Session {
 
     /// PUBCOMP came (3.7).
     pub(super) fn on_pubcomp(&mut self, ack: &Ack<'_>) -> Result<(), skein_protocol::Error> {
-        if self.on_settled(ack.packet_id) {
+        if self.on_settled(ack.packet_id) || self.on_pubcomp_of_stray(ack.packet_id) {
             return Ok(());
         }
         match self.sender.on_pubcomp(ack.packet_id) {
@@ -182,12 +199,13 @@ impl Session {
         }
         let (token, qos, publish) =
             (outgoing.token, outgoing.publish.level(), outgoing.publish.clone());
+        let is_again = outgoing.relayed.is_some_and(|relayed| relayed.is_again);
         let id = match qos {
             QoS::AtMostOnce => None,
             _ => {
                 // A message sent again as a new one keeps the deadline it had.
                 outgoing.deadline = outgoing.deadline.or_else(|| self.watch(token, now));
-                match self.sender.send(qos, outgoing) {
+                match self.begin_exchange(qos, outgoing) {
                     Ok(id) => {
                         self.mark(Mark::Sent(token, id));
                         Some(id)
@@ -198,7 +216,7 @@ impl Session {
             }
         };
         let start = self.output.len();
-        let packet = PublishPacket { id, dup: false, expiry_s };
+        let packet = PublishPacket { id, dup: is_again, expiry_s };
         packet.write(&publish, &mut self.link.outbound, self.link.version, &mut self.output);
         self.on_written(start, now);
         self.statistics.messages_sent += 1;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Token;
+use super::relay::Relayed;
 use crate::{Publish, QueueOptions, WhenFull};
 
 /// A message on its way out, and whom to tell about its fate.
@@ -15,11 +16,13 @@ pub(super) struct Outgoing {
     pub(super) since: Duration,
     /// When its acknowledgement is overdue; set when it is sent.
     pub(super) deadline: Option<Duration>,
+    /// Where it came from, if it is passed on.
+    pub(super) relayed: Option<Relayed>,
 }
 
 impl Outgoing {
     pub(super) fn new(token: Token, publish: Publish, now: Duration) -> Self {
-        Self { token, publish, since: now, deadline: None }
+        Self { token, publish, since: now, deadline: None, relayed: None }
     }
 }
 

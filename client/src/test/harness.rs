@@ -6,7 +6,7 @@ use std::time::Duration;
 use skein_protocol::{ConnAck, ConnAckProperties, Frame, Packet, ReasonCode};
 
 use super::{Clock, Link};
-use crate::session::{Attempt, Effect, Event, Outcome, Session, Subscribe, Token};
+use crate::session::{Attempt, Effect, Event, Outcome, Session, Step, Subscribe, Token};
 use crate::store::Kept;
 use crate::{Delivery, Error, Message, Options, Publish, Result, Store};
 
@@ -28,6 +28,8 @@ pub struct Harness {
     pub completed: BTreeMap<Token, Result<Outcome>>,
     /// The messages that arrived, oldest first.
     pub messages: Vec<Message>,
+    /// The steps of handshakes that are to go on at another server, oldest first.
+    pub steps: Vec<Step>,
     kept: Kept,
     clock: Clock,
     links: u8,
@@ -65,6 +67,7 @@ impl Harness {
             events: Vec::new(),
             completed: BTreeMap::new(),
             messages: Vec::new(),
+            steps: Vec::new(),
             kept,
             clock: Clock::default(),
             links: 0,
@@ -238,6 +241,7 @@ impl Harness {
                     self.completed.insert(token, result);
                 }
                 Effect::Event(event) => self.events.push(event),
+                Effect::Step(step) => self.steps.push(step),
                 Effect::Packet(..) => {}
             }
             self.flush();

@@ -192,6 +192,26 @@ impl<T> Sender<T> {
         Ok((id, self.window.push(id, state, true, None).value.insert(value)))
     }
 
+    /// As [`send`](Self::send), with an id that the caller has chosen.
+    ///
+    /// # Errors
+    ///
+    /// As `send`, and if the id is in use.
+    pub fn send_as(&mut self, id: PacketId, qos: QoS, value: T) -> Result<(), T> {
+        let state = match qos {
+            QoS::AtLeastOnce => State::AtLeastOnce,
+            QoS::ExactlyOnce => State::ExactlyOnce,
+            QoS::AtMostOnce => return Err(value),
+        };
+        if self.quota() == 0 || self.window.find(id).is_some() {
+            return Err(value);
+        }
+        self.in_flight += 1;
+        self.quota_used += 1;
+        self.window.push(id, state, true, Some(value));
+        Ok(())
+    }
+
     /// PUBACK came, with whatever reason: the exchange is over and the value is given back.
     ///
     /// # Errors

@@ -293,7 +293,7 @@ impl Connection {
                 // Where nobody reads, nobody misses it.
                 let _ = io::stdout().lock().write_all(lines.as_bytes());
             }
-            Happening::Packet(..) => {}
+            Happening::Packet(..) | Happening::Step(_) => {}
             Happening::Event(Event::FellBack(next)) => *version = next,
             Happening::Event(Event::Connected { session_present, server }) => {
                 *version = server.version;
