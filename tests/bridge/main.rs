@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         trial("an_end_of_the_other_one_is_survived_inward_with", restarts::inward);
         trial("an_end_of_ones_own_loses_nothing_outward_with", restarts::own_outward);
         trial("an_end_of_ones_own_loses_nothing_inward_with", restarts::own_inward);
+        trial("to_be_killed_loses_and_doubles_nothing_outward_with", restarts::own_killed_outward);
+        trial("to_be_killed_loses_and_doubles_nothing_inward_with", restarts::own_killed_inward);
         trial("a_changed_bridge_loses_nothing_under_load_with", changes::changed_under_load);
     }
     let mut trial = |name: &'static str, kind, test: fn(Kind)| {
@@ -44,6 +46,11 @@ fn main() -> ExitCode {
     );
     trial("a_bridge_of_mosquitto_comes_in", Kind::Mosquitto, carrying::of_mosquitto);
     trial("a_configuration_of_mosquitto_has_its_bridge", Kind::Mosquitto, carrying::configured);
+    trial(
+        "another_one_that_is_killed_loses_and_doubles_nothing",
+        Kind::Skein,
+        restarts::other_killed,
+    );
     trial("two_bridges_towards_each_other_end", Kind::Skein, circles::two_bridges);
     trial("bridges_are_added_and_removed_by_a_reload", Kind::Skein, changes::reload);
     trial("what_is_wrong_is_named_by_file_line_and_key", Kind::Skein, changes::wrong);

@@ -185,3 +185,34 @@ pub(crate) fn own_outward(kind: Kind) {
 pub(crate) fn own_inward(kind: Kind) {
     restart_own(kind, Way::In, "-TERM");
 }
+
+pub(crate) fn own_killed_outward(kind: Kind) {
+    restart_own(kind, Way::Out, "-KILL");
+}
+
+pub(crate) fn own_killed_inward(kind: Kind) {
+    restart_own(kind, Way::In, "-KILL");
+}
+
+/// The other broker is killed under load: one that keeps what it has acknowledged loses and doubles
+/// nothing. Mosquitto writes its file now and then, and promises nothing then.
+pub(crate) fn other_killed(kind: Kind) {
+    let mut remote = Broker::remote(kind);
+    let local = Broker::skein(&format!("{ROOM}{}", remote.bridge("b", TOPICS)));
+    local.await_state("b", "1");
+    let (here, there) = (local.lasting_client("here"), remote.lasting_client("there"));
+    let (inward, outward) = (local.listen(&here, "in/#"), remote.listen(&there, "out/#"));
+    let load = [(local.lasting_client("out"), "out/"), (remote.lasting_client("in"), "in/")]
+        .map(|(client, prefix)| thread::spawn(move || publish_all(&client, prefix)));
+    for _ in 0..RESTARTS {
+        thread::sleep(Duration::from_millis(150));
+        remote.end("-KILL");
+        thread::sleep(Duration::from_millis(100));
+        remote.start();
+    }
+    for load in load {
+        load.join().expect("everything was published");
+    }
+    assert_all_came(&outward);
+    assert_all_came(&inward);
+}

@@ -132,6 +132,9 @@ impl Session {
         }
         let announced = self.options.receive_maximum.max(1);
         self.receiver.begin_connection(match self.link.version {
+            // Mosquitto 2.0 sends everything at once that it had kept over a restart; to hang up on it
+            // would never end.
+            _ if self.options.is_relay => u16::MAX,
             Version::V5 => announced.saturating_mul(2).max(TOLERATED_MIN),
             // Nothing could be announced.
             Version::V3_1 | Version::V3_1_1 => u16::MAX,

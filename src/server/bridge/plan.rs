@@ -10,12 +10,11 @@ use skein_client::{
     Will,
 };
 
+use super::carry::Side;
 use crate::config::{Bridge, BridgeStatus, BridgeVersion};
 use crate::server::error::StartError;
 use crate::server::rules::RulesError;
 
-/// More identifiers than messages are ever on their way: subscriptions need some, too.
-const PACKET_IDS_MAX: u16 = 4_096;
 /// How often a bridge looks whether its own broker takes it again.
 const INSIDE_RETRY: Duration = Duration::from_millis(500);
 
@@ -134,6 +133,17 @@ impl Planned {
             && self.password == other.password
     }
 
+    /// Whether messages of QoS 2 are brought to this side.
+    pub(super) fn has_exactly_once(&self, to: Side) -> bool {
+        self.bridge.topics.iter().any(|topic| {
+            let is_right = match to {
+                Side::Local => topic.direction.is_in(),
+                Side::Remote => topic.direction.is_out(),
+            };
+            is_right && topic.qos == QoS::ExactlyOnce
+        })
+    }
+
     /// The client of this broker.
     pub(super) fn local_options(&self) -> Options {
         let user = self.bridge.local_user.as_str();
@@ -183,7 +193,7 @@ impl Planned {
             clean_start: bridge.clean_start,
             session_expiry_s: bridge.session_expiry_s,
             receive_maximum: bridge.in_flight_max,
-            packet_ids_max: Some(PACKET_IDS_MAX),
+            is_relay: true,
             packet_bytes_max: u32::MAX,
             queue: QueueOptions {
                 messages_max: usize::MAX,

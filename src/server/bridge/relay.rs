@@ -1,21 +1,26 @@
-//! One bridge that runs: messages that come on one side go out on the other, and are acknowledged when
-//! that side has acknowledged them.
+//! One bridge that runs: messages that come on one side go out on the other, and each step of their
+//! handshakes takes place on one side after it has on the other.
 //!
 //! ```text
-//!   PUBLISH ──▶ one side │ carry │ other side ──▶ PUBLISH
-//!    PUBACK ◀────────────┴───────┴──────────── ◀── PUBACK      QoS 2: PUBREC after PUBCOMP
+//!   PUBLISH ──▶ one side │ carry │ other side ──▶ PUBLISH        with the same packet identifier
+//!    PUBACK ◀────────────┴───────┴──────────── ◀── PUBACK        QoS 1
+//!    PUBREC ◀────────────┴───────┴──────────── ◀── PUBREC        QoS 2
+//!    PUBREL ──▶──────────┴───────┴──────────── ──▶ PUBREL
+//!   PUBCOMP ◀────────────┴───────┴──────────── ◀── PUBCOMP
 //! ```
 //!
 //! So a message is in the session of one of the two brokers at any moment, and what a break of either
-//! connection, or the end of this process, leaves half done is done again by that broker.
+//! connection, or the end of this process however sudden, leaves half done is done again by these two,
+//! who know by the identifier what they have had. Nothing is remembered here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use skein_client::reactor::{Happening, MemberId, Reactor, Seat};
-use skein_client::session::{Event, Outcome, Token};
+use skein_client::session::{Event, Outcome, Step, Token};
 use skein_client::{Delivery, Error, Message, Publish, QoS, ReasonCode, Result};
+use skein_protocol::PacketId;
 
 use super::carry::{Left, Side, carry, within_limits};
 use super::plan::{Planned, Remote};
@@ -48,6 +53,10 @@ struct End {
     passing: BTreeMap<Token, Passing>,
     /// Not published: the queue is full, or the broker does not take more for now.
     waiting: VecDeque<Passing>,
+    /// Released without having been published by this process.
+    strays: BTreeMap<Token, PacketId>,
+    /// What the other side has used for a new message since it began its session, or this process.
+    settled: BTreeSet<PacketId>,
 }
 
 /// A message between the two sides.
@@ -55,6 +64,12 @@ struct Passing {
     publish: Publish,
     /// What it is acknowledged by where it came from; `None` for QoS 0.
     delivery: Option<Delivery>,
+    /// What it is called where it came from, and where it goes; `None` for QoS 0.
+    id: Option<PacketId>,
+    /// Where it came from has sent it before.
+    is_again: bool,
+    /// Where it came from has forgotten it, and everything else that it had sent.
+    is_forgotten: bool,
 }
 
 /// A bridge that comes to its end: it takes nothing more, brings over what is on its way, says so, and
@@ -74,8 +89,7 @@ impl Relay {
         members: [MemberId; 2],
         own: Arc<str>,
     ) -> Self {
-        let [local, remote] =
-            members.map(|id| End { id, passing: BTreeMap::new(), waiting: VecDeque::new() });
+        let [local, remote] = members.map(End::new);
         Self {
             plan,
             dialer,
@@ -96,6 +110,8 @@ impl Relay {
             Happening::Message(message) => self.on_message(side, &message, reactor),
             Happening::Completed(token, result) => self.on_completed(side, token, result, reactor),
             Happening::Event(event) => self.on_event(side, &event, reactor),
+            Happening::Step(Step::Received(token)) => self.on_received(side, token, reactor),
+            Happening::Step(Step::Released(id)) => self.on_released(side, id, reactor),
             // Nobody has asked for them.
             Happening::Packet(..) => {}
         }
@@ -154,8 +170,8 @@ impl Relay {
         let topics = &self.plan.bridge.topics;
         match carry(message, side, topics, &self.own, &self.names) {
             Ok(publish) => {
-                let passing = Passing { publish, delivery: message.delivery() };
-                self.pass(side.other(), passing, reactor);
+                self.settle(side.other(), message, reactor);
+                self.pass(side.other(), Passing::new(publish, message), reactor);
             }
             Err(Left::Unmapped | Left::Circling) => {
                 self.acknowledge(side, message.delivery(), reactor);
@@ -178,7 +194,7 @@ impl Relay {
         let mut seat = reactor.seat(self.end(to).id)?;
         let server = seat.session().server().map(Arc::as_ref);
         let publish = within_limits(passing.publish.clone(), server);
-        match seat.publish(publish) {
+        match seat.relay_publish(publish, passing.id, passing.is_again) {
             Ok(token) if passing.delivery.is_some() => {
                 self.end(to).passing.insert(token, passing);
             }
@@ -208,11 +224,17 @@ impl Relay {
         result: Result<Outcome>,
         reactor: &mut Reactor,
     ) {
+        if let Some(id) = self.end(side).strays.remove(&token) {
+            return self.finish(side.other(), Some(id), reactor);
+        }
         let Some(passing) = self.end(side).passing.remove(&token) else {
             return self.on_subscribed(result);
         };
         match result {
-            Ok(_) => self.acknowledge(side.other(), passing.delivery, reactor),
+            Ok(_) => {
+                self.acknowledge(side.other(), passing.delivery, reactor);
+                self.finish(side.other(), passing.id, reactor);
+            }
             Err(Error::Rejected { reason: ReasonCode::QuotaExceeded, .. }) => {
                 self.end(side).waiting.push_back(passing);
             }
@@ -227,6 +249,72 @@ impl Relay {
         }
     }
 
+    /// The broker of this side owns a message of QoS 2, which it is asked to keep until it is released.
+    fn on_received(&mut self, side: Side, token: Token, reactor: &mut Reactor) {
+        let Some(passing) = self.end(side).passing.get(&token) else { return };
+        let (delivery, id, is_forgotten) = (passing.delivery, passing.id, passing.is_forgotten);
+        self.acknowledge(side.other(), delivery, reactor);
+        // Nobody is left who would release it.
+        if let (true, Some(id), Some(mut seat)) =
+            (is_forgotten, id, reactor.seat(self.end(side).id))
+        {
+            seat.relay_pubrel(id);
+        }
+    }
+
+    /// The broker of this side has released a message of QoS 2, of this process or of an earlier one.
+    fn on_released(&mut self, side: Side, id: PacketId, reactor: &mut Reactor) {
+        let is_asked = |seat: Seat<'_>| seat.session().is_released(id);
+        if !reactor.seat(self.end(side).id).is_some_and(is_asked) {
+            return;
+        }
+        if !self.takes_exactly_once(side.other(), reactor) {
+            return self.finish(side, Some(id), reactor);
+        }
+        let to = self.end(side.other());
+        if let Some(token) = reactor.seat(to.id).and_then(|mut seat| seat.relay_pubrel(id))
+            && !to.passing.contains_key(&token)
+        {
+            to.strays.insert(token, id);
+        }
+    }
+
+    /// An identifier that is used for a new message is free on this side, too: if the other broker has
+    /// forgotten its session, this one may still hold a message with it [MQTT-4.3.3-10].
+    fn settle(&mut self, to: Side, message: &Message, reactor: &mut Reactor) {
+        // Of QoS 2, one that is sent again may be the one that is held.
+        let is_new = !message.is_duplicate() || message.qos() == QoS::AtLeastOnce;
+        let is_held = self.plan.has_exactly_once(to) && self.takes_exactly_once(to, reactor);
+        let end = self.end(to);
+        if let Some(id) = message.packet_id().filter(|_| is_new && is_held)
+            && end.settled.insert(id)
+            && let Some(mut seat) = reactor.seat(end.id)
+        {
+            seat.relay_settle(id);
+        }
+    }
+
+    /// Whether the broker of this side can hold messages of QoS 2; some hang up on who asks.
+    fn takes_exactly_once(&mut self, side: Side, reactor: &mut Reactor) -> bool {
+        let seat = reactor.seat(self.end(side).id);
+        let highest = seat.and_then(|seat| Some(seat.session().server()?.limits.maximum_qos));
+        highest.is_none_or(|highest| highest == QoS::ExactlyOnce)
+    }
+
+    /// The broker of this side has begun a new session.
+    fn on_forgotten(&mut self, side: Side, reactor: &mut Reactor) {
+        let to = self.end(side.other());
+        to.settled.clear();
+        to.waiting.iter_mut().for_each(|passing| passing.is_forgotten = true);
+        for passing in to.passing.values_mut() {
+            passing.is_forgotten = true;
+            if let (Some(id), Some(mut seat)) = (passing.id, reactor.seat(to.id)) {
+                // What is not received yet is released when it is.
+                seat.relay_pubrel(id);
+            }
+        }
+    }
+
     /// A message that the broker of this side will never take.
     fn refuse(&mut self, to: Side, passing: &Passing, error: &Error, reactor: &mut Reactor) {
         let (name, topic) = (&self.plan.bridge.name, passing.publish.topic());
@@ -237,6 +325,12 @@ impl Relay {
     fn acknowledge(&mut self, side: Side, delivery: Option<Delivery>, reactor: &mut Reactor) {
         if let (Some(delivery), Some(mut seat)) = (delivery, reactor.seat(self.end(side).id)) {
             seat.acknowledge(delivery, ReasonCode::Success);
+        }
+    }
+
+    fn finish(&mut self, side: Side, id: Option<PacketId>, reactor: &mut Reactor) {
+        if let (Some(id), Some(mut seat)) = (id, reactor.seat(self.end(side).id)) {
+            seat.relay_pubcomp(id);
         }
     }
 
@@ -255,6 +349,9 @@ impl Relay {
     }
 
     fn on_event(&mut self, side: Side, event: &Event, reactor: &mut Reactor) {
+        if let Event::Connected { session_present: false, .. } = event {
+            self.on_forgotten(side, reactor);
+        }
         let name = &self.plan.bridge.name;
         match (side, event) {
             (Side::Remote, Event::Connected { session_present, server }) => {
@@ -298,7 +395,8 @@ impl Relay {
             return;
         }
         let state = if self.is_connected { "1" } else { "0" };
-        let publish = Publish::new(bridge.state_topic(), state).qos(QoS::AtLeastOnce).retain();
+        // Of QoS 0, as the packet identifiers are those of the other side.
+        let publish = Publish::new(bridge.state_topic(), state).retain();
         if bridge.status == BridgeStatus::Both
             && let Some(mut seat) = reactor.seat(self.remote.id).filter(|it| it.session().is_up())
         {
@@ -344,6 +442,25 @@ impl Relay {
         match side {
             Side::Local => &mut self.local,
             Side::Remote => &mut self.remote,
+        }
+    }
+}
+
+impl End {
+    fn new(id: MemberId) -> Self {
+        let (passing, strays) = (BTreeMap::new(), BTreeMap::new());
+        Self { id, passing, waiting: VecDeque::new(), strays, settled: BTreeSet::new() }
+    }
+}
+
+impl Passing {
+    fn new(publish: Publish, message: &Message) -> Self {
+        Self {
+            publish,
+            delivery: message.delivery(),
+            id: message.packet_id(),
+            is_again: message.is_duplicate(),
+            is_forgotten: false,
         }
     }
 }
