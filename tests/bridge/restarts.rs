@@ -31,25 +31,26 @@ pub(crate) fn publish_all(client: &Client, prefix: &str) {
     }
 }
 
-/// What has come, by topic and number, and how often. Waits for as many, and a little longer.
-fn await_all(messages: &Subscription, enough: impl Fn(&BTreeMap<(String, usize), usize>) -> bool) {
+/// What has come, by topic and number, and how often. Waits until all have, and a little longer.
+fn await_all(messages: &Subscription) -> BTreeMap<(String, usize), usize> {
     let mut came: BTreeMap<(String, usize), usize> = BTreeMap::new();
     let deadline = Instant::now() + 3 * PATIENCE;
     let mut last = Instant::now();
-    while !enough(&came) || last.elapsed() < Duration::from_secs(1) {
+    while came.len() < 2 * MESSAGES || last.elapsed() < Duration::from_secs(1) {
         assert!(Instant::now() < deadline, "{} have not come", missing(&came));
         let Some(message) = messages.receive_for(Duration::from_millis(100)) else { continue };
         last = Instant::now();
         let number = message.text().ok().and_then(|text| text.parse().ok()).expect("a number");
         *came.entry((message.topic().to_owned(), number)).or_default() += 1;
     }
-    let twice = came.iter().filter(|((topic, _), count)| topic.ends_with('2') && **count > 1);
-    assert_eq!(twice.count(), 0, "QoS 2 comes once");
+    came
 }
 
 /// Checks that every number has come, those of QoS 2 once.
 pub(crate) fn assert_all_came(messages: &Subscription) {
-    await_all(messages, |came| came.len() == 2 * MESSAGES);
+    let came = await_all(messages);
+    let twice = came.iter().filter(|((topic, _), count)| topic.ends_with('2') && **count > 1);
+    assert_eq!(twice.count(), 0, "QoS 2 comes once");
 }
 
 /// Which numbers have not come, for who looks for the reason.
@@ -101,7 +102,12 @@ pub(crate) fn inward(kind: Kind) {
     let load = thread::spawn(move || publish_all(&there, "in/"));
     restart(&mut remote);
     load.join().expect("everything was published");
-    assert_all_came(&messages);
+    match kind {
+        Kind::Skein => assert_all_came(&messages),
+        // Mosquitto 2.0 sends some again after its end for which it had already sent PUBREL, against
+        // [MQTT-4.3.3-6]; nobody can tell them from new ones.
+        Kind::Mosquitto => drop(await_all(&messages)),
+    }
 }
 
 /// The link breaks again and again, under load in both directions.

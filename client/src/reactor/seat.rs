@@ -106,6 +106,11 @@ impl Seat<'_> {
         self.session.relay_settle(id, self.now);
     }
 
+    /// Tells the server PUBREL for all that it has received; see [`Session::end_stall`].
+    pub fn end_stall(&mut self) {
+        self.session.end_stall(self.now);
+    }
+
     /// Ends the client at once, with this DISCONNECT.
     pub fn disconnect(&mut self, reason: ReasonCode) {
         self.session.disconnect(reason, None, self.now);

@@ -128,7 +128,6 @@ impl Session {
         if !present {
             self.receiver = Receiver::new();
             self.held.clear();
-            self.relay.forget_released();
         }
         let announced = self.options.receive_maximum.max(1);
         self.receiver.begin_connection(match self.link.version {
@@ -143,6 +142,7 @@ impl Session {
 
     /// What is not acknowledged stays with whom it was handed to, for the server sends it again.
     pub(super) fn hold_unacknowledged(&mut self) {
+        self.relay.forget_released();
         for Unacknowledged { delivery, id, qos, answer, is_released } in
             self.unacknowledged.drain(..)
         {

@@ -113,6 +113,28 @@ impl Session {
         }
     }
 
+    /// Whether nothing moves before the other server sends PUBREL for something: this one takes no more,
+    /// and has received all that was sent.
+    pub fn is_stalled(&self) -> bool {
+        let wants = |next: &Outgoing| {
+            next.publish.level() > QoS::AtMostOnce
+                && (self.sender.quota() == 0 || !self.is_free_for(next))
+        };
+        let is_waiting = self.is_up() && self.queue.front().is_some_and(wants);
+        is_waiting
+            && !self.relay.withheld.is_empty()
+            && self.relay.withheld.len() == self.sender.in_flight()
+    }
+
+    /// Ends a stall that the other server does not end, as it sends its messages in another order than
+    /// before its connection broke: this one is told PUBREL for all that it has received. It is not told
+    /// twice when PUBREL comes at last; only a new process would not know.
+    pub fn end_stall(&mut self, now: Duration) {
+        for id in std::mem::take(&mut self.relay.withheld) {
+            self.write_pubrel(id, now);
+        }
+    }
+
     /// Whether a message that is passed on may be sent with its identifier.
     pub(super) fn is_free_for(&self, outgoing: &Outgoing) -> bool {
         outgoing.relayed.is_none_or(|Relayed { id, .. }| {
@@ -189,7 +211,7 @@ impl Relay {
         self.withheld.contains(&id)
     }
 
-    /// The server has a new session, and waits for no PUBCOMP.
+    /// The connection is lost: the server asks again for what it still waits for.
     pub(super) fn forget_released(&mut self) {
         self.released.clear();
     }

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use skein_client::reactor::{Happening, MemberId, Reactor, Seat};
 use skein_client::session::{Event, Outcome, Step, Token};
@@ -29,6 +29,10 @@ use crate::config::BridgeStatus;
 
 /// What the states of other brokers' bridges begin with.
 pub(super) const STATES: &str = "$SYS/broker/connection/";
+
+/// How long a broker may take to release what the other one has received, before that is done without
+/// it, if everything waits for it.
+const STALL: Duration = Duration::from_secs(2);
 
 /// One bridge.
 pub(super) struct Relay {
@@ -57,6 +61,8 @@ struct End {
     strays: BTreeMap<Token, PacketId>,
     /// What the other side has used for a new message since it began its session, or this process.
     settled: BTreeSet<PacketId>,
+    /// Since when nothing moves before the other side releases something.
+    stalled_at: Option<Instant>,
 }
 
 /// A message between the two sides.
@@ -125,13 +131,15 @@ impl Relay {
 
     /// Whether there is something to do that nothing will tell of.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.local.waiting.is_empty() || !self.remote.waiting.is_empty()
+        let waits = |end: &End| !end.waiting.is_empty() || end.stalled_at.is_some();
+        waits(&self.local) || waits(&self.remote)
     }
 
     /// Does what nothing tells of; true when it has ended.
     pub(super) fn step(&mut self, now: Instant, reactor: &mut Reactor) -> bool {
         for side in [Side::Local, Side::Remote] {
             self.retry(side, reactor);
+            self.look_for_stall(side, now, reactor);
         }
         if self.dropped > 0 {
             let name = &self.plan.bridge.name;
@@ -301,6 +309,20 @@ impl Relay {
         highest.is_none_or(|highest| highest == QoS::ExactlyOnce)
     }
 
+    /// A broker that sends in another order on a new connection, as Mosquitto 2.0 does, may wait for
+    /// what waits behind what it has not released.
+    fn look_for_stall(&mut self, side: Side, now: Instant, reactor: &mut Reactor) {
+        let end = self.end(side);
+        let Some(mut seat) = reactor.seat(end.id).filter(|seat| seat.session().is_stalled()) else {
+            end.stalled_at = None;
+            return;
+        };
+        if *end.stalled_at.get_or_insert(now) + STALL <= now {
+            end.stalled_at = None;
+            seat.end_stall();
+        }
+    }
+
     /// The broker of this side has begun a new session.
     fn on_forgotten(&mut self, side: Side, reactor: &mut Reactor) {
         let to = self.end(side.other());
@@ -423,7 +445,7 @@ impl Relay {
     /// Everything has been said, as far as somebody listens.
     fn has_written(&self, reactor: &mut Reactor) -> bool {
         let is_done = |seat: Seat<'_>| {
-            let statistics = seat.session().statistics(std::time::Duration::ZERO);
+            let statistics = seat.session().statistics(Duration::ZERO);
             !seat.session().is_up() || statistics.queued + statistics.in_flight == 0
         };
         [self.local.id, self.remote.id].into_iter().all(|id| reactor.seat(id).is_none_or(is_done))
@@ -449,7 +471,8 @@ impl Relay {
 impl End {
     fn new(id: MemberId) -> Self {
         let (passing, strays) = (BTreeMap::new(), BTreeMap::new());
-        Self { id, passing, waiting: VecDeque::new(), strays, settled: BTreeSet::new() }
+        let (waiting, settled) = (VecDeque::new(), BTreeSet::new());
+        Self { id, passing, waiting, strays, settled, stalled_at: None }
     }
 }
 
