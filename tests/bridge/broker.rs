@@ -48,9 +48,8 @@ impl Broker {
 
     /// One that is not running, and has a port.
     pub(crate) fn new(kind: Kind) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let folder = tempfile::tempdir().expect("a folder for temporary files");
-        Self { kind, port: free.expect("a port is free").port(), folder, child: None }
+        Self { kind, port: free_port(), folder, child: None }
     }
 
     /// Writes its configuration, with this at the end.
@@ -211,6 +210,12 @@ impl Drop for Broker {
             eprintln!("---- log of {:?} on port {}\n{}", self.kind, self.port, self.log());
         }
     }
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    free.expect("a port is free").port()
 }
 
 /// Waits until this holds.

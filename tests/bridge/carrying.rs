@@ -111,6 +111,11 @@ pub(crate) fn state(kind: Kind) {
     remote.await_state("b", "1");
     local.stop();
     remote.await_state("b", "0");
+    local.start();
+    remote.await_state("b", "1");
+    // Nobody is left to say it: the will does.
+    local.end("-KILL");
+    remote.await_state("b", "0");
 }
 
 pub(crate) fn addresses(_: Kind) {

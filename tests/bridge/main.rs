@@ -7,6 +7,7 @@ mod changes;
 mod circles;
 mod cutter;
 mod restarts;
+mod secure;
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
         trial("mqtt_3_1_1_with", carrying::before_v5);
         trial("retained_messages_stay_retained_with", carrying::retained);
         trial("the_state_is_told_to", carrying::state);
+        trial("certificates_prove_who_is_who_to", secure::tls);
+        trial("a_clean_start_forgets_what_waits_at", secure::clean_start);
         trial("one_bridge_for_both_directions_carries_once_with", circles::one_bridge);
         trial("broken_links_lose_nothing_under_load_with", restarts::broken_links);
         trial("an_end_of_the_other_one_is_survived_outward_with", restarts::outward);
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Kind::Skein,
         restarts::other_killed,
     );
+    trial("a_bridge_may_do_what_its_local_user_may", Kind::Skein, secure::rights);
     trial("two_bridges_towards_each_other_end", Kind::Skein, circles::two_bridges);
     trial("bridges_are_added_and_removed_by_a_reload", Kind::Skein, changes::reload);
     trial("what_is_wrong_is_named_by_file_line_and_key", Kind::Skein, changes::wrong);
