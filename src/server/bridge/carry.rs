@@ -78,6 +78,12 @@ pub(super) fn within_limits(mut publish: Publish, server: Option<&ServerInfo>) -
     publish
 }
 
+/// Whether what the other broker would call this topic of this one is brought here by that name.
+pub(super) fn comes_in(topic: &str, topics: &[BridgeTopic]) -> bool {
+    let there = map(topic, Side::Local, topics).map(|(there, _)| there);
+    there.and_then(|there| map(&there, Side::Remote, topics)).is_some_and(|(here, _)| here == topic)
+}
+
 /// The topic at the other side and the highest QoS there, by the first of the topics that is about it.
 fn map(topic: &str, from: Side, topics: &[BridgeTopic]) -> Option<(String, QoS)> {
     topics.iter().find_map(|each| {

@@ -10,7 +10,7 @@
 //! rights, retained messages and QoS hold for it as for any other client. Nothing is acknowledged on
 //! one side before the other side has acknowledged it (`relay.rs`): what is on its way is always in the
 //! session of one of the brokers, and a bridge has no queue of its own that could be lost. See
-//! docs/decisions/0014.
+//! docs/decisions/0015 and 0017.
 
 mod carry;
 mod door;
