@@ -10,7 +10,7 @@ use std::time::Duration;
 use skein_client::session::{Event, Step, Subscribe, Token};
 use skein_client::test::{Harness, World};
 use skein_client::{Backoff, Message, Options, Publish, QoS, ReasonCode, SubscriptionOptions};
-use skein_protocol::PacketId;
+use skein_protocol::{Ack, ConnAckProperties, Packet, PacketId};
 
 const SEEDS: u64 = 400;
 const STEPS: usize = 80;
@@ -251,4 +251,32 @@ fn a_server_that_forgets_makes_nothing_new_disappear() {
             assert!(counts.iter().all(|count| *count > 0), "SEED={seed}: {counts:?}");
         }
     }
+}
+
+/// Where everything waits for a PUBREL that the other server does not send, as it sends in another order
+/// than before, it is sent without it.
+#[test]
+fn a_stall_can_be_ended() {
+    let mut far = Harness::new(options());
+    far.open();
+    let receive_maximum = std::num::NonZeroU16::new(1);
+    far.accept_with(false, ConnAckProperties { receive_maximum, ..Default::default() });
+    let [first, second] = [7, 9].map(|id| PacketId::new(id).unwrap());
+    for id in [first, second] {
+        let publish = Publish::new("t", "").qos(QoS::ExactlyOnce);
+        far.session.relay_publish(publish, Some(id), false, far.now()).unwrap();
+    }
+    far.settle();
+    assert!(!far.session.is_stalled(), "PUBREC may still come");
+    far.hear();
+    far.say(&Packet::PubRec(Ack::success(first)));
+    assert!(far.session.is_stalled() && far.hear().is_empty());
+    far.session.end_stall(far.now());
+    far.settle();
+    assert!(!far.session.is_stalled());
+    assert!(far.hear()[0].starts_with("PUBREL"));
+    far.say(&Packet::PubComp(Ack::success(first)));
+    assert!(far.hear()[0].starts_with("PUBLISH"), "the second one has its turn");
+    // The other server sends PUBREL at last: this one is asked once more, and has nothing.
+    assert!(far.session.relay_pubrel(first, far.now()).is_some());
 }

@@ -54,8 +54,14 @@ section! {
     in_flight_max: u16 = 100, 1..=1_000, "further ones wait in the session that they come from";
     /// The longest packet that is taken from the other broker.
     packet_bytes_max: u32 = 16_777_216, 1_024..=268_435_455, "the connection is closed with 0x95";
+    /// How many messages wait in this broker while the other one is away; 0 = as many as for any
+    /// session, limits.queue_messages_max.
+    queue_messages_max: usize = 0, 0..=100_000_000, "further ones are dropped and counted";
+    /// How many bytes of messages wait in this broker while the other one is away; 0 = as many as for
+    /// any session, limits.queue_bytes_max.
+    queue_bytes_max: usize = 0, 0..=1_099_511_627_776, "further ones are dropped and counted";
     /// How many bytes of messages wait to be written, each way.
-    queue_bytes_max: usize = 67_108_864, 1_024..=1_099_511_627_776,
+    unwritten_bytes_max: usize = 67_108_864, 1_024..=1_099_511_627_776,
         "messages of QoS 0 are dropped and counted, others come again on a new connection";
     /// Whether neither broker is to send back what came from the bridge: No Local of MQTT 5, the bit
     /// of a bridge before that.

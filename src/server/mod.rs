@@ -224,6 +224,7 @@ impl Server {
 
 /// Puts what this machine has in the place of what the settings leave to it.
 fn settle(settings: &mut Settings) {
+    bridge::name_clients(settings);
     if settings.shards == 0 {
         settings.shards = available_cores();
     }

@@ -11,8 +11,8 @@ use crate::{
     access::Author,
     router::Route,
     session::{
-        Application, ApplicationRef, Delivery, Grant, KeptMessages, Matched, Publisher, Pushed,
-        QueueLimits, SessionKey, ShareOrigin,
+        Application, ApplicationRef, Delivery, Grant, KeptMessages, ListenerId, Matched, Publisher,
+        Pushed, QueueLimits, SessionKey, ShareOrigin,
     },
 };
 
@@ -301,7 +301,7 @@ impl Shard {
             self.drop_message(key, delivery.message.topic(), DropReason::Memory, turn);
             return false;
         }
-        let limits = self.queue_limits();
+        let limits = self.queue_limits(key);
         if !self.sessions.at(key).queue.fits(delivery.bytes(), limits) {
             self.drop_expired(key, turn);
         }
@@ -329,9 +329,18 @@ impl Shard {
         is_queued
     }
 
-    pub(super) fn queue_limits(&self) -> QueueLimits {
-        let limits = &self.settings.limits;
-        QueueLimits { messages_max: limits.queue_messages_max, bytes_max: limits.queue_bytes_max }
+    /// How much may wait for a session; a bridge may have limits of its own.
+    pub(super) fn queue_limits(&self, key: SessionKey) -> QueueLimits {
+        let (session, limits) = (self.sessions.at(key), &self.settings.limits);
+        let mut bridges = self.settings.bridges.iter();
+        let bridge = (session.listener == ListenerId::INSIDE)
+            .then(|| bridges.find(|bridge| *bridge.client_id == *session.client_id))
+            .flatten();
+        let own = |own: Option<usize>, general| own.filter(|max| *max > 0).unwrap_or(general);
+        QueueLimits {
+            messages_max: own(bridge.map(|it| it.queue_messages_max), limits.queue_messages_max),
+            bytes_max: own(bridge.map(|it| it.queue_bytes_max), limits.queue_bytes_max),
+        }
     }
 
     pub(super) fn on_pushed(&mut self, key: SessionKey, pushed: Pushed, turn: &mut Turn<'_>) {

@@ -58,7 +58,7 @@ impl Shard {
 
     /// Whether more than one `part`th of the queue's limits is used.
     fn queue_is_above(&self, key: SessionKey, part: usize) -> bool {
-        let (queue, limits) = (&self.sessions.at(key).queue, self.queue_limits());
+        let (queue, limits) = (&self.sessions.at(key).queue, self.queue_limits(key));
         !queue.is_below(limits.messages_max / part + 1) || queue.bytes() > limits.bytes_max / part
     }
 

@@ -124,7 +124,7 @@ impl Shard {
 
     /// A chunk has come back: what is to be dropped of it is, and the rest is sent.
     fn use_chunk(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
-        let limits = self.queue_limits();
+        let limits = self.queue_limits(key);
         let dropped = self.sessions.at_mut(key).queue.take_over_limits(limits);
         for delivery in &dropped {
             self.memory.release(delivery.bytes());

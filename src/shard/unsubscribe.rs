@@ -88,7 +88,7 @@ impl Shard {
 
     fn compare_fullness(&mut self, key: SessionKey) {
         let session = self.sessions.at(key);
-        let (queue, limits) = (&session.queue, self.queue_limits());
+        let (queue, limits) = (&session.queue, self.queue_limits(key));
         let has_room = queue.fits(limits.bytes_max / 16, limits);
         let is_drained =
             queue.len() <= limits.messages_max / 4 * 3 && queue.bytes() <= limits.bytes_max / 4 * 3;

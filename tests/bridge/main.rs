@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         Kind::Skein,
         restarts::other_killed,
     );
+    trial("what_waits_for_a_bridge_has_its_own_limits", Kind::Skein, restarts::limits);
     trial("a_bridge_may_do_what_its_local_user_may", Kind::Skein, secure::rights);
     trial("two_bridges_towards_each_other_end", Kind::Skein, circles::two_bridges);
     trial("bridges_are_added_and_removed_by_a_reload", Kind::Skein, changes::reload);

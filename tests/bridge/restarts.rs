@@ -222,3 +222,34 @@ pub(crate) fn other_killed(kind: Kind) {
     assert_all_came(&outward);
     assert_all_came(&inward);
 }
+
+/// What waits for a bridge is bounded by its own limits, and what does not fit is counted.
+pub(crate) fn limits(_: Kind) {
+    let mut remote = Broker::remote(Kind::Skein);
+    let keys = "in_flight_max = 2\nqueue_messages_max = 5\n\
+                topics = [{ filter = \"out/#\", qos = 1 }]";
+    let local = Broker::skein(&remote.bridge("b", keys));
+    local.await_state("b", "1");
+    let (here, there) = (local.client("here"), remote.lasting_client("there"));
+    let (own, away) = (local.listen(&here, "out/#"), remote.listen(&there, "out/#"));
+    remote.stop();
+    local.await_state("b", "0");
+    for number in 0..20 {
+        let publishing = here.publish("out/a", number.to_string()).qos(QoS::AtLeastOnce);
+        publishing.wait().expect("it is taken");
+    }
+    remote.start();
+    let numbers = |messages: &Subscription| {
+        let texts = std::iter::from_fn(|| messages.receive_for(Duration::from_millis(500)));
+        texts.map(|it| it.text().expect("a number").to_owned()).collect::<Vec<_>>()
+    };
+    local.await_state("b", "1");
+    assert_eq!(
+        numbers(&away),
+        ["0", "1", "2", "3", "4", "5", "6"],
+        "two on their way, five waited"
+    );
+    assert_eq!(numbers(&own).len(), 20, "it is the bridge's limit");
+    local.signal("-USR1");
+    crate::broker::until("they are counted", || local.log().contains("messages_dropped=13"));
+}

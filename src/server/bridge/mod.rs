@@ -63,6 +63,13 @@ pub(super) fn plan(settings: &Settings) -> Result<Vec<Plan>, Vec<StartError>> {
     plan::plan_all(&settings.bridges)
 }
 
+/// Gives each bridge its client identifier, by which the shards know whose limits hold.
+pub(super) fn name_clients(settings: &mut Settings) {
+    for bridge in &mut settings.bridges {
+        bridge.client_id = plan::client_id(bridge);
+    }
+}
+
 impl Bridges {
     /// No bridges yet.
     pub(super) fn new(handle: Handle) -> Self {

@@ -91,10 +91,7 @@ fn plan(bridge: &Bridge) -> Result<Planned, StartError> {
     let dial = Dial::default()
         .tls(&tls(bridge))
         .map_err(|error| wrong(bridge, "bridge.tls", "certificate", &error.to_string()))?;
-    let client_id = match bridge.client_id.as_str() {
-        "" => format!("{}.{}", host_name(), bridge.name),
-        own => own.to_owned(),
-    };
+    let client_id = client_id(bridge);
     Ok(Planned { bridge: bridge.clone(), client_id, password, dial })
 }
 
@@ -118,6 +115,14 @@ fn tls(bridge: &Bridge) -> Tls {
         tls = tls.server_name(settings.server_name.as_str());
     }
     tls
+}
+
+/// The client identifier, that of the settings or what stands for none.
+pub(super) fn client_id(bridge: &Bridge) -> String {
+    match bridge.client_id.as_str() {
+        "" => format!("{}.{}", host_name(), bridge.name),
+        own => own.to_owned(),
+    }
 }
 
 fn host_name() -> String {
@@ -197,7 +202,7 @@ impl Planned {
             packet_bytes_max: u32::MAX,
             queue: QueueOptions {
                 messages_max: usize::MAX,
-                bytes_max: bridge.queue_bytes_max,
+                bytes_max: bridge.unwritten_bytes_max,
                 when_full: WhenFull::Fail,
                 ..QueueOptions::default()
             },

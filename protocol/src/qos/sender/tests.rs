@@ -16,6 +16,21 @@ fn a_sender_is_small_and_without_a_connection_sends_nothing() {
     assert!(sender.send(QoS::AtLeastOnce, "a").is_ok());
 }
 
+/// [MQTT-2.2.1-3] [MQTT-4.9.0-2]
+#[test]
+fn a_chosen_id_is_taken_unless_it_is_in_use() {
+    let id = PacketId::new(7).expect("not 0");
+    let mut sender = connected(2);
+    assert_eq!(sender.send_as(id, QoS::AtMostOnce, "a"), Err("a"));
+    assert_eq!(sender.send_as(id, QoS::AtLeastOnce, "a"), Ok(()));
+    assert_eq!(sender.send_as(id, QoS::ExactlyOnce, "b"), Err("b"));
+    assert_eq!(sender.on_puback(id), Ok("a"));
+    assert_eq!(sender.send_as(id, QoS::ExactlyOnce, "b"), Ok(()));
+    assert_eq!(sender.quota(), 1);
+    sender.begin_connection(2);
+    assert_eq!(sender.next_resend(), Some(Resend::Publish(id, &"b")));
+}
+
 /// [MQTT-4.9.0-2]
 #[test]
 fn quota_comes_back_with_puback_pubcomp_and_a_refusing_pubrec() {
