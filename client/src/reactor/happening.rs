@@ -8,13 +8,13 @@ use crate::{Message, Result, Version};
 pub enum Happening {
     /// Something worth knowing.
     Event(Event),
-    /// A message. Above QoS 0 it wants [`Seat::acknowledge`].
+    /// A message. Above QoS 0 it wants [`Seat::acknowledge`](super::Seat::acknowledge).
     Message(Message),
     /// An operation has ended.
     Completed(Token, Result<Outcome>),
     /// A handshake is to go on at another server; only if [`Options::is_relay`](crate::Options::is_relay)
     /// is set.
     Step(Step),
-    /// A whole packet was sent or received; only if [`Options::tap`] is set.
+    /// A whole packet was sent or received; only if [`Options::tap`](crate::Options::tap) is set.
     Packet(Direction, Version, Vec<u8>),
 }
