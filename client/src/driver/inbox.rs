@@ -41,6 +41,8 @@ pub(crate) struct Inbox {
 struct State {
     messages: VecDeque<Received>,
     wakers: Vec<Waker>,
+    /// How many of the messages nobody was told of.
+    unannounced: usize,
     is_closed: bool,
 }
 
@@ -50,7 +52,8 @@ impl Inbox {
         Self { state, arrived, capacity: capacity.max(1), overflow, is_manual }
     }
 
-    /// Adds a message; false if one was dropped for it.
+    /// Adds a message; false if one was dropped for it. Who waits is told by
+    /// [`announce`](Self::announce), once for many, or at once when much waits.
     pub(super) fn push(&self, received: Received) -> bool {
         let mut state = self.lock();
         let is_full = state.messages.len() >= self.capacity;
@@ -64,15 +67,33 @@ impl Inbox {
             }
             Overflow::Pause | Overflow::DropNewest => dropped = Some(received),
         }
-        let wakers = std::mem::take(&mut state.wakers);
+        state.unannounced += 1;
+        let is_much = state.messages.len() > self.capacity / 2;
         drop(state);
-        self.arrived.notify_one();
-        wakers.into_iter().for_each(Waker::wake);
+        if is_much {
+            self.announce();
+        }
         // Without the lock: letting go of a message asks for another one.
         dropped.is_none_or(|mut dropped| {
             dropped.let_go();
             false
         })
+    }
+
+    /// Tells those who wait of what was added.
+    pub(super) fn announce(&self) {
+        let mut state = self.lock();
+        let count = std::mem::take(&mut state.unannounced);
+        if count == 0 {
+            return;
+        }
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        match count {
+            1 => self.arrived.notify_one(),
+            _ => self.arrived.notify_all(),
+        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// The next message; `None` once the client is closed and all were taken.

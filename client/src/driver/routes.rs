@@ -126,11 +126,14 @@ impl Early {
         for received in self.messages {
             self.target.take(received, dispatcher);
         }
+        if let Target::Inbox(inbox) = &self.target {
+            inbox.announce();
+        }
     }
 }
 
 impl Target {
-    /// Hands a message over; false if one was dropped for it.
+    /// Hands a message over; false if one was dropped for it. An inbox is to be announced after it.
     pub(super) fn take(&self, received: Received, dispatcher: &Dispatcher) -> bool {
         match self {
             Self::Inbox(inbox) => inbox.push(received),

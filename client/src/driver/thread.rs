@@ -13,7 +13,7 @@ use skein_protocol::{Frame, Packet};
 use super::link::{Link, dial, random_bytes};
 use super::received::Guard;
 use super::ticket::mark_client_thread;
-use super::{Received, Shared};
+use super::{Inbox, Received, Shared, Target};
 use crate::session::{Attempt, Effect, Event};
 use crate::transport::Dialed;
 use crate::{Error, Message, Result};
@@ -42,6 +42,7 @@ pub(crate) fn spawn(shared: Arc<Shared>, poll: Poll) -> Result<()> {
         output: Vec::new(),
         written: 0,
         input: vec![0; READ_BYTES],
+        filled: Vec::new(),
     };
     let spawned = thread::Builder::new().name(name).spawn(move || {
         mark_client_thread();
@@ -62,6 +63,8 @@ struct Io {
     /// How much of the output is written.
     written: usize,
     input: Vec<u8>,
+    /// Inboxes in which something new is, of which those who wait are to be told.
+    filled: Vec<Arc<Inbox>>,
 }
 
 impl Io {
@@ -118,6 +121,8 @@ impl Io {
                     Next::Do(effect) => self.perform(effect, undelivered),
                 }
             }
+            // Once for all that has come, not for each: whoever waits is another thread.
+            self.filled.drain(..).for_each(|inbox| inbox.announce());
         }
     }
 
@@ -160,7 +165,7 @@ impl Io {
         connecting.into_iter().for_each(|slot| slot.fill(result.clone()));
     }
 
-    fn deliver(&self, message: &Message) {
+    fn deliver(&mut self, message: &Message) {
         let shared = Arc::downgrade(&self.shared);
         let guard = message.delivery().map(|delivery| Guard::new(delivery, Weak::clone(&shared)));
         let targets = self.shared.routes().route(message, guard.as_ref(), self.shared.now());
@@ -174,6 +179,11 @@ impl Io {
                 Received::new(message.clone(), captures, guard.clone(), Weak::clone(&shared));
             if !target.take(received, &self.shared.dispatcher) {
                 counters.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            if let Target::Inbox(inbox) = target
+                && self.filled.last().is_none_or(|last| !Arc::ptr_eq(last, &inbox))
+            {
+                self.filled.push(inbox);
             }
         }
     }
