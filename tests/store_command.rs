@@ -42,6 +42,24 @@ fn segments(folder: &Path) -> Vec<std::path::PathBuf> {
     paths.filter(is_segment).collect()
 }
 
+/// A folder of something else is looked at by mistake: it is told, and stays as it is.
+#[test]
+fn a_folder_without_a_store_is_none_and_is_not_touched() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mode = || fs::metadata(folder.path()).expect("it is there").permissions().mode() & 0o777;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    for files in [0, 1] {
+        for command in ["check", "export"] {
+            let why = refusal(&[command, path(folder.path())]);
+            assert!(why.contains("this is no store"), "{why}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), files);
+        assert_eq!(mode(), 0o755);
+        fs::write(folder.path().join("notes.txt"), "something else").expect("written");
+    }
+}
+
 #[test]
 fn what_mosquitto_kept_is_imported_checked_and_exported() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -85,6 +85,9 @@ impl StoreCommandError {
                 io::ErrorKind::PermissionDenied => "; run it as the user that the broker is",
                 _ => "",
             },
+            Self::Lock(LockError::NoStore(_)) => {
+                "; name the folder that the broker has as --data-dir"
+            }
             Self::NotEmpty(_) => "; name a new folder",
             _ => "",
         }

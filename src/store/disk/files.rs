@@ -36,6 +36,9 @@ pub enum LockError {
     /// Another process has it.
     #[error("{}: another process has this store open; each broker needs a folder of its own", .0.display())]
     InUse(PathBuf),
+    /// There is a folder, but no broker has kept anything in it.
+    #[error("{}: this is no store: the file `{LOCK}` is not in it", .0.display())]
+    NoStore(PathBuf),
     /// The system refused.
     #[error("{}: {error}", path.display())]
     Io {
@@ -64,24 +67,33 @@ impl Files {
                 File::open(parent).and_then(|parent| parent.sync_all()).map_err(because)?;
             }
         }
-        Self::open_existing(path)
+        if fs::read_dir(path).map_err(because)?.next().is_none() {
+            // Messages are nobody else's business. Where others have files, ours alone are closed.
+            fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)).map_err(because)?;
+        }
+        Self::lock(path, options().create(true).truncate(false))
     }
 
-    /// Opens a folder that is there, and locks it.
+    /// Opens a folder in which a store is, and locks it.
     ///
     /// # Errors
-    /// It is not there, another process has it, or the system refuses.
+    /// It is not there, or no store is; another process has it, or the system refuses.
     pub fn open_existing(path: &Path) -> Result<Self, LockError> {
+        if path.is_dir() && !path.join(LOCK).exists() {
+            return Err(LockError::NoStore(path.to_owned()));
+        }
+        Self::lock(path, &options())
+    }
+
+    fn lock(path: &Path, options: &OpenOptions) -> Result<Self, LockError> {
         let because = |error| LockError::Io { path: path.to_owned(), error };
         let folder = File::open(path).map_err(because)?;
-        let lock = options().create(true).truncate(false).open(path.join(LOCK)).map_err(because)?;
+        let lock = options.open(path.join(LOCK)).map_err(because)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::InUse(path.to_owned())),
             Err(errno) => return Err(because(errno.into())),
         }
-        // Messages are nobody else's business, whoever made the folder.
-        fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)).map_err(because)?;
         Ok(Self { path: path.to_owned(), folder, _lock: lock })
     }
 
@@ -230,6 +242,21 @@ mod tests {
         files.create("a").expect("a file");
         assert_eq!((mode(&path), mode(&path.join("a"))), (0o700, 0o600));
         assert_eq!(mode(&path.join(LOCK)), 0o600);
+    }
+
+    #[test]
+    fn a_folder_that_others_use_keeps_its_mode_and_an_empty_one_is_ours() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open_to_all = || fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755));
+        fs::write(folder.path().join("theirs"), "").expect("written");
+        open_to_all().expect("it is ours");
+        assert!(matches!(Files::open_existing(folder.path()), Err(LockError::NoStore(_))));
+        drop(Files::open(folder.path()).expect("it opens"));
+        assert_eq!((mode(folder.path()), mode(&folder.path().join(LOCK))), (0o755, 0o600));
+        let empty = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(empty.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        Files::open(empty.path()).expect("it opens");
+        assert_eq!(mode(empty.path()), 0o700);
     }
 
     #[test]
