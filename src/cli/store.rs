@@ -14,7 +14,9 @@ use super::progress::{Progress, Unit, file_bytes, input_bytes};
 use crate::record::Record;
 use crate::record::state::{State, StateError};
 use crate::store::disk::{Files, LockError};
-use crate::store::log::{Batch, Log, LogError, LogOptions, Records, SegmentedLog, Sequence};
+use crate::store::log::{
+    Batch, Log, LogError, LogOptions, Records, SegmentedLog, Sequence, is_of_log,
+};
 use crate::store::mosquitto::{self, ImportError};
 
 /// Check, write out and fill the files in which a broker keeps what must not be lost.
@@ -160,7 +162,8 @@ fn recover(
     folder: &Path,
     is_quiet: bool,
 ) -> Result<(State, SegmentedLog<Files>), StoreCommandError> {
-    let mut log = SegmentedLog::open(Files::open_existing(folder)?, LogOptions::default())?;
+    let mut log =
+        SegmentedLog::open(Files::open_existing(folder, is_of_log)?, LogOptions::default())?;
     let mut state = State::with_shelf(log.shelf());
     let progress = Progress::new("reading", Unit::Bytes, Some(log.bytes()), is_quiet);
     log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
@@ -106,7 +106,8 @@ impl ChunkFiles {
     fn write(&mut self, chunk: (usize, u64), bytes: &[u8]) -> io::Result<()> {
         let (number, chunks) = self.newest()?;
         let offset = chunks.length;
-        if let Err(error) = chunks.file.write_all_at(bytes, offset) {
+        let at_end = chunks.file.seek(SeekFrom::Start(offset));
+        if let Err(error) = at_end.and_then(|_| chunks.file.write_all(bytes)) {
             // On a full disk each byte counts.
             let _ = chunks.file.set_len(offset);
             return Err(error);

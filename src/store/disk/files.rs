@@ -37,7 +37,7 @@ pub enum LockError {
     #[error("{}: another process has this store open; each broker needs a folder of its own", .0.display())]
     InUse(PathBuf),
     /// There is a folder, but no broker has kept anything in it.
-    #[error("{}: this is no store: the file `{LOCK}` is not in it", .0.display())]
+    #[error("{}: this is no store, and nothing of one is in it", .0.display())]
     NoStore(PathBuf),
     /// The system refused.
     #[error("{}: {error}", path.display())]
@@ -74,15 +74,21 @@ impl Files {
         Self::lock(path, options().create(true).truncate(false))
     }
 
-    /// Opens a folder in which a store is, and locks it.
+    /// Opens a folder in which a store is, or files whose names are those of one, and locks it.
     ///
     /// # Errors
     /// It is not there, or no store is; another process has it, or the system refuses.
-    pub fn open_existing(path: &Path) -> Result<Self, LockError> {
-        if path.is_dir() && !path.join(LOCK).exists() {
+    pub fn open_existing(path: &Path, is_of_store: fn(&str) -> bool) -> Result<Self, LockError> {
+        let because = |error| LockError::Io { path: path.to_owned(), error };
+        let mut is_store = false;
+        for entry in fs::read_dir(path).map_err(because)? {
+            let name = entry.map_err(because)?.file_name();
+            is_store |= name == LOCK || name.to_str().is_some_and(is_of_store);
+        }
+        if !is_store {
             return Err(LockError::NoStore(path.to_owned()));
         }
-        Self::lock(path, &options())
+        Self::lock(path, options().create(true).truncate(false))
     }
 
     fn lock(path: &Path, options: &OpenOptions) -> Result<Self, LockError> {
@@ -250,7 +256,10 @@ mod tests {
         let open_to_all = || fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755));
         fs::write(folder.path().join("theirs"), "").expect("written");
         open_to_all().expect("it is ours");
-        assert!(matches!(Files::open_existing(folder.path()), Err(LockError::NoStore(_))));
+        assert!(matches!(
+            Files::open_existing(folder.path(), |_| false),
+            Err(LockError::NoStore(_))
+        ));
         drop(Files::open(folder.path()).expect("it opens"));
         assert_eq!((mode(folder.path()), mode(&folder.path().join(LOCK))), (0o755, 0o600));
         let empty = tempfile::tempdir().expect("a folder");

@@ -3,6 +3,11 @@
 /// A snapshot that is being written.
 pub(super) const SNAPSHOT_DRAFT: &str = "snapshot.new";
 
+/// Whether a file of this name is one of a log's.
+pub fn is_of_log(name: &str) -> bool {
+    [SEGMENT, NEWEST, SNAPSHOT].iter().any(|beginning| name.starts_with(beginning))
+}
+
 /// A segment whose header is not durable.
 pub(super) const SEGMENT_DRAFT: &str = "segment.new";
 

@@ -29,6 +29,7 @@ mod snapshot;
 
 pub use crate::record::{Batch, Records, Shelf};
 pub use error::LogError;
+pub use layout::is_of_log;
 pub use replay::{Cursor, Source, Visit};
 pub use segmented::{LogOptions, SegmentedLog};
 
