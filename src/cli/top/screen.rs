@@ -20,6 +20,9 @@ impl Look {
         Self { has_colors: false, columns: usize::MAX, rows: usize::MAX };
 }
 
+/// A value that has no column of its own is cut behind so many letters.
+const VALUE_LETTERS_MAX: usize = 200;
+
 /// A line, and how it is meant.
 struct Line {
     text: String,
@@ -59,7 +62,11 @@ pub(super) fn show(sample: &Sample, host: &str, look: Look) -> String {
 fn append_summary(sample: &Sample, host: &str, lines: &mut Vec<Line>) {
     let version = if sample.version.is_empty() { "a broker" } else { &sample.version };
     let uptime = sample.uptime_s.map_or(String::new(), |s| format!(", up {}", duration(s)));
-    lines.push(heading(format!("{} at {}{uptime}", plain(version), plain(host))));
+    lines.push(heading(format!(
+        "{} at {}{uptime}",
+        shortened(&plain(version), VALUE_LETTERS_MAX),
+        plain(host)
+    )));
     let clients = &sample.clients;
     lines.push(plain_line(format!(
         "clients        {} connected, {} away, {} at most",
@@ -142,7 +149,7 @@ fn append_drops(sample: &Sample, lines: &mut Vec<Line>) {
     lines.push(heading(format!("{:30} {:20} {:>12}", "dropped", "why", "messages")));
     for dropped in &sample.drops {
         let prefix = shortened(&plain(&dropped.prefix), 30);
-        let reason = plain(&dropped.reason);
+        let reason = shortened(&plain(&dropped.reason), 20);
         let messages = count(Some(dropped.messages));
         lines.push(plain_line(format!("{prefix:30} {reason:20} {messages:>12}")));
     }
@@ -168,12 +175,17 @@ fn state(slow: &Slow) -> &'static str {
 fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
-        match letter.is_control() {
+        match letter.is_control() || turns_text(letter) {
             true => shown.extend(letter.escape_default()),
             false => shown.push(letter),
         }
     }
     shown
+}
+
+/// Whether it makes a terminal write in the other direction, so that text seems to be another.
+fn turns_text(letter: char) -> bool {
+    matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn shortened(text: &str, letters_max: usize) -> String {
@@ -304,5 +316,15 @@ mod tests {
         );
         assert_eq!([Some(0.04), Some(1234.5), None].map(rate), ["0.0", "1,235", "-"]);
         assert_eq!(shortened("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn what_others_chose_is_short_and_runs_one_way() {
+        let (long, turned) = ("v".repeat(5_000), "a\u{202e}b\u{2066}c");
+        let drops = format!(r#"[{{"reason":"{long}","prefix":"{turned}","messages":7}}]"#);
+        let rows = [("version", long.as_str()), ("clients/connected", "1"), ("drops", &drops)];
+        let text = show(&board(false, &rows).sample(Instant::now(), None), "here", Look::PLAIN);
+        assert!(text.contains("a\\u{202e}b\\u{2066}c"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() < 220), "{text}");
     }
 }
