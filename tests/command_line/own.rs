@@ -11,12 +11,12 @@ use crate::server::{Script, Server};
 /// mosquitto_pub only warns of it, and says that all is well.
 pub(crate) fn a_refused_message_is_an_error() {
     let words = ["-V", "5", "-t", "t", "-m", "x", "-q", "1"];
-    for (whose, code) in [(Whose::Skein, 0x97), (Whose::Ours, 0)] {
+    for (whose, code, what) in [(Whose::Skein, 0x97, "Error"), (Whose::Ours, 0, "Warning")] {
         let script = Script { publish: ReasonCode::QuotaExceeded, ..Script::default() };
         let server = Server::start(script);
         let ended = run(whose, "pub", server.port, &words);
         assert_eq!(ended.code, Some(code), "{whose:?}");
-        assert_eq!(ended.err, "Warning: Publish 1 failed: Quota exceeded.\n");
+        assert_eq!(ended.err, format!("{what}: Publish 1 failed: Quota exceeded.\n"));
         assert_eq!(server.heard().len(), 3, "CONNECT, PUBLISH and DISCONNECT");
     }
     let script = Script { subscribe: ReasonCode::NotAuthorized, ..Script::default() };

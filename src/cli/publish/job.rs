@@ -161,7 +161,8 @@ impl Job {
             Err(Error::Rejected { reason, text, .. }) => {
                 let number = open.number;
                 let name = reason.name();
-                connection.warn(&format!("Warning: Publish {number} failed: {name}."));
+                let what = if self.manner == Manner::Mosquitto { "Warning" } else { "Error" };
+                connection.warn(&format!("{what}: Publish {number} failed: {name}."));
                 if let Some(text) = text {
                     connection.warn(&text);
                 }
