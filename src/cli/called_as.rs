@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Command, FromArgMatches};
 
 use super::mqtt::{Manner, UsageError, prepare, usual_file};
+use super::output;
 use super::publish::Pub;
 use super::request::Rr;
 use super::subscribe::Sub;
@@ -50,7 +51,12 @@ impl Program {
     pub(super) fn run(self, words: Vec<OsString>) -> ExitCode {
         let usual = usual_file(self.name(), |name| std::env::var_os(name));
         if words.iter().any(|word| word == "--version") {
-            println!("{} of skein {}", self.name(), env!("CARGO_PKG_VERSION"));
+            // It ends so, printed or not.
+            let _ = output::conclude(format!(
+                "{} of skein {}\n",
+                self.name(),
+                env!("CARGO_PKG_VERSION")
+            ));
             return ExitCode::FAILURE;
         }
         let command = self.command();
@@ -64,7 +70,7 @@ impl Program {
         let matches = match command.try_get_matches_from(words) {
             Ok(matches) => matches,
             Err(error) if error.kind() == ErrorKind::DisplayHelp => {
-                print!("{}", error.render());
+                let _ = output::conclude(error.render().to_string());
                 return ExitCode::FAILURE;
             }
             Err(error) => return self.refuse(&in_mosquittos_words(&error)),

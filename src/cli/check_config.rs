@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::machine::this_machine;
+use super::output;
 use crate::config::{self, Imported};
 use crate::server::check_files;
 
@@ -48,8 +49,7 @@ impl CheckConfig {
                 for warning in warnings {
                     eprintln!("warning: {warning}");
                 }
-                println!("{}: ok", self.file.display());
-                ExitCode::SUCCESS
+                output::conclude(format!("{}: ok\n", self.file.display()))
             }
             Err(problems) => {
                 for problem in problems {

@@ -1,13 +1,15 @@
 //! `skein completions` and `skein man`: what shells and `man` want to know of the command line.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
+
+use super::output;
 
 /// Print what a shell needs to complete the options of skein.
 #[derive(Clone, Debug, Args)]
@@ -41,7 +43,7 @@ impl Completions {
     pub(super) fn run(&self, mut command: Command) -> ExitCode {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut command, "skein", &mut text);
-        print(&text)
+        output::conclude(&text)
     }
 }
 
@@ -57,7 +59,7 @@ impl ManPages {
         let name =
             self.subcommand.as_ref().map_or("skein".to_owned(), |name| format!("skein-{name}"));
         match pages.iter().find(|(page, _)| *page == name) {
-            Some((_, text)) => print(text),
+            Some((_, text)) => output::conclude(text),
             None => fail(&format!("{name}: there is no such subcommand; skein --help lists them")),
         }
     }
@@ -81,6 +83,9 @@ fn pages(mut command: Command) -> io::Result<Vec<(String, Vec<u8>)>> {
 }
 
 fn write_all(pages: &[(String, Vec<u8>)], folder: &Path) -> ExitCode {
+    if let Err(error) = fs::create_dir_all(folder) {
+        return fail(&format!("{}: {error}", folder.display()));
+    }
     for (name, text) in pages {
         let file = folder.join(format!("{name}.1"));
         if let Err(error) = fs::write(&file, text) {
@@ -88,14 +93,6 @@ fn write_all(pages: &[(String, Vec<u8>)], folder: &Path) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-fn print(text: &[u8]) -> ExitCode {
-    match io::stdout().write_all(text) {
-        // Who reads has enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error.to_string()),
-        _ => ExitCode::SUCCESS,
-    }
 }
 
 fn fail(why: &str) -> ExitCode {

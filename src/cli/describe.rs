@@ -53,7 +53,7 @@ What takes long says on a terminal how far it is (`retained`, `store`, `conn --c
 | 1 to 5 | the broker refused the connection, before MQTT 5.0 |
 | 7 | the connection was lost |
 | 8 | TLS failed |
-| 14 | what came cannot be written: `--out`, `--out-dir` |
+| 14 | what is printed cannot be written: the disk of `--out`, `--out-dir` or standard output is full |
 | 19 | the broker was silent for too long |
 | 25 | the message is longer than the broker takes |
 | 27 | the time of `-W` or `--timeout` is over |

@@ -1,6 +1,9 @@
 //! The command line: one file per subcommand, each of which parses its own arguments and returns
 //! an exit code.
 
+// `output` prints, and notices where that fails.
+#![deny(clippy::print_stdout)]
+
 mod bench;
 mod called_as;
 mod check_config;
@@ -12,6 +15,7 @@ mod describe;
 mod environment;
 mod machine;
 mod mqtt;
+mod output;
 mod passwd;
 mod probe;
 mod progress;
@@ -26,6 +30,7 @@ mod subscribe;
 mod top;
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -138,6 +143,7 @@ pub fn run(mut words: Vec<OsString>) -> ExitCode {
 /// Help or a version was asked for, or words are no options: all is said, and this is how it ends.
 fn parse(mut words: Vec<OsString>) -> Result<Arguments, ExitCode> {
     let command = command();
+    let path = path_of(&command, &words);
     let named = words.get(1).and_then(|name| name.to_str()).unwrap_or_default();
     if let (true, Some(subcommand)) = (SPEAKERS.contains(&named), command.find_subcommand(named)) {
         let (name, rest) = (named.to_owned(), words.split_off(2));
@@ -147,10 +153,36 @@ fn parse(mut words: Vec<OsString>) -> Result<Arguments, ExitCode> {
     let matches = environment::yield_to(command, &words).try_get_matches_from(words);
     let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
     arguments.map_err(|error| {
-        // Nobody reads, then nobody misses it.
-        let _ = error.print();
-        if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        if error.use_stderr() {
+            let rendered = error.render();
+            let has_colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let text = if has_colors { rendered.ansi().to_string() } else { rendered.to_string() };
+            eprint!("{}", with_path(&text, &path));
+            return ExitCode::FAILURE;
+        }
+        output::conclude_with(error.print())
     })
+}
+
+/// Has the last line say whose help it means: behind colors or not, it ends with "try '--help'".
+fn with_path(text: &str, path: &str) -> String {
+    match text.rsplit_once("--help") {
+        Some((before, after)) if before.lines().last().is_some_and(|it| it.contains("try '")) => {
+            format!("{before}{path} --help{after}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// The words that lead to the subcommand that is called.
+fn path_of(command: &clap::Command, words: &[OsString]) -> String {
+    let (mut path, mut command) = (command.get_name().to_owned(), command);
+    for word in words.iter().skip(1) {
+        let Some(subcommand) = command.find_subcommand(word) else { break };
+        command = subcommand;
+        path = format!("{path} {}", command.get_name());
+    }
+    path
 }
 
 /// The subcommands whose options are those of Mosquitto's programs.
@@ -222,6 +254,21 @@ mod tests {
         for expected in ["SKEIN_DATA_DIR", "SKEIN_SCHEME", "SKEIN_PASSWORD_FILE", "SKEIN_FROM"] {
             assert!(variables.iter().any(|it| it == expected), "{expected}: {variables:?}");
         }
+    }
+
+    #[test]
+    fn an_error_names_the_help_of_its_subcommand() {
+        let words = ["skein", "store", "check", "--nonsense"].map(OsString::from);
+        let (command, words) = (command(), words.to_vec());
+        let path = path_of(&command, &words);
+        assert_eq!(path, "skein store check");
+        let error = command.try_get_matches_from(words).expect_err("there is no such option");
+        let rendered = error.render();
+        let text = with_path(&rendered.to_string(), &path);
+        assert!(text.ends_with("try 'skein store check --help'.\n"), "{text}");
+        let colored = with_path(&rendered.ansi().to_string(), &path);
+        assert!(colored.contains("skein store check --help"), "{colored}");
+        assert_eq!(with_path("there is no --help here", &path), "there is no --help here");
     }
 
     #[test]

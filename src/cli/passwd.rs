@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::credential_file::{self, FileError, PasswordSource};
+use super::output;
 use crate::access::password::{
     HashError, PasswordHash, PasswordText, Scheme, UserNameError, check_user_name,
 };
@@ -95,12 +96,8 @@ enum PasswdError {
 impl Passwd {
     pub(super) fn run(&self) -> ExitCode {
         match self.try_run() {
-            Ok(said) => {
-                if !said.is_empty() {
-                    println!("{said}");
-                }
-                ExitCode::SUCCESS
-            }
+            Ok(said) if said.is_empty() => ExitCode::SUCCESS,
+            Ok(said) => output::conclude(format!("{said}\n")),
             Err(error) => {
                 eprintln!("{error}");
                 ExitCode::FAILURE

@@ -14,6 +14,7 @@ use super::conn::{Terms, table};
 use super::mqtt::{
     Connection, ConnectionOptions, ConnectionPlan, Exit, Incident, Kind, Manner, UsageError,
 };
+use super::output;
 use super::subscribe::acknowledge;
 
 /// Find out what a broker has, and what its limits are.
@@ -76,9 +77,9 @@ struct Trial {
 impl Probe {
     pub(super) fn run(&self) -> Result<ExitCode, UsageError> {
         let is_quiet = self.plan(None)?.is_quiet;
-        let done = self.find_all()?.map(|findings| {
-            print!("{}", findings.show(self.json));
-            Exit::SUCCESS
+        let done = self.find_all()?.and_then(|findings| {
+            output::print(findings.show(self.json))?;
+            Ok(Exit::SUCCESS)
         });
         Ok(done.unwrap_or_else(|exit| exit).end(is_quiet))
     }

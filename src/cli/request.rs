@@ -11,6 +11,7 @@ use super::mqtt::{
     Connection, ConnectionOptions, ConnectionPlan, Content, ContentEncoding, Exit, Incident, Kind,
     Manner, OutputOptions, Payload, Printer, UsageError, check_topic, qos,
 };
+use super::output;
 use super::publish::{message, with_payload};
 use super::subscribe::acknowledge;
 
@@ -143,7 +144,7 @@ impl Task<'_> {
         let reason = if is_late { ReasonCode::DisconnectWithWill } else { ReasonCode::Success };
         // The response is here: that the link breaks now changes nothing.
         let _ = connection.goodbye(reason);
-        self.report();
+        self.report()?;
         Ok(exit)
     }
 
@@ -162,7 +163,7 @@ impl Task<'_> {
                     acknowledge(connection, &message);
                     if !(message.is_retained() && self.rr.no_retained) {
                         // Whether anybody reads it or not, this was the response.
-                        let _ = self.printer.print(&message);
+                        output::judge(self.printer.print(&message))?;
                         return Ok(Exit::SUCCESS);
                     }
                 }
@@ -198,11 +199,11 @@ impl Task<'_> {
         Ok(None)
     }
 
-    fn report(&mut self) {
+    fn report(&mut self) -> Result<(), Exit> {
         if let (true, Some(asked)) = (self.rr.latency, self.asked) {
-            // Whoever has stopped reading does not want to know.
-            let _ = self.printer.say(&format!("Latency: {}\n", show(asked.elapsed())));
+            output::judge(self.printer.say(&format!("Latency: {}\n", show(asked.elapsed()))))?;
         }
+        Ok(())
     }
 }
 

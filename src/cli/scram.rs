@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use stringprep::saslprep;
 
 use super::credential_file::{self, FileError, PasswordSource};
+use super::output;
 use crate::access::password::{UserNameError, check_user_name};
 use crate::access::scram::{
     Mechanism, SALT_BYTES, ScramCredentials, ScramCredentialsError, ScramText,
@@ -92,10 +93,7 @@ enum ScramCommandError {
 impl Scram {
     pub(super) fn run(&self) -> ExitCode {
         match self.try_run() {
-            Ok(said) => {
-                println!("{said}");
-                ExitCode::SUCCESS
-            }
+            Ok(said) => output::conclude(format!("{said}\n")),
             Err(error) => {
                 eprintln!("{error}");
                 ExitCode::FAILURE

@@ -2,7 +2,7 @@
 //! must not run on it meanwhile.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 
+use super::output::{self, OutputError};
 use super::progress::{Progress, Unit, file_bytes, input_bytes};
 use crate::record::Record;
 use crate::record::state::{State, StateError};
@@ -75,6 +76,8 @@ enum StoreCommandError {
     Line { file: PathBuf, line: usize, why: String },
     #[error("{}: {error}", file.display())]
     Mosquitto { file: PathBuf, error: ImportError },
+    #[error("{0}")]
+    Output(#[from] OutputError),
 }
 
 impl StoreCommandError {
@@ -116,18 +119,20 @@ impl Store {
 fn check(folder: &Path, is_quiet: bool) -> Result<(), StoreCommandError> {
     let (state, log) = recover(folder, is_quiet)?;
     let (counts, files) = (state.counts(), log.sources().len());
-    println!("{}: ok", folder.display());
-    println!("{files} files, {} bytes, batches up to {}", log.bytes(), log.durable().0);
-    println!(
-        "{} sessions, {} subscriptions, {} wills, {} messages on their way to clients, {} retained, \
-         {} messages stored",
+    output::print(format!(
+        "{}: ok\n{files} files, {} bytes, batches up to {}\n\
+         {} sessions, {} subscriptions, {} wills, {} messages on their way to clients, {} retained, \
+         {} messages stored\n",
+        folder.display(),
+        log.bytes(),
+        log.durable().0,
         counts.sessions,
         counts.subscriptions,
         counts.wills,
         counts.entries,
         counts.retained,
         counts.messages
-    );
+    ))?;
     Ok(())
 }
 
@@ -135,25 +140,20 @@ fn export(folder: &Path, is_quiet: bool) -> Result<(), StoreCommandError> {
     let (state, _log) = recover(folder, is_quiet)?;
     let is_quiet = is_quiet || io::stdout().is_terminal();
     let progress = Progress::new("writing", Unit::Pieces, None, is_quiet);
-    let mut out = BufWriter::new(io::stdout().lock());
     let (mut drain, mut batch) = (state.into_drain(), Batch::default());
-    let mut write_all = || {
+    output::write(|out| {
         while drain.take_next(&mut batch).map_err(io::Error::other)? {
             for record in batch.records() {
                 let record = Record::decode(record).map_err(io::Error::other)?;
-                serde_json::to_writer(&mut out, &record)?;
+                serde_json::to_writer(&mut *out, &record)?;
                 out.write_all(b"\n")?;
                 progress.add(1);
             }
             batch.clear();
         }
-        out.flush()
-    };
-    match write_all() {
-        // Who reads has enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.map_err(|error| StoreCommandError::Io { file: "-".into(), error }),
-    }
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// Reads a store. No file in it is changed; as at every start, a new one may say where the last one
@@ -237,13 +237,13 @@ impl Filling {
         self.log.append(&self.batch)?;
         self.log.close()?;
         let counts = self.state.counts();
-        println!(
-            "{}: {} sessions, {} messages on their way to clients, {} retained",
+        output::print(format!(
+            "{}: {} sessions, {} messages on their way to clients, {} retained\n",
             folder.display(),
             counts.sessions,
             counts.entries,
             counts.retained
-        );
+        ))?;
         Ok(())
     }
 }

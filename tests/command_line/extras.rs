@@ -189,7 +189,7 @@ pub(crate) fn errors_say_what_to_do() {
     let port = broker.port.to_string();
     let rows: [(&[&str], &str); 7] = [
         (&["pub", "-t", "t"], "try 'skein pub --help'"),
-        (&["pub", "--nonsense"], "try '--help'"),
+        (&["pub", "--nonsense"], "try 'skein pub --help'"),
         (&["sub", "-t", "t", "-p", &port, "--tls-use-os-certs"], "does this port speak TLS?"),
         (&["sub", "-t", "t", "-p", &port, "--ws"], "does this port speak WebSocket?"),
         (&["pub", "-t", "t", "-m", "x", "-h", "nowhere.invalid"], "check the name of the host"),

@@ -7,6 +7,7 @@ mod broker;
 mod connecting;
 mod ending;
 mod extras;
+mod full;
 mod own;
 mod printing;
 mod program;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         alone("what_is_retained_is_listed_removed_and_brought_back", tools::retained_goes_round),
         alone("probe_finds_what_a_broker_has", tools::probe_finds_what_a_broker_has),
         alone("bench_says_where_the_load_test_is", tools::bench_says_where_it_is),
+        alone("a_full_output_is_an_error", full::a_full_output_is_an_error),
         alone("shells_and_man_are_told_of_every_option", tools::shells_and_man_are_told),
         alone("top_names_the_slow_client", watching::top_names_the_slow_client),
         alone("top_says_why_there_is_nothing", watching::top_says_why_there_is_nothing),

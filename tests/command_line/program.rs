@@ -71,17 +71,24 @@ pub(crate) fn run_with(whose: Whose, name: &str, port: u16, words: &[&str], inpu
 
 /// Starts a program; without input its standard input stays open.
 pub(crate) fn start(command: &mut Command, input: Option<&[u8]>) -> Running {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    start_onto(command, Stdio::piped(), input)
+}
+
+/// The same with another standard output; what goes there is not drained.
+pub(crate) fn start_onto(command: &mut Command, out: Stdio, input: Option<&[u8]>) -> Running {
+    command.stdin(Stdio::piped()).stdout(out).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program is there");
-    let drain = |mut from: Box<dyn Read + Send>| {
+    let drain = |from: Option<Box<dyn Read + Send>>| {
         thread::spawn(move || {
             let mut all = Vec::new();
-            from.read_to_end(&mut all).expect("a pipe can be read");
+            if let Some(mut from) = from {
+                from.read_to_end(&mut all).expect("a pipe can be read");
+            }
             all
         })
     };
-    let out = drain(Box::new(child.stdout.take().expect("piped")));
-    let err = drain(Box::new(child.stderr.take().expect("piped")));
+    let out = drain(child.stdout.take().map(|it| Box::new(it) as _));
+    let err = drain(child.stderr.take().map(|it| Box::new(it) as _));
     if let Some(input) = input {
         let mut stdin = child.stdin.take().expect("piped");
         let input = input.to_vec();

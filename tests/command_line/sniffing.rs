@@ -205,7 +205,8 @@ impl Recording {
     }
 }
 
-pub(crate) fn sniff_reads_recordings() {
+/// What a client and its broker said to one another.
+pub(crate) fn recording() -> Vec<u8> {
     let connect = b"\x10\x0E\0\x04MQTT\x04\x02\0\x3c\0\x02me";
     let publish = b"\x32\x07\0\x01a\0\x07hi";
     let mut recording = Recording::new();
@@ -218,9 +219,14 @@ pub(crate) fn sniff_reads_recordings() {
     recording.add(false, 904, b"\x40\x02\0\x07");
     // Nobody has recorded the next five bytes.
     recording.add(true, 130, b"\xC0\0");
+    recording.0
+}
+
+pub(crate) fn sniff_reads_recordings() {
+    let recording = recording();
     let folder = tempfile::tempdir().expect("a folder for the test");
     let file = folder.path().join("mqtt.pcap");
-    fs::write(&file, &recording.0).expect("room for a file");
+    fs::write(&file, &recording).expect("room for a file");
     let read = |words: &[&str]| {
         let mut command = Command::new(skein());
         command.args(["sniff", "--read"]).arg(&file).args(words).env("TZ", "UTC");
@@ -241,13 +247,17 @@ pub(crate) fn sniff_reads_recordings() {
             "me > PINGREQ",
         ]
     );
-    assert!(text.starts_with("12:26:40."), "{text}");
+    assert!(text.starts_with("2020-09-13\n12:26:40."), "{text}");
+    assert_eq!(text.matches("2020-09-13").count(), 1, "it is the same day");
+    let both = read(&["--listen", "127.0.0.1:0"]);
+    assert_eq!(both.code, Some(1));
+    assert!(both.err.contains("cannot be used with"), "{}", both.err);
     let only = read(&["--type", "puback", "--topic", "a", "--json"]).succeeded().text();
     let packets = only.lines().filter(|line| line.contains("\"packet\""));
     let [packet] = packets.collect::<Vec<_>>()[..] else { panic!("one was asked for: {only}") };
     let packet: Value = serde_json::from_str(packet).expect("JSON");
     assert_eq!((&packet["packet"], &packet["id"]), (&"PUBACK".into(), &7.into()));
-    fs::write(&file, &recording.0[..recording.0.len() - 1]).expect("room for a file");
+    fs::write(&file, &recording[..recording.len() - 1]).expect("room for a file");
     let broken = read(&["--count", "99"]);
     assert_eq!(broken.code, Some(1));
     assert!(broken.err.contains("in the middle of a packet (after 6 packets)"), "{}", broken.err);

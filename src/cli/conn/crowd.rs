@@ -13,6 +13,7 @@ use skein_client::{Error, Options, ReasonCode, Version, Versions};
 
 use super::{Conn, table};
 use crate::cli::mqtt::{ConnectionPlan, Exit, Manner, Spans, code};
+use crate::cli::output;
 use crate::cli::progress::{Progress, Unit};
 use crate::server::raise_open_files;
 
@@ -30,7 +31,7 @@ pub(super) fn hold(conn: &Conn, size: u32, plan: ConnectionPlan) -> Result<Exit,
     let mut crowd = Crowd::new(conn, size, plan)?;
     let was_told = crowd.gather(conn.deadline())?;
     let summary = crowd.census.summary(crowd.began.elapsed());
-    print!("{}", summary.show(conn.json));
+    output::print(summary.show(conn.json))?;
     if !was_told {
         crowd.stay(conn.end())?;
     }

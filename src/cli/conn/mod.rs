@@ -14,6 +14,7 @@ use skein_client::session::ServerInfo;
 use super::mqtt::{
     Connection, ConnectionOptions, ConnectionPlan, Exit, Incident, Kind, Manner, UsageError, code,
 };
+use super::output;
 
 /// Connect, print what the broker says of itself, and stay connected.
 #[derive(Clone, Debug, Args)]
@@ -156,7 +157,7 @@ impl Conn {
         let caught = connection.catch_signals();
         caught.map_err(|error| Exit::with(code::UNKNOWN, format!("Error: {error}")))?;
         let (server, is_present) = connection.connect(self.deadline())?;
-        print!("{}", Terms::new(&server, is_present).show(self.json));
+        output::print(Terms::new(&server, is_present).show(self.json))?;
         let end = self.end();
         loop {
             match connection.next(end) {

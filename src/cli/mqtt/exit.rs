@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use skein_client::{Error, ReasonCode, Version};
 
 use super::options::Manner;
+use crate::cli::output::OutputError;
 
 /// The numbers of Mosquitto's library, as far as programs end with them.
 pub(in crate::cli) mod code {
@@ -100,12 +101,24 @@ impl Exit {
         Self::with(code_of(error, version), format!("Error: {error}"))
     }
 
+    /// The same, and more words.
+    pub(in crate::cli) fn and(self, more: &str) -> Self {
+        let text = self.text.map_or_else(|| more.to_owned(), |text| format!("{text}; {more}"));
+        Self { text: Some(text), ..self }
+    }
+
     /// Says what there is to say, and gives the code.
     pub(in crate::cli) fn end(self, is_quiet: bool) -> ExitCode {
         if let (Some(text), false) = (&self.text, is_quiet) {
             eprintln!("{text}");
         }
         ExitCode::from(self.code)
+    }
+}
+
+impl From<OutputError> for Exit {
+    fn from(error: OutputError) -> Self {
+        Self::with(code::SYSTEM, format!("Error: {error}"))
     }
 }
 

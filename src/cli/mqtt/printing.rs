@@ -12,6 +12,7 @@ use skein_client::Message;
 use super::format::{Format, Printed};
 use super::style::{Encoding, Form, Style};
 use super::usage::UsageError;
+use crate::cli::output::{STANDARD_OUTPUT, named};
 
 /// How messages are printed.
 #[derive(Clone, Debug, Default, Args)]
@@ -67,6 +68,8 @@ pub(in crate::cli) struct Printer {
     watched: Option<HashMap<String, usize>>,
     text: Vec<u8>,
     out: BufWriter<Box<dyn Write>>,
+    /// What `out` is called in errors.
+    place: String,
     /// Whether nothing stands above what comes next.
     is_fresh: bool,
 }
@@ -112,12 +115,14 @@ impl OutputOptions {
                 (Box::new(file), bytes == 0)
             }
         };
+        let place = self.out.as_ref().map(|path| format!("--out {}", path.display()));
         Ok(Printer {
             style,
             is_quiet,
             watched: None,
             text: Vec::new(),
             out: BufWriter::new(out),
+            place: place.unwrap_or_else(|| STANDARD_OUTPUT.to_owned()),
             is_fresh,
         })
     }
@@ -137,8 +142,7 @@ impl Printer {
     /// Nobody reads any more.
     pub(in crate::cli) fn watch(&mut self, host: &str) -> io::Result<()> {
         self.watched = Some(HashMap::new());
-        writeln!(self.out, "\x1b[2J\x1b[1;1HBroker: {host}")?;
-        self.out.flush()
+        self.say(&format!("\x1b[2J\x1b[1;1HBroker: {host}\n"))
     }
 
     /// Prints a message, at once.
@@ -146,15 +150,19 @@ impl Printer {
     /// # Errors
     /// Nobody reads any more, or the file cannot be written.
     pub(in crate::cli) fn print(&mut self, message: &Message) -> io::Result<()> {
+        let written = self.append(&message.into()).and_then(|()| self.out.flush());
+        named(&self.place, written)
+    }
+
+    fn append(&mut self, printed: &Printed<'_>) -> io::Result<()> {
         self.text.clear();
-        let printed = Printed::from(message);
         if let Some(line) = self.line_of(printed.topic) {
             write!(self.out, "\x1b[{line};1H")?;
         }
         if std::mem::take(&mut self.is_fresh) {
             self.text = self.style.head();
         }
-        let rendered = self.style.append(&printed, &Zoned::now(), &mut self.text);
+        let rendered = self.style.append(printed, &Zoned::now(), &mut self.text);
         if let (Err(error), false) = (rendered, self.is_quiet) {
             eprintln!("Error: {error}");
         }
@@ -162,7 +170,7 @@ impl Printer {
         if let Some(watched) = &self.watched {
             writeln!(self.out, "\x1b[{};1H", FIRST_LINE + watched.len() - 1)?;
         }
-        self.out.flush()
+        Ok(())
     }
 
     /// Prints a line that is no message.
@@ -170,8 +178,8 @@ impl Printer {
     /// # Errors
     /// Nobody reads any more, or the file cannot be written.
     pub(in crate::cli) fn say(&mut self, line: &str) -> io::Result<()> {
-        self.out.write_all(line.as_bytes())?;
-        self.out.flush()
+        let written = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
+        named(&self.place, written)
     }
 
     fn line_of(&mut self, topic: &str) -> Option<usize> {

@@ -16,6 +16,7 @@ use super::mqtt::{
     Connection, ConnectionOptions, ConnectionPlan, Exit, Incident, Kind, Manner, UsageError,
     check_filter, code,
 };
+use super::output;
 use super::progress::{Progress, Unit, input_bytes};
 use super::subscribe::acknowledge;
 
@@ -127,8 +128,7 @@ impl Retained {
                 clear(&mut connection, messages.keys(), &progress, until)?
             }
             command => {
-                // Who reads has enough.
-                let _ = print(command, messages.values(), &mut io::stdout().lock());
+                output::write(|out| print(command, messages.values(), out))?;
                 Exit::SUCCESS
             }
         };
@@ -207,7 +207,7 @@ fn check(connection: &Connection, incident: Incident) -> Result<(), Exit> {
 fn print<'a>(
     command: &RetainedCommand,
     messages: impl Iterator<Item = &'a Message>,
-    out: &mut impl Write,
+    out: &mut dyn Write,
 ) -> io::Result<()> {
     for message in messages {
         match command {
@@ -222,7 +222,7 @@ fn print<'a>(
             }
         }
     }
-    out.flush()
+    Ok(())
 }
 
 fn clear<'a>(
@@ -235,8 +235,9 @@ fn clear<'a>(
         progress.add(1);
         Ok(Publish::new(topic.as_str(), "").qos(QoS::AtLeastOnce).retain())
     });
-    let count = publish_all(connection, clears, until)?;
-    println!("{count} removed");
+    let mut count = 0;
+    publish_all(connection, clears, until, &mut count)?;
+    output::print(format!("{count} removed\n"))?;
     Ok(Exit::SUCCESS)
 }
 
@@ -253,43 +254,61 @@ fn bring_back(plan: ConnectionPlan, until: Option<Instant>) -> Result<Exit, Exit
         let publish = record.and_then(Record::publish);
         publish.map_err(|why| Exit::with(code::USAGE, format!("Error: line {}: {why}", index + 1)))
     });
-    let count = publish_all(&mut connection, records, until)?;
+    let mut count = 0;
+    let published = publish_all(&mut connection, records, until, &mut count);
+    published.map_err(|exit| exit.and(&format!("{count} published before")))?;
     connection.goodbye(ReasonCode::Success)?;
     drop(progress);
-    println!("{count} published");
+    output::print(format!("{count} published\n"))?;
     Ok(Exit::SUCCESS)
 }
 
 /// Publishes all of them, so many at once as the window has room for, and waits for the last one.
+/// `count` grows with each that is acknowledged.
+///
+/// # Errors
+/// Why there is no further message, when those before it are acknowledged; or why one of them is not.
 fn publish_all(
     connection: &mut Connection,
     messages: impl Iterator<Item = Result<Publish, Exit>>,
     until: Option<Instant>,
-) -> Result<usize, Exit> {
-    let (mut open, mut count): (Vec<Token>, usize) = (Vec::new(), 0);
+    count: &mut usize,
+) -> Result<(), Exit> {
+    let (mut open, mut end): (Vec<Token>, _) = (Vec::new(), Ok(()));
     for message in messages {
-        let message = message?;
-        let published = connection.try_act(|seat| seat.publish(message));
-        open.push(published.map_err(|error| Exit::failed(&error, connection.version()))?);
-        count += 1;
+        let version = connection.version();
+        let published = message.and_then(|message| {
+            let published = connection.try_act(|seat| seat.publish(message));
+            published.map_err(|error| Exit::failed(&error, version))
+        });
+        match published {
+            Ok(token) => open.push(token),
+            Err(exit) => {
+                end = Err(exit);
+                break;
+            }
+        }
         while open.len() >= WINDOW {
-            settle(connection, &mut open, until)?;
+            settle(connection, &mut open, until, count)?;
         }
     }
     while !open.is_empty() {
-        settle(connection, &mut open, until)?;
+        settle(connection, &mut open, until, count)?;
     }
-    Ok(count)
+    end
 }
 
 fn settle(
     connection: &mut Connection,
     open: &mut Vec<Token>,
     until: Option<Instant>,
+    count: &mut usize,
 ) -> Result<(), Exit> {
     match connection.next(until) {
         Incident::Completed(token, Ok(_)) => {
+            let before = open.len();
             open.retain(|it| *it != token);
+            *count += before - open.len();
             Ok(())
         }
         Incident::Completed(_, Err(error)) => Err(Exit::failed(&error, connection.version())),

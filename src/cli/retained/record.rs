@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use skein_client::{Message, PayloadFormat, Properties, Publish};
 
-use crate::cli::mqtt::qos;
+use crate::cli::mqtt::{check_topic, qos};
 
 /// A retained message as JSON.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,7 @@ impl Record {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn publish(self) -> Result<Publish, String> {
+        check_topic("publish", &self.topic).map_err(|error| error.to_string())?;
         let decode = |text: String| BASE64.decode(text).map_err(|error| error.to_string());
         let payload = match (self.payload, self.payload_base64) {
             (Some(text), None) => text.into_bytes(),
@@ -104,6 +105,7 @@ mod tests {
             ("{\"topic\":\"t\"}", "one of payload"),
             ("{\"topic\":\"t\",\"payload\":\"\",\"qos\":3}", "3 is no QoS"),
             ("{\"topic\":\"t\",\"payload_base64\":\"!\"}", "Invalid"),
+            ("{\"topic\":\"a/#\",\"payload\":\"\"}", "Invalid publish topic 'a/#'"),
             ("{\"topic\":\"t\",\"nonsense\":1}", "unknown field"),
         ] {
             let error = publish(text).expect_err(text);

@@ -13,7 +13,7 @@ mod stream;
 mod tracker;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::Zoned;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use skein_client::transport::{Address, Dial, Scheme};
 
@@ -30,6 +31,7 @@ use self::printing::Lines;
 use self::proxy::{Proxy, Route, Told};
 use self::tracker::{Found, Tracker};
 use super::mqtt::{Exit, TlsOptions, UsageError, code};
+use super::output::{self, OutputError, Reader};
 
 /// Print what clients and a broker say to one another, packet by packet.
 #[derive(Clone, Debug, Args)]
@@ -41,7 +43,7 @@ plain. With --read it prints what a file of pcap or pcapng holds, as tcpdump -w 
 Each packet is a line: the time, the connection's number, the client identifier, > to the broker or < from
 it, the packet and all its fields. A packet that breaks a rule of MQTT is MALFORMED: the line says which
 clause and at which byte of the direction, and it is passed on all the same. Passwords and what proves
-them are hidden.
+them are hidden. With --read the date stands above the first packet, and where it changes.
 
 Exit codes: 0 when told to stop, after --count lines and at the end of the file; 1 where nothing can be
 listened on, connected to or read.
@@ -55,7 +57,12 @@ Examples:
   skein sniff --read - < mqtt.pcap --port 1883 --port 11883 --hex")]
 pub(super) struct Sniff {
     /// Take connections at this address
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:1884")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:1884",
+        conflicts_with = "read"
+    )]
     listen: String,
 
     /// Pass them on to this broker: HOST:PORT or a URL of mqtt, mqtts, ws, wss or unix
@@ -106,6 +113,10 @@ pub(super) struct Sniff {
 struct Task {
     lines: Lines,
     left: Option<u64>,
+    /// That of the last line of a recording.
+    date: Option<Date>,
+    /// Why the last line could not be printed.
+    lost: Option<OutputError>,
 }
 
 impl Sniff {
@@ -116,7 +127,7 @@ impl Sniff {
             has_hex: self.hex,
             zone: TimeZone::system(),
         };
-        let task = Task { lines, left: self.count };
+        let task = Task { lines, left: self.count, date: None, lost: None };
         let done = match &self.read {
             Some(file) => self.read_file(file, task),
             None => self.proxy(task)?,
@@ -156,7 +167,8 @@ impl Sniff {
                 }
             }
         });
-        Ok(ran.map_err(|error| Exit::with(code::UNKNOWN, format!("Error: {error}"))))
+        let ran = ran.map_err(|error| Exit::with(code::UNKNOWN, format!("Error: {error}")));
+        Ok(ran.and_then(|()| task.end()))
     }
 
     fn route(&self) -> Result<Route, UsageError> {
@@ -196,6 +208,7 @@ impl Sniff {
             goes_on = found.drain(..).all(|found| task.print_found(&found));
         }
         let contents = read.map_err(|error| failed(&error))?;
+        task.end()?;
         if goes_on && tracker.count() == 0 {
             let (packets, unknown) = (contents.packets, contents.of_unknown_links);
             let others = match unknown {
@@ -215,24 +228,45 @@ impl Sniff {
 }
 
 impl Task {
+    /// # Errors
+    /// Something was not printed.
+    fn end(&mut self) -> Result<(), Exit> {
+        self.lost.take().map_or(Ok(()), |error| Err(error.into()))
+    }
+
     fn print_found(&mut self, found: &Found) -> bool {
         let at = found.at.to_zoned(self.lines.zone.clone());
         if found.is_first {
             let detail = format!("from {} to {}", found.client, found.broker);
             let line = self.lines.note(&at, found.number, "connected", &detail);
-            if !self.print(Some(line), false) {
+            if !self.print_dated(&at, line, false) {
                 return false;
             }
         }
-        self.print(self.lines.of(&at, found.number, &found.seen), true)
+        match self.lines.of(&at, found.number, &found.seen) {
+            Some(line) => self.print_dated(&at, line, true),
+            None => true,
+        }
     }
 
-    /// False if it was the last line, or nobody reads any more.
+    /// The same, below the date where that is another than above; each line of JSON has its own.
+    fn print_dated(&mut self, at: &Zoned, line: String, counts: bool) -> bool {
+        let is_new = !self.lines.is_json && self.date != Some(at.date());
+        self.date = Some(at.date());
+        let line = if is_new { format!("{}\n{line}", at.date()) } else { line };
+        self.print(Some(line), counts)
+    }
+
+    /// False if it was the last line, nobody reads any more, or it could not be printed.
     fn print(&mut self, line: Option<String>, counts: bool) -> bool {
         let Some(line) = line else { return true };
-        let mut out = io::stdout().lock();
-        if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
-            return false;
+        match output::print(line) {
+            Ok(Reader::Reads) => {}
+            Ok(Reader::HasLeft) => return false,
+            Err(error) => {
+                self.lost = Some(error);
+                return false;
+            }
         }
         if counts && let Some(left) = &mut self.left {
             *left -= 1;

@@ -15,8 +15,9 @@ use skein_client::{RetainHandling, SubscriptionOptions};
 use self::sink::Sink;
 use self::task::Task;
 use super::mqtt::{
-    ConnectionOptions, Kind, Manner, OutputOptions, Statistics, UsageError, check_filter, qos,
+    ConnectionOptions, Exit, Kind, Manner, OutputOptions, Statistics, UsageError, check_filter, qos,
 };
+use super::output::{self, Reader};
 
 pub(super) use self::task::acknowledge;
 
@@ -153,10 +154,12 @@ impl Sub {
             plan.options.receive_maximum = plan.options.receive_maximum.min(maximum);
         }
         let is_quiet = plan.is_quiet;
-        if let (true, Sink::Printer(printer)) = (self.watch && !self.message_rate, &mut sink)
-            && printer.watch(&plan.host).is_err()
-        {
-            return Ok(ExitCode::SUCCESS);
+        if let (true, Sink::Printer(printer)) = (self.watch && !self.message_rate, &mut sink) {
+            match output::judge(printer.watch(&plan.host)) {
+                Ok(Reader::Reads) => {}
+                Ok(Reader::HasLeft) => return Ok(ExitCode::SUCCESS),
+                Err(error) => return Ok(Exit::from(error).end(is_quiet)),
+            }
         }
         let mut task = Task {
             sub: self,

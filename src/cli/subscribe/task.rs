@@ -13,6 +13,7 @@ use super::sink::{Sink, Taken};
 use crate::cli::mqtt::{
     Connection, ConnectionPlan, Exit, Incident, Manner, Properties, Statistics, code,
 };
+use crate::cli::output::{self, Reader};
 
 /// A subscriber at work.
 pub(super) struct Task<'a> {
@@ -147,7 +148,8 @@ impl Task<'_> {
                     return Ok(Exit::timed_out());
                 }
                 Incident::Timeout => {
-                    if self.sink.say(&format!("{count} msgs/s\n")).is_err() {
+                    let said = output::judge(self.sink.say(&format!("{count} msgs/s\n")))?;
+                    if said == Reader::HasLeft {
                         return Ok(Exit::SUCCESS);
                     }
                     (count, tick) = (0, tick + Duration::from_secs(1));
@@ -173,7 +175,8 @@ impl Task<'_> {
         let codes: Vec<u8> = results.iter().map(code_of).collect();
         if self.is_debug {
             let codes = codes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
-            println!("Subscribed (mid: 1): {codes}");
+            // As with packets: where nobody reads, nobody misses it.
+            let _ = output::print(format!("Subscribed (mid: 1): {codes}\n"));
         }
         let are_all_denied = codes.iter().all(|code| *code >= 0x80);
         if are_all_denied {

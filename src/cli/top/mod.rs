@@ -4,7 +4,7 @@ mod sample;
 mod screen;
 mod terminal;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use self::terminal::Terminal;
 use super::mqtt::{
     Connection, ConnectionOptions, ConnectionPlan, Exit, Incident, Kind, Manner, UsageError, code,
 };
+use super::output::{self, OutputError, Reader};
 
 /// What is said together comes within this time.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -157,7 +158,7 @@ impl Task<'_> {
                 }
                 Incident::Timeout if whole_at.is_some() => {
                     whole_at = None;
-                    if self.show(heard_at).is_err() || self.is_over() {
+                    if self.show(heard_at)? == Reader::HasLeft || self.is_over() {
                         return Ok(());
                     }
                 }
@@ -183,22 +184,28 @@ impl Task<'_> {
     }
 
     /// # Errors
-    /// Nobody reads any more.
-    fn show(&mut self, at: Instant) -> io::Result<()> {
+    /// Standard output does not take it.
+    fn show(&mut self, at: Instant) -> Result<Reader, OutputError> {
         let sample = self.board.sample(at, self.last.as_ref());
-        if let Some(terminal) = &self.terminal {
-            terminal.draw(&show(&sample, &self.host, terminal.look()))?;
+        let printed = if let Some(terminal) = &self.terminal {
+            // A terminal that is gone has nobody in front of it.
+            if terminal.draw(&show(&sample, &self.host, terminal.look())).is_err() {
+                return Ok(Reader::HasLeft);
+            }
+            Ok(Reader::Reads)
         } else if self.top.json {
-            let text = serde_json::to_string(&sample).map_err(io::Error::other)?;
-            print_text(&format!("{text}\n"))?;
+            output::write(|out| {
+                serde_json::to_writer(&mut *out, &sample)?;
+                out.write_all(b"\n")
+            })
         } else {
             let look = Look { has_colors: self.has_colors, ..Look::PLAIN };
             let gap = if self.shown > 0 { "\n" } else { "" };
-            print_text(&format!("{gap}{}", show(&sample, &self.host, look)))?;
-        }
+            output::print(format!("{gap}{}", show(&sample, &self.host, look)))
+        };
         self.shown += 1;
         self.last = Some(sample);
-        Ok(())
+        printed
     }
 
     fn is_over(&self) -> bool {
@@ -233,10 +240,4 @@ fn check(connection: &Connection, result: &skein_client::Result<Outcome>) -> Res
         Ok(_) => Ok(()),
         Err(error) => Err(failed(error)),
     }
-}
-
-fn print_text(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }
