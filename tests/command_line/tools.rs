@@ -57,6 +57,10 @@ pub(crate) fn retained_goes_round() {
     let broken = retained(&["import"], b"{\"topic\":\"t\",\"payload\":\"x\"}\nnonsense\n");
     assert_eq!(broken.code, Some(1));
     assert!(broken.err.starts_with("Error: line 2: "), "{}", broken.err);
+    assert!(broken.err.ends_with("; 1 published before\n"), "{}", broken.err);
+    let filter = retained(&["import"], b"{\"topic\":\"a/#\",\"payload\":\"x\"}\n");
+    assert_eq!(filter.code, Some(1));
+    assert!(filter.err.starts_with("Error: line 1: Invalid publish topic"), "{}", filter.err);
 }
 
 pub(crate) fn probe_finds_what_a_broker_has() {
@@ -80,6 +84,12 @@ pub(crate) fn bench_says_where_it_is() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let copy = folder.path().join("skein");
     fs::copy(skein(), &copy).expect("room for the binary");
+    let help = {
+        let mut command = Command::new(&copy);
+        command.env("PATH", "").args(["bench", "--help"]);
+        start(&mut command, Some(b"")).wait().succeeded().text()
+    };
+    assert!(help.contains("cargo build --release -p skein-loadtest"), "{help}");
     let bench = || {
         let mut command = Command::new(&copy);
         command.env("PATH", "").args(["bench", "flood", "--help"]);
@@ -104,9 +114,10 @@ pub(crate) fn shells_and_man_are_told() {
     assert!(page.contains(".TH skein-sub 1") && page.contains("retained\\-only"), "{page}");
     assert_eq!(run(&["man", "nonsense"], b"").code, Some(1));
     let folder = tempfile::tempdir().expect("a folder for the test");
-    let path = folder.path().to_str().expect("UTF-8");
+    let folder = folder.path().join("share/man1");
+    let path = folder.to_str().expect("UTF-8");
     run(&["man", "--folder", path], b"").succeeded();
     for page in ["skein.1", "skein-pub.1", "skein-serve.1"] {
-        assert!(folder.path().join(page).is_file(), "{page}");
+        assert!(folder.join(page).is_file(), "{page}");
     }
 }
