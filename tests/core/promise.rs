@@ -10,6 +10,7 @@ use crate::{
         again, disconnect, lasting, puback, pubcomp, publish, publish2, pubrec, pubrel, subscribe,
         subscribe_as, unsubscribe, v5, with_receive_maximum, with_will,
     },
+    recover,
 };
 
 /// Listeners, by what they promise.
@@ -28,11 +29,7 @@ fn all_modes(settings: &mut Settings) {
 #[track_caller]
 fn resume(broker: &mut Broker, listener: u16, client_id: &str) -> Peer {
     broker.listener = listener;
-    let peer = broker.dial(0, lasting(client_id, 1_000));
-    let heard = broker.hear(peer);
-    assert_eq!(heard[0], "CONNACK present 0x00");
-    broker.put_back(peer, heard.into_iter().skip(1));
-    peer
+    recover::resume(broker, client_id)
 }
 
 /// SUBACK waits for other shards, and the subscription may have gone to the store meanwhile, when

@@ -23,7 +23,7 @@ fn broker(shards: usize, qos: u8) -> (Broker, Peer, Peer) {
 
 /// A client comes back to the session that it had.
 #[track_caller]
-fn resume(broker: &mut Broker, client_id: &str) -> Peer {
+pub(super) fn resume(broker: &mut Broker, client_id: &str) -> Peer {
     let peer = broker.dial(0, lasting(client_id, 1_000));
     let heard = broker.hear(peer);
     assert_eq!(heard[0], "CONNACK present 0x00");

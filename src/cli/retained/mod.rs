@@ -54,7 +54,7 @@ enum RetainedCommand {
     Export(Selection),
     /// Publish what `export` wrote from standard input
     #[command(disable_help_flag = true)]
-    Import(Import),
+    Import(Reach),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -67,20 +67,13 @@ struct Selection {
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_seconds)]
     idle: f64,
 
-    /// Give up after so many seconds, with exit code 27
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
-    timeout: Option<u32>,
-
     #[command(flatten)]
-    connection: ConnectionOptions,
-
-    /// Print help
-    #[arg(long, action = ArgAction::HelpLong)]
-    help: Option<bool>,
+    reach: Reach,
 }
 
+/// The broker, and how long it may take.
 #[derive(Clone, Debug, Args)]
-struct Import {
+struct Reach {
     /// Give up after so many seconds, with exit code 27
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,
@@ -99,10 +92,10 @@ const WINDOW: usize = 100;
 impl Retained {
     pub(super) fn run(&self) -> Result<ExitCode, UsageError> {
         let selection = match &self.command {
-            RetainedCommand::Import(import) => {
-                let plan = import.connection.plan(Kind::Other, Manner::Skein)?;
+            RetainedCommand::Import(reach) => {
+                let plan = reach.connection.plan(Kind::Other, Manner::Skein)?;
                 let is_quiet = plan.is_quiet;
-                let done = bring_back(plan, deadline(import.timeout));
+                let done = bring_back(plan, deadline(reach.timeout));
                 return Ok(done.unwrap_or_else(|exit| exit).end(is_quiet));
             }
             RetainedCommand::List(selection)
@@ -111,13 +104,13 @@ impl Retained {
             | RetainedCommand::Export(selection) => selection,
         };
         check_filter("subscription", &selection.filter)?;
-        let plan = selection.connection.plan(Kind::Other, Manner::Skein)?;
+        let plan = selection.reach.connection.plan(Kind::Other, Manner::Skein)?;
         let is_quiet = plan.is_quiet;
         Ok(self.select(selection, plan).unwrap_or_else(|exit| exit).end(is_quiet))
     }
 
     fn select(&self, selection: &Selection, plan: ConnectionPlan) -> Result<Exit, Exit> {
-        let (is_quiet, until) = (plan.is_quiet, deadline(selection.timeout));
+        let (is_quiet, until) = (plan.is_quiet, deadline(selection.reach.timeout));
         let mut connection = Connection::start(plan)?;
         connection.connect(until)?;
         let messages = collect(&mut connection, selection, until, is_quiet)?;
