@@ -262,19 +262,22 @@ impl Oracle {
     /// Whether it may be a live message of the session's own subscriptions; if so, whether it is
     /// nothing else for certain.
     fn is_live(&self, case: Case<'_>) -> Result<bool, String> {
-        let Some(first) = self.messages[case.message].attempts.first() else {
+        let attempts = &self.messages[case.message].attempts;
+        let Some(first) = attempts.first().map(|attempt| self.attempts[*attempt]) else {
             return Err("it was not published".to_owned());
         };
-        let first = self.attempts[*first];
         let session = &self.sessions[case.number];
         let facts = &self.messages[case.message].facts;
         let mut held = session.held_since(first.step, case.topic, &self.alphabet);
-        if first.session == case.number {
+        // The client may have sent it in another session first, which a crash has undone.
+        let own = attempts.iter().filter(|it| self.attempts[**it].session == case.number).count();
+        let is_someones = own == 0 || !held.iter().any(|sub| sub.no_local);
+        if own == attempts.len() {
             held.retain(|sub| !sub.no_local);
         }
         let is_due = held.iter().any(|sub| sub.confirmed.is_some_and(|step| step < first.step));
         let is_stable = check_terms(&held, facts, case.delivery, first.step, session.is_v5)?;
-        Ok(is_stable && is_due)
+        Ok(is_stable && is_due && is_someones)
     }
 
     /// Takes it as a live message, in its order.
