@@ -210,6 +210,9 @@ impl Shard {
         if before.is_none() && is_resumed {
             self.record_whole(key);
             self.set_session_durable(key, true);
+            // Each other shard has a part in what CONNACK waits for, which it hears of behind its
+            // new interests: whatever it acknowledges from then on waits for this session.
+            self.journal.tell(self.others().collect());
         }
         let Self { sessions, journal, .. } = self;
         let session = sessions.at(key);

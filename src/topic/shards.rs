@@ -64,6 +64,12 @@ impl ShardSet {
     }
 }
 
+impl FromIterator<ShardId> for ShardSet {
+    fn from_iter<T: IntoIterator<Item = ShardId>>(shards: T) -> Self {
+        Self(shards.into_iter().fold(0, |all, shard| all | 1 << shard.index()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

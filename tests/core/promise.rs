@@ -267,6 +267,35 @@ fn what_a_session_became_in_memory_is_in_the_log_afterwards() {
     }
 }
 
+/// A session that is to be kept again is promised everything from its CONNACK on: other shards know
+/// by then that they have to wait for it, or they would acknowledge what a crash can lose.
+#[test]
+fn who_comes_back_to_be_kept_hears_so_when_every_shard_knows() {
+    let mut broker = Broker::durable_with(2, all_modes);
+    let client_id = broker.name_on(0, "keeper");
+    broker.listener = MEMORY;
+    let keeper = broker.connect(0, lasting(&client_id, 1_000));
+    broker.ask(keeper, subscribe(1, "t", 1), ["SUBACK #1 0x01"]);
+    broker.cut(keeper);
+    broker.listener = DISK;
+    let publisher = broker.connect(1, v5("publisher"));
+    broker.hold(0, 1);
+    let keeper = broker.dial(0, lasting(&client_id, 1_000));
+    broker.wait_ms(200);
+    broker.expect_nothing(keeper);
+    broker.release(0, 1);
+    broker.expect(keeper, ["CONNACK present 0x00"]);
+    broker.cut(keeper);
+    broker.hold_store();
+    broker.send(publisher, publish(1, "t", "x"));
+    broker.expect_nothing(publisher);
+    broker.release_store();
+    broker.expect(publisher, ["PUBACK #1"]);
+    broker.cut_power(2);
+    let keeper = resume(&mut broker, DISK, &client_id);
+    broker.expect(keeper, ["PUBLISH t x q1 #1"]);
+}
+
 /// The CONNACK of a listener that keeps nothing waits until the log has the session no more: what is
 /// finished from then on could not be known to the older one that a crash brought back.
 #[test]

@@ -268,7 +268,7 @@ impl Client {
         if has_flag && connack.session_present == is_first {
             violated!("session present is told", "{}: {}", self.name, connack.session_present);
         }
-        scene.oracle.on_connack(id, scene.links[id.0].session);
+        scene.oracle.on_connack(id, scene.links[id.0].session, scene.step);
         // A 3.1 client is not told. And one that races with itself may find a session that another
         // of its own connections began: no client could know, so this one is told.
         let is_known = self.session == scene.link(id).session;

@@ -99,13 +99,14 @@ impl Session {
     }
 
     /// CONNACK was seen: what the session had at its CONNECT is kept, also what was not before.
-    fn on_connack(&mut self, link: LinkId) {
+    /// Whether what is published from now on is kept as well, which it was not for sure before.
+    fn on_connack(&mut self, link: LinkId) -> bool {
         let Some(moment) = self.moments.iter_mut().find(|moment| moment.link == link) else {
-            return;
+            return false;
         };
         moment.is_acked = true;
         if !moment.keeps || moment.expiry_s == 0 {
-            return;
+            return false;
         }
         let step = moment.connected_step;
         for sub in &mut self.subs {
@@ -115,14 +116,21 @@ impl Session {
         for owed in self.owed.values_mut().filter(|owed| owed.is_settled) {
             owed.is_durable |= owed.survives;
         }
+        let was_durable = self.is_surely_durable;
+        self.is_surely_durable |= self.link == Some(link) && self.is_durable();
+        self.is_surely_durable && !was_durable
     }
 }
 
 impl Oracle {
     /// A client saw CONNACK 0.
-    pub(crate) fn on_connack(&mut self, link: LinkId, session: Option<usize>) {
-        if let Some(session) = session {
-            self.sessions[session].on_connack(link);
+    pub(crate) fn on_connack(&mut self, link: LinkId, session: Option<usize>, step: u64) {
+        let Some(session) = session.map(|number| &mut self.sessions[number]) else { return };
+        if session.on_connack(link) {
+            let shares = session.shares().collect::<Vec<_>>();
+            for filter in shares {
+                self.disturb_group(filter, step);
+            }
         }
     }
 
