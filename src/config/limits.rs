@@ -118,12 +118,13 @@ section! {
     /// overfill one outbox.
     lane_waiting_bytes_max: usize = 4_194_304, 1_024..=BYTES_MAX,
         "the shard stops reading publishers until the lane has moved";
-    /// How many messages per second one client may publish, and as many at once; 0 = no limit.
-    publishes_per_client_per_s_max: u32 = 0, 0..=1_000_000_000,
+    /// How many messages per second one client may publish, and as many at once; 0 = no limit. No
+    /// client is that fast today: lower it to what yours need.
+    publishes_per_client_per_s_max: u32 = 10_000_000, 0..=1_000_000_000,
         "it is not read until it is paid for, and counted (publishers_throttled)";
     /// How many bytes of PUBLISH packets per second one client may send, and as many at once;
-    /// 0 = no limit.
-    publish_bytes_per_client_per_s_max: usize = 0, 0..=BYTES_MAX,
+    /// 0 = no limit. No client is that fast today.
+    publish_bytes_per_client_per_s_max: usize = 10_737_418_240, 0..=BYTES_MAX,
         "it is not read until it is paid for, and counted (publishers_throttled)";
     /// How many bytes are read from one connection before the others have their turn.
     read_budget_bytes: usize = 131_072, 1_024..=16_777_216, "the rest is read in the next turn";

@@ -192,12 +192,12 @@ section! {
     /// How many connections may be open here at once; 0 = no limit of its own.
     connections_max: usize = 0, 0..=CONNECTIONS_MAX, "a further connection is closed and counted";
     /// How many messages per second all that connected here may publish together, and as many at
-    /// once; each shard its share; 0 = no limit.
-    publishes_per_s_max: u32 = 0, 0..=1_000_000_000,
+    /// once; each shard its share; 0 = no limit. The default is that of a hundred clients.
+    publishes_per_s_max: u32 = 1_000_000_000, 0..=1_000_000_000,
         "who publishes more is not read until it is paid for, and counted (publishers_throttled)";
     /// How many bytes of PUBLISH packets per second all that connected here may send together, and
-    /// as many at once; each shard its share; 0 = no limit.
-    publish_bytes_per_s_max: usize = 0, 0..=BYTES_MAX,
+    /// as many at once; each shard its share; 0 = no limit. The default is that of a hundred clients.
+    publish_bytes_per_s_max: usize = 1_099_511_627_776, 0..=BYTES_MAX,
         "who publishes more is not read until it is paid for, and counted (publishers_throttled)";
     => {
         /// TLS, if it is spoken here.

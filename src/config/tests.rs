@@ -236,3 +236,27 @@ fn a_listener_promises_what_the_store_does_unless_it_says_otherwise() {
     assert_eq!(settings.listeners[0].durability, DurabilityMode::Os);
     assert_eq!(settings.store.data_dir, None);
 }
+
+/// What a peer may cost is bounded before anybody has written a configuration.
+#[test]
+fn without_a_configuration_every_limit_holds() {
+    let settings = Settings::default();
+    let (limits, listener) = (&settings.limits, &settings.listeners[0]);
+    let bounds = [
+        limits.connect_timeout_ms == 10_000,
+        limits.packet_bytes_max == 1 << 20,
+        limits.topic_levels_max == 128,
+        limits.topic_alias_maximum == 16,
+        limits.subscriptions_per_client_max > 0,
+        limits.connections_per_address_max > 0,
+        limits.connections_per_address_per_s_max > 0,
+        limits.publishes_per_client_per_s_max > 0,
+        limits.publish_bytes_per_client_per_s_max > 0,
+        listener.publishes_per_s_max > 0,
+        listener.publish_bytes_per_s_max > 0,
+        limits.sessions_max > 0,
+        limits.retained_messages_max > 0,
+        limits.retained_bytes_max > 0,
+    ];
+    assert_eq!(bounds, [true; 14]);
+}
