@@ -99,26 +99,38 @@ impl EventLoop {
     /// while, so that those who are there do not wait for a storm of them. The others of them are
     /// the first of their kind in the next turn.
     pub(super) fn read_ready(&mut self) {
-        let mut first_began = None;
-        self.read_queued(|| first_began.get_or_insert_with(Instant::now).elapsed() < NEWCOMERS_MAX);
+        let spent = self.read_queued(NEWCOMERS_MAX);
+        let tally = &self.tallies.newcomers_us;
+        if !spent.is_zero() {
+            tally.post(tally.read().wrapping_add(spent.as_micros() as usize));
+        }
+        let metrics = self.core.shard.metrics();
+        self.tallies.messages.post((metrics.publishes_received + metrics.publishes_sent) as usize);
     }
 
     /// As [`EventLoop::read_ready`], without newcomers.
     pub(super) fn read_clients(&mut self) {
-        self.read_queued(|| false);
+        self.read_queued(Duration::ZERO);
     }
 
-    fn read_queued(&mut self, mut takes_newcomer: impl FnMut() -> bool) {
+    /// Returns how long it has looked at newcomers; after `newcomers_max` it looks at no other one.
+    fn read_queued(&mut self, newcomers_max: Duration) -> Duration {
+        let mut spent = Duration::ZERO;
         std::mem::swap(&mut self.inbound.queue, &mut self.inbound.turn);
         for index in 0..self.inbound.turn.len() {
             let id = self.inbound.turn[index];
-            if self.core.shard.is_newcomer(id) && !takes_newcomer() {
-                self.inbound.queue.push(id);
-            } else {
+            if !self.core.shard.is_newcomer(id) {
                 self.contained(id, |this| this.read_one(id));
+            } else if spent < newcomers_max {
+                let began = Instant::now();
+                self.contained(id, |this| this.read_one(id));
+                spent += began.elapsed();
+            } else {
+                self.inbound.queue.push(id);
             }
         }
         self.inbound.turn.clear();
+        spent
     }
 
     /// Handles what was read before, then reads and handles on, until the core wants no more,

@@ -122,6 +122,10 @@ pub struct Tallies {
     /// Connections that arrived from other shards, less those handed over to them; below zero it
     /// wraps around.
     pub moved: Tally,
+    /// Messages that came from clients, and that went to them.
+    pub messages: Tally,
+    /// Microseconds that were spent on connections without a client.
+    pub newcomers_us: Tally,
     /// Connections that were closed, by listener. A connection is closed where it lives then.
     pub closed: Vec<Tally>,
 }
@@ -188,7 +192,12 @@ pub fn mesh(
         let (spilled, spills) = lane(SPILL_SLOTS);
         // The last one is of the connections from inside.
         let closed = (0..=listeners_max(settings)).map(|_| Tally::new()).collect();
-        let tallies = Arc::new(Tallies { moved: Tally::new(), closed });
+        let tallies = Arc::new(Tallies {
+            moved: Tally::new(),
+            messages: Tally::new(),
+            newcomers_us: Tally::new(),
+            closed,
+        });
         let place = Place {
             id: ShardId::new(index),
             poll,

@@ -1,6 +1,6 @@
 //! The acceptor's thread: accepts connections, deals them out, hears signals and requests.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
@@ -10,7 +10,8 @@ use mio::net::TcpStream;
 use mio::{Events, Poll};
 
 use super::dealer::Dealer;
-use super::listener::Listener;
+use super::listener::{Listener, concerns_one_connection};
+use super::newcomers::Newcomers;
 use super::opening::Opening;
 use super::refusals::{Refusal, Refusals};
 use super::reload::Reloading;
@@ -99,6 +100,8 @@ pub(super) struct Acceptor {
     shards_ended: usize,
     /// Connections that were closed at once.
     pub(super) refusals: Refusals,
+    /// How fast others are let in.
+    newcomers: Newcomers,
     /// What it says below `$SYS`.
     pub(super) speaker: Speaker,
     /// The connections of each address.
@@ -123,6 +126,7 @@ impl Acceptor {
     ) -> Self {
         let Parts { settings, poll, listeners, signals, requests } = server;
         let addresses = Arc::clone(&doors.first().expect("there is a shard").addresses);
+        let shards = doors.len();
         Self {
             settings,
             poll,
@@ -136,6 +140,7 @@ impl Acceptor {
             order: AcceptOrder::default(),
             shards_ended: 0,
             refusals: Refusals::default(),
+            newcomers: Newcomers::new(shards, start),
             speaker: Speaker::default(),
             addresses,
             full_until: None,
@@ -180,6 +185,8 @@ impl Acceptor {
         self.look_at_files(now);
         self.look_at_speaker(now);
         if self.serves() {
+            let per_s = self.settings.limits.newcomers_per_shard_per_s_max;
+            self.newcomers.look(self.dealer.work(), per_s, now);
             for index in 0..self.listeners.len() {
                 self.accept_from(index, now);
             }
@@ -229,7 +236,8 @@ impl Acceptor {
 
     fn report_metrics(&mut self) {
         let connections: usize = self.listeners.iter().map(|l| self.open_on(l)).sum();
-        let counters = self.refusals.rows().map(|(name, count)| format!(" {name}={count}"));
+        let rows = self.refusals.rows().chain([self.newcomers.row()]);
+        let counters = rows.map(|(name, count)| format!(" {name}={count}"));
         tracing::info!("acceptor: connections={connections}{}", counters.collect::<String>());
         self.opening.iter().for_each(Opening::report_metrics);
         self.dealer.tell_all(|| Command::ReportMetrics);
@@ -263,13 +271,17 @@ impl Acceptor {
     fn accept_from(&mut self, index: usize, now: Instant) {
         for _ in 0..ACCEPTS_PER_TURN {
             let listener = &mut self.listeners[index];
-            let must_wait = listener.backoff.wait_until(now).is_some();
-            if !listener.is_ready || must_wait || !self.dealer.has_room() {
+            let is_ready = listener.is_ready && listener.backoff.wait_until(now).is_none();
+            if !is_ready || !self.dealer.has_room() {
+                return;
+            }
+            if self.newcomers.must_wait(now) {
                 return;
             }
             match listener.accept() {
                 Ok((stream, peer, address)) => {
                     listener.backoff.succeed();
+                    self.newcomers.note_accepted(now);
                     match self.examine(index, address, now) {
                         Ok(seat) => self.admit(index, stream, peer, seat, now),
                         Err(refusal) => {
@@ -360,29 +372,11 @@ impl Acceptor {
         let full_until = self.full_until.filter(|until| *until > now);
         deadlines.extend(full_until);
         let waiting = self.listeners.iter().filter(|listener| listener.is_ready && self.serves());
+        let all_until = full_until.max(self.newcomers.wait_until(now));
         for listener in waiting {
             // A ready listener is looked at when its wait is over, at once if it has none.
-            deadlines.push(listener.backoff.wait_until(now).or(full_until).unwrap_or(now));
+            deadlines.push(listener.backoff.wait_until(now).or(all_until).unwrap_or(now));
         }
         deadlines.into_iter().min().map(|deadline| deadline.saturating_duration_since(now))
     }
-}
-
-/// Whether a failed accept says something of the connection that was next, not of this process:
-/// accept(2) passes on network errors that were already pending on the new socket.
-fn concerns_one_connection(error: &io::Error) -> bool {
-    use ErrorKind::{
-        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
-        NetworkUnreachable, TimedOut,
-    };
-    matches!(
-        error.kind(),
-        ConnectionAborted
-            | ConnectionReset
-            | HostUnreachable
-            | Interrupted
-            | NetworkDown
-            | NetworkUnreachable
-            | TimedOut
-    )
 }

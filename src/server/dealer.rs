@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::newcomers::Work;
 use crate::net::{Accepted, Command, Door};
 use crate::session::ListenerId;
 
@@ -77,6 +78,14 @@ impl Dealer {
             }
         }
         self.seats.iter().any(|seat| !seat.waiting.is_empty())
+    }
+
+    /// What the shards have done since the start.
+    pub(super) fn work(&self) -> Work {
+        let tallies = || self.seats.iter().map(|seat| &seat.door.tallies);
+        let messages = tallies().map(|its| its.messages.read()).fold(0, usize::wrapping_add);
+        let newcomers_us = tallies().map(|its| its.newcomers_us.read());
+        Work { messages, newcomers_us: newcomers_us.fold(0, usize::wrapping_add) }
     }
 
     /// Connections that came through this listener and were closed since.

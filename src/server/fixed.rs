@@ -34,7 +34,7 @@ fn keep_durability(settings: &mut Settings, old: &Settings) -> bool {
 
 /// Limits that hold for whatever happens next. The others were told to clients, or something was
 /// built from them when the broker started.
-const LIVE_LIMITS: [&str; 25] = [
+const LIVE_LIMITS: [&str; 26] = [
     "connect_timeout_ms",
     "packet_bytes_before_connect_max",
     "topic_levels_max",
@@ -59,6 +59,7 @@ const LIVE_LIMITS: [&str; 25] = [
     "slow_consumer_grace_ms",
     "retained_step_topics",
     "connections_max",
+    "newcomers_per_shard_per_s_max",
     "shutdown_ms_max",
 ];
 

@@ -221,6 +221,25 @@ fn listen_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, UnixPath)> {
     Ok((UnixListener::from_std(socket.into()), ours))
 }
 
+/// Whether a failed accept says something of the connection that was next, not of this process:
+/// accept(2) passes on network errors that were already pending on the new socket.
+pub(super) fn concerns_one_connection(error: &io::Error) -> bool {
+    use ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable, TimedOut,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | TimedOut
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,6 +29,7 @@ mod listener;
 mod log;
 mod login_workers;
 mod memory;
+mod newcomers;
 mod opening;
 mod refusals;
 mod reload;
@@ -68,11 +69,16 @@ pub use self::cores::{available_cores, raise_open_files};
 pub use self::error::StartError;
 pub use self::log::{Log, start_log};
 pub use self::memory::available_memory;
-pub use self::refusals::ACCEPTOR_COUNTERS;
 pub use self::rules::RulesError;
 pub use self::store::StoreError;
 pub use self::sys::SYS_TOPICS;
 pub use self::tls::TlsError;
+
+/// The acceptor's counters: their names, and what they count.
+pub const ACCEPTOR_COUNTERS: [(&str, &str); 4] = {
+    let [full, strangers, crowded] = refusals::COUNTERS;
+    [full, strangers, crowded, newcomers::COUNTER]
+};
 
 /// The acceptor's token of its waker; its listeners have the tokens from zero.
 const WAKER: Token = Token(usize::MAX);

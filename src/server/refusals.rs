@@ -17,8 +17,8 @@ pub(super) enum Refusal {
     Crowded(Crowd),
 }
 
-/// The acceptor's counters: their names, and what they count.
-pub const ACCEPTOR_COUNTERS: [(&str, &str); 3] = [
+/// The counters of this: their names, and what they count.
+pub(super) const COUNTERS: [(&str, &str); 3] = [
     ("connections_refused", "Connections closed at once because `connections_max` was reached"),
     (
         "connections_untrusted",
@@ -34,8 +34,8 @@ pub const ACCEPTOR_COUNTERS: [(&str, &str); 3] = [
 /// What was refused so far.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// In the order of [`ACCEPTOR_COUNTERS`].
-    counts: [u64; ACCEPTOR_COUNTERS.len()],
+    /// In the order of [`COUNTERS`].
+    counts: [u64; COUNTERS.len()],
     lines: Throttle,
 }
 
@@ -80,6 +80,6 @@ impl Refusals {
 
     /// Every counter with its value, for the log.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        ACCEPTOR_COUNTERS.iter().zip(self.counts).map(|((name, _), count)| (*name, count))
+        COUNTERS.iter().zip(self.counts).map(|((name, _), count)| (*name, count))
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use skein_protocol::{QoS, Version};
 
-use super::{say, socket};
+use super::{counted_by_acceptor, say, socket};
 use crate::harness::{Case, Peer, bytes, connect, publish};
 
 /// A pair of clients that measure how long a message takes from one to the other.
@@ -172,4 +172,39 @@ fn g17_a_client_that_is_held_to_a_pace_loses_nothing() {
     assert!(elapsed < Duration::from_secs(6), "{elapsed:?}");
     publisher.leave();
     subscriber.leave();
+}
+
+/// Beside clients that exchange messages new connections are let in at a pace, and none is refused;
+/// where nobody does, all are let in at once.
+#[test]
+fn g14_newcomers_wait_while_clients_are_served() {
+    let case = Case::with_settings("[limits]\nnewcomers_per_shard_per_s_max = 20\n");
+    let come = |name: &str| {
+        let started = Instant::now();
+        let peers: Vec<_> =
+            (0..40).map(|n| case.connect(Version::V5, &format!("{name}-{n}"))).collect();
+        let elapsed = started.elapsed();
+        peers.into_iter().for_each(Peer::leave);
+        elapsed
+    };
+    come("alone");
+    assert_eq!(counted_by_acceptor(&case, "newcomers_delayed"), 0);
+    let is_over = AtomicBool::new(false);
+    let beside = std::thread::scope(|scope| {
+        let mut publisher = case.connect(Version::V5, "publisher");
+        let is_over = &is_over;
+        scope.spawn(move || {
+            while !is_over.load(Ordering::SeqCst) {
+                publisher.publish("t", b"x", QoS::AtMostOnce);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            publisher.leave();
+        });
+        std::thread::sleep(Duration::from_millis(500));
+        let beside = come("beside");
+        is_over.store(true, Ordering::SeqCst);
+        beside
+    });
+    assert!(beside > Duration::from_millis(700), "{beside:?} for 40 of 40 a second");
+    assert!(counted_by_acceptor(&case, "newcomers_delayed") > 0);
 }

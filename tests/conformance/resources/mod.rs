@@ -34,6 +34,26 @@ fn is_closed_within(mut socket: &TcpStream, within: Duration) -> bool {
     }
 }
 
+/// The value of a counter of the acceptor, as the log has it after SIGUSR1.
+fn counted_by_acceptor(case: &Case, counter: &str) -> u64 {
+    let reports = |log: &str| log.matches(" acceptor: ").count();
+    let before = reports(&case.broker.log());
+    case.broker.signal("USR1");
+    let mut log = String::new();
+    assert!(eventually(Duration::from_secs(5), || {
+        log = case.broker.log();
+        reports(&log) > before
+    }));
+    let last = log.lines().rfind(|line| line.contains(" acceptor: ")).unwrap_or_default();
+    value_in(last, counter).unwrap_or_else(|| panic!("{counter} is counted: {last}"))
+}
+
+/// The value of a counter in a line of the log.
+fn value_in(line: &str, counter: &str) -> Option<u64> {
+    let name = format!(" {counter}=");
+    line.split(&name).nth(1)?.split_whitespace().next()?.parse().ok()
+}
+
 /// The value of a counter over both shards, as the log has it after SIGUSR1.
 fn counted(case: &Case, counter: &str) -> u64 {
     let reports = |log: &str| log.matches("counters: ").count();
@@ -46,8 +66,5 @@ fn counted(case: &Case, counter: &str) -> u64 {
     }));
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("counters: ")).collect();
     let latest = &lines[lines.len() - 2..];
-    let name = format!(" {counter}=");
-    let value =
-        |line: &&str| line.split(&name).nth(1)?.split_whitespace().next()?.parse::<u64>().ok();
-    latest.iter().filter_map(value).sum()
+    latest.iter().filter_map(|line| value_in(line, counter)).sum()
 }
