@@ -281,9 +281,11 @@ impl Acceptor {
             match listener.accept() {
                 Ok((stream, peer, address)) => {
                     listener.backoff.succeed();
-                    self.newcomers.note_accepted(now);
                     match self.examine(index, address, now) {
-                        Ok(seat) => self.admit(index, stream, peer, seat, now),
+                        Ok(seat) => {
+                            self.newcomers.note_accepted(now);
+                            self.admit(index, stream, peer, seat, now);
+                        }
                         Err(refusal) => {
                             let listener = &self.listeners[index].name;
                             self.refusals.note(refusal, listener, address, now);

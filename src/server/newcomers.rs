@@ -76,7 +76,7 @@ impl Newcomers {
         self.pay(Duration::from_micros(spent_us as u64) * TIME_SHARE / self.shards, now);
     }
 
-    /// Somebody was let in.
+    /// Somebody was let in. Who is refused costs too little to hold up others.
     pub(super) fn note_accepted(&mut self, now: Instant) {
         if self.per_s > 0 {
             self.pay(Duration::from_secs(1) / self.per_s / self.shards, now);
