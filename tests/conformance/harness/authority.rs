@@ -44,8 +44,9 @@ impl Authority {
 
     pub(crate) fn new(name: &str) -> Self {
         let folder = format!("skein-authority-{name}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(folder);
-        fs::create_dir_all(&folder).expect("the temporary directory can be written to");
+        // The shared one is still there when the process ends.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+        fs::create_dir_all(&folder).expect("the folder of the build can be written to");
         let mut params = CertificateParams::new(Vec::new()).expect("no names to be wrong");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -236,6 +236,10 @@ impl Drop for Broker {
         if let Some(child) = self.child.get_mut().expect("no test panics with it") {
             let _ = child.kill();
             let _ = child.wait();
+            for socket in self.addresses.iter().filter_map(|address| address.strip_prefix("unix:"))
+            {
+                let _ = fs::remove_file(socket);
+            }
         }
     }
 }
