@@ -154,9 +154,9 @@ section! {
     /// How many connections may come from one address in a second, and as many at once; 0 = no limit.
     connections_per_address_per_s_max: u32 = 2_000, 0..=1_000_000,
         "a further connection is closed and counted (connections_crowded)";
-    /// How many new connections each shard takes in a second while clients exchange messages (100 a
-    /// second or more), for which it then spends no more than an eighth of its time; 0 = as many as
-    /// come.
+    /// How many new connections each shard takes in a second while clients that have been there for a
+    /// second publish (20 messages a second or more together), for which it then spends no more than
+    /// an eighth of its time; 0 = as many as come.
     newcomers_per_shard_per_s_max: u32 = 2_000, 0..=1_000_000,
         "further ones wait in the kernel's queue, and are counted (newcomers_delayed)";
     /// The addresses and networks whose connections are not counted by address.

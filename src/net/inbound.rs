@@ -104,8 +104,6 @@ impl EventLoop {
         if !spent.is_zero() {
             tally.post(tally.read().wrapping_add(spent.as_micros() as usize));
         }
-        let metrics = self.core.shard.metrics();
-        self.tallies.messages.post((metrics.publishes_received + metrics.publishes_sent) as usize);
     }
 
     /// As [`EventLoop::read_ready`], without newcomers.
@@ -120,7 +118,9 @@ impl EventLoop {
         for index in 0..self.inbound.turn.len() {
             let id = self.inbound.turn[index];
             if !self.core.shard.is_newcomer(id) {
+                let before = self.core.shard.metrics().publishes_received;
                 self.contained(id, |this| this.read_one(id));
+                self.count_publishes(id, before);
             } else if spent < newcomers_max {
                 let began = Instant::now();
                 self.contained(id, |this| this.read_one(id));
@@ -131,6 +131,15 @@ impl EventLoop {
         }
         self.inbound.turn.clear();
         spent
+    }
+
+    /// Lets the acceptor know of messages from clients that have been here for a while.
+    fn count_publishes(&self, id: ConnectionId, before: u64) {
+        let count = self.core.shard.metrics().publishes_received - before;
+        if count > 0 && self.core.shard.is_settled(id, self.core.now) {
+            let tally = &self.tallies.publishes;
+            tally.post(tally.read().wrapping_add(count as usize));
+        }
     }
 
     /// Handles what was read before, then reads and handles on, until the core wants no more,

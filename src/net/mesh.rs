@@ -122,8 +122,8 @@ pub struct Tallies {
     /// Connections that arrived from other shards, less those handed over to them; below zero it
     /// wraps around.
     pub moved: Tally,
-    /// Messages that came from clients, and that went to them.
-    pub messages: Tally,
+    /// Messages that came from clients which have been here for a while.
+    pub publishes: Tally,
     /// Microseconds that were spent on connections without a client.
     pub newcomers_us: Tally,
     /// Connections that were closed, by listener. A connection is closed where it lives then.
@@ -194,7 +194,7 @@ pub fn mesh(
         let closed = (0..=listeners_max(settings)).map(|_| Tally::new()).collect();
         let tallies = Arc::new(Tallies {
             moved: Tally::new(),
-            messages: Tally::new(),
+            publishes: Tally::new(),
             newcomers_us: Tally::new(),
             closed,
         });

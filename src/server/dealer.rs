@@ -83,9 +83,9 @@ impl Dealer {
     /// What the shards have done since the start.
     pub(super) fn work(&self) -> Work {
         let tallies = || self.seats.iter().map(|seat| &seat.door.tallies);
-        let messages = tallies().map(|its| its.messages.read()).fold(0, usize::wrapping_add);
+        let publishes = tallies().map(|its| its.publishes.read()).fold(0, usize::wrapping_add);
         let newcomers_us = tallies().map(|its| its.newcomers_us.read());
-        Work { messages, newcomers_us: newcomers_us.fold(0, usize::wrapping_add) }
+        Work { publishes, newcomers_us: newcomers_us.fold(0, usize::wrapping_add) }
     }
 
     /// Connections that came through this listener and were closed since.

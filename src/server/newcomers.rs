@@ -1,13 +1,13 @@
-//! How fast new connections are let in while others are served. A storm of them takes what time it
-//! can get; those who exchange messages would wait for it. So they leave it a part of their shards'
+//! How fast new connections are let in while others publish. A storm of them takes what time it can
+//! get; the messages of those who are there would wait for it. So it is left a part of the shards'
 //! time only, and the rest of the storm waits in the kernel's queue, where it costs nothing. Where
-//! nobody exchanges messages, as after a start, everybody is let in at once.
+//! nobody publishes, or only who has just come, as after a start, everybody is let in at once.
 
 use std::time::{Duration, Instant};
 
-/// Messages a second, in and out together, from which on clients count as served.
-const SERVED_PER_S_MIN: u128 = 100;
-/// How long messages are counted until it is said whether clients are served.
+/// Messages a second of those who are there, from which on newcomers have to wait for them.
+const PUBLISHES_PER_S_MIN: u128 = 20;
+/// How long messages are counted until it is said whether there are so many.
 const WINDOW: Duration = Duration::from_millis(100);
 /// Newcomers may take this part of the shards' time.
 const TIME_SHARE: u32 = 8;
@@ -24,8 +24,8 @@ pub(super) const COUNTER: (&str, &str) = (
 /// What the shards have done since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Work {
-    /// Messages from clients and to them.
-    pub(super) messages: usize,
+    /// Messages from clients that have been there for a while.
+    pub(super) publishes: usize,
     /// Microseconds that the shards have spent on newcomers.
     pub(super) newcomers_us: usize,
 }
@@ -38,7 +38,7 @@ pub(super) struct Newcomers {
     per_s: u32,
     /// As of the beginning of the window.
     window: (Instant, usize),
-    are_clients_served: bool,
+    is_published: bool,
     /// What newcomers had cost at the last look.
     newcomers_us: usize,
     /// Those who came are paid for until then.
@@ -53,7 +53,7 @@ impl Newcomers {
             shards: u32::try_from(shards).unwrap_or(u32::MAX).max(1),
             per_s: 0,
             window: (now, 0),
-            are_clients_served: false,
+            is_published: false,
             newcomers_us: 0,
             paid_until: now,
             delays: 0,
@@ -66,10 +66,10 @@ impl Newcomers {
         let (since, before) = self.window;
         let elapsed = now.saturating_duration_since(since);
         if elapsed >= WINDOW {
-            let messages = work.messages.wrapping_sub(before) as u128;
-            let least = SERVED_PER_S_MIN * elapsed.as_millis() / 1_000;
-            self.are_clients_served = messages >= least;
-            self.window = (now, work.messages);
+            let publishes = work.publishes.wrapping_sub(before) as u128;
+            let least = PUBLISHES_PER_S_MIN * elapsed.as_millis() / 1_000;
+            self.is_published = publishes >= least;
+            self.window = (now, work.publishes);
         }
         let spent_us = work.newcomers_us.wrapping_sub(self.newcomers_us);
         self.newcomers_us = work.newcomers_us;
@@ -102,7 +102,7 @@ impl Newcomers {
     /// Until when the next one has to wait, if it has to.
     pub(super) fn wait_until(&self, now: Instant) -> Option<Instant> {
         let until = self.paid_until.checked_sub(BURST)?;
-        (self.per_s > 0 && self.are_clients_served && until > now).then_some(until)
+        (self.per_s > 0 && self.is_published && until > now).then_some(until)
     }
 }
 
@@ -126,29 +126,29 @@ mod tests {
         count
     }
 
-    /// Two shards, for a tenth of a second, that have exchanged many messages.
-    fn served(start: Instant) -> (Newcomers, Work) {
+    /// Two shards, for a tenth of a second, that have got many messages.
+    fn published(start: Instant) -> (Newcomers, Work) {
         let mut newcomers = Newcomers::new(2, start);
-        let work = Work { messages: 1_000, newcomers_us: 0 };
+        let work = Work { publishes: 1_000, newcomers_us: 0 };
         newcomers.look(work, PER_S, start + ms(100));
         (newcomers, work)
     }
 
     #[test]
-    fn where_nobody_is_served_everybody_is_let_in() {
+    fn where_nobody_publishes_everybody_is_let_in() {
         let start = Instant::now();
         let mut newcomers = Newcomers::new(2, start);
-        newcomers.look(Work { messages: 9, newcomers_us: 0 }, PER_S, start + ms(100));
+        newcomers.look(Work { publishes: 1, newcomers_us: 0 }, PER_S, start + ms(100));
         assert_eq!(let_in(&mut newcomers, start + ms(100)), 10_000);
-        let (mut newcomers, work) = served(start);
+        let (mut newcomers, work) = published(start);
         newcomers.look(work, 0, start + ms(100));
         assert_eq!(let_in(&mut newcomers, start + ms(100)), 10_000);
     }
 
     #[test]
-    fn beside_clients_each_shard_takes_its_pace() {
+    fn beside_publishers_each_shard_takes_its_pace() {
         let start = Instant::now();
-        let (mut newcomers, _) = served(start);
+        let (mut newcomers, _) = published(start);
         let burst = let_in(&mut newcomers, start + ms(100));
         assert_eq!(burst, 17, "8 ms of two shards, and the one that was too much");
         assert_eq!(let_in(&mut newcomers, start + ms(105)), 10);
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn dear_newcomers_are_fewer() {
         let start = Instant::now();
-        let (mut newcomers, work) = served(start);
+        let (mut newcomers, work) = published(start);
         let work = Work { newcomers_us: 20_000, ..work };
         newcomers.look(work, PER_S, start + ms(100));
         let until = newcomers.wait_until(start + ms(100));
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn the_pace_ends_with_the_messages() {
         let start = Instant::now();
-        let (mut newcomers, work) = served(start);
+        let (mut newcomers, work) = published(start);
         let_in(&mut newcomers, start + ms(100));
         newcomers.look(work, PER_S, start + ms(200));
         assert_eq!(let_in(&mut newcomers, start + ms(200)), 10_000);

@@ -23,6 +23,12 @@ impl AcceptOrder {
         let sent_ms = now.as_millis().saturating_sub(unread_ms_max);
         self.max(Self(sent_ms.saturating_mul(1000)))
     }
+
+    /// How long a connection with this place has been there at `now`, milliseconds.
+    #[must_use]
+    pub const fn age_ms(self, now: Time) -> u64 {
+        now.as_millis().saturating_sub(self.0 / 1000)
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,9 @@ use super::{
 };
 use crate::{access::Identity, session::AcceptOrder};
 
+/// How long a client has been there that has come to stay, milliseconds.
+const SETTLED_MS_MIN: u64 = 1_000;
+
 /// Who a connection's client is. It travels with it to the session's home.
 #[derive(Debug)]
 pub struct Admission {
@@ -80,6 +83,12 @@ impl Shard {
     pub fn is_newcomer(&self, connection: ConnectionId) -> bool {
         let connection = self.connections.find(connection);
         connection.is_some_and(|found| !matches!(found.stage, Stage::Live(_)))
+    }
+
+    /// Whether this connection has a client that came a second ago or earlier.
+    pub fn is_settled(&self, connection: ConnectionId, now: Time) -> bool {
+        let session = self.connections.find(connection).and_then(Connection::session);
+        session.is_some_and(|key| self.sessions.at(key).order.age_ms(now) >= SETTLED_MS_MIN)
     }
 
     /// Whether this connection has sent CONNECT and waits for an answer or its place. Nothing is read from it
