@@ -136,12 +136,7 @@ impl World {
         self.end_rules();
         self.rest(false);
         self.restart_at_rest();
-        let names = self.scene.oracle.names();
-        for client in &mut self.clients {
-            if client.is_idle() && names.contains(&client.name) {
-                client.connect_to_resume(&mut self.scene);
-            }
-        }
+        self.call_back();
         let is_last = self.scene.plan.scarcity != Scarcity::TightQueues;
         self.rest(is_last);
         if self.scene.draw.chance(1, 4) {
@@ -163,6 +158,27 @@ impl World {
             self.shut_down();
             self.check_log(false);
         }
+    }
+
+    /// Everybody comes back to its session; again, if a part of its queue could not be read.
+    fn call_back(&mut self) {
+        let names = self.scene.oracle.names();
+        let mut called: Vec<usize> = (0..self.clients.len())
+            .filter(|client| self.clients[*client].is_idle())
+            .filter(|client| names.contains(&self.clients[*client].name))
+            .collect();
+        for _ in 0..ROUNDS_MAX {
+            for client in &called {
+                self.clients[*client].connect_to_resume(&mut self.scene);
+            }
+            self.settle();
+            let was_cut_off = |client: &usize| self.clients[*client].was_cut_off(&self.scene);
+            called = (0..self.clients.len()).filter(was_cut_off).collect();
+            if called.is_empty() {
+                return;
+            }
+        }
+        violated!("nobody waits for ever", "the queues of {called:?} are not read");
     }
 
     /// In the end everybody may do everything, and every token has ended or never will.

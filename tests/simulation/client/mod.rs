@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use skein_protocol::Version;
 
 use crate::{
-    link::{End, LinkId, Said},
+    link::{End, Link, LinkId, Owner, Said},
     oracle::violated,
     plan::{Feature, Scarcity},
     rules::Rules,
@@ -190,6 +190,13 @@ impl Client {
         self.stage == Stage::Idle
     }
 
+    /// Whether it lost its connection as a part of its queue could not be read.
+    pub(crate) fn was_cut_off(&self, scene: &Scene) -> bool {
+        let is_its = |link: &&Link| link.owner == Owner::Client(self.number);
+        let last = scene.links.iter().rev().find(is_its);
+        self.is_idle() && last.is_some_and(|link| link.is_unreadable)
+    }
+
     /// Reads some of what has come.
     fn read(&mut self, id: LinkId, scene: &mut Scene, all: bool) -> bool {
         if self.is_slow {
@@ -272,7 +279,7 @@ fn check_end(name: &str, id: LinkId, is_told: bool, farewell: Option<u8>, scene:
     if link.is_cut_short || link.down_end != End::Closed || link.up_end != End::Open || !is_told {
         return;
     }
-    let is_successor = |other: &&crate::link::Link| {
+    let is_successor = |other: &&Link| {
         other.established_step.is_some()
             && other.established_step == link.closed_step
             && other.owner == link.owner
