@@ -115,7 +115,7 @@ impl RetainedHome {
         message: Application,
         author: Option<Arc<Author>>,
     ) {
-        self.insert(topic, RetainedMessage { message, stamp: 0, author });
+        self.insert(topic, RetainedMessage { message, stamp: RECOVERED, author });
     }
 
     pub(super) fn set_full(&mut self, home: ShardId, is_full: bool) {
@@ -181,15 +181,18 @@ impl RetainedHome {
 }
 
 const STAMP_BITS: u32 = 56;
+/// The stamp of what nobody has published since the start.
+const RECOVERED: u64 = 0;
 
 /// The publishing shard of a stamp, and its number there.
 pub(super) fn origin_of(stamp: u64) -> (usize, u64) {
     ((stamp >> STAMP_BITS) as usize, stamp & ((1 << STAMP_BITS) - 1))
 }
 
-/// Whether `stamp` is of the same publishing shard as `other`, and not older.
+/// Whether `stamp` is of the same publishing shard as `other`, and not older; or `other` is of what
+/// the store had kept, which is older than all that comes.
 pub(super) fn is_same_or_newer(stamp: u64, other: u64) -> bool {
-    stamp >> STAMP_BITS == other >> STAMP_BITS && stamp >= other
+    other == RECOVERED || (stamp >> STAMP_BITS == other >> STAMP_BITS && stamp >= other)
 }
 
 impl Shard {

@@ -104,6 +104,30 @@ fn an_older_retained_message_never_follows_a_newer_live_one() {
     broker.expect_nothing(subscriber);
 }
 
+/// What the store had kept is older than all that comes, whichever shard publishes it.
+#[test]
+fn a_retained_message_from_before_a_crash_never_follows_a_newer_live_one() {
+    for shard in [0, 1] {
+        let mut broker = Broker::durable(3);
+        let home = broker.name_on(2, "home");
+        let publisher = broker.connect(shard, v5("publisher"));
+        broker.ask(publisher, retained1(1, &home, "old"), ["PUBACK #1 0x10"]);
+        broker.crash(0, 3);
+        let publisher = broker.connect(shard, v5("publisher"));
+        let subscriber = broker.connect(0, v5("subscriber"));
+        broker.hold(2, 0);
+        broker.send(subscriber, subscribe(1, &home, 0));
+        broker.step(2, 0);
+        broker.settle();
+        broker.expect(subscriber, ["SUBACK #1 0x00"]);
+        assert_eq!(broker.waiting(2, 0), 1, "the answer with the old message");
+        broker.send(publisher, retained(&home, "new"));
+        broker.expect(subscriber, [&format!("PUBLISH {home} new")]);
+        broker.release(2, 0);
+        broker.expect_nothing(subscriber);
+    }
+}
+
 /// [MQTT-3.3.2-5], [MQTT-3.3.2-6]
 #[test]
 fn a_retained_message_expires_and_says_how_long_it_has_left() {
