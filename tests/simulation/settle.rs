@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use skein::shard::{Audit, DropReason};
 
 use crate::{
+    alphabet::TOPICS,
     client::Client,
     oracle::{At, violated},
     plan::Scarcity,
@@ -153,10 +154,23 @@ impl World {
         self.scene.now = self.scene.now.plus(1_000);
         self.settle();
         self.settle_store();
+        self.settle_expiries();
         self.check_nothing_remains();
         if self.scene.store.is_some() {
             self.shut_down();
             self.check_log(false);
+        }
+    }
+
+    /// What is retained may expire while the store hears of what expired before.
+    fn settle_expiries(&mut self) {
+        let is_soon = |world: &Self| {
+            world.next_deadline().is_some_and(|due| due.since(world.scene.now) <= LAZY_MS)
+        };
+        for _ in TOPICS {
+            if self.scene.store.is_some() && is_soon(self) {
+                self.settle_store();
+            }
         }
     }
 

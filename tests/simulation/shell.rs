@@ -133,15 +133,15 @@ impl Node {
     /// Hears what has become of its batches.
     fn hear_store(&mut self, scene: &mut Scene, full: bool) -> bool {
         let mut happened = false;
-        while let Some(event) =
-            scene.store.as_mut().and_then(|store| store.next_answer(self.index, full))
-        {
+        loop {
+            let Scene { store, step, .. } = scene;
+            let answer = store.as_mut().and_then(|it| it.next_answer(self.index, *step, full));
+            let Some(event) = answer else { return happened };
             scene.log.note(|| format!("shard {} hears {event:?}", self.index));
             scene.oracle.on_store(self.index, matches!(event, Event::StoreFailed { .. }));
             self.handle(event, scene);
             happened = true;
         }
-        happened
     }
 
     /// What was recorded in the turn goes to the store.
@@ -251,7 +251,10 @@ impl Node {
     }
 
     fn tick(&mut self, scene: &mut Scene) -> bool {
-        scene.oracle.on_ticked(self.index, scene.now);
+        // What the log holds has its time when every shard has taken its part of it over.
+        if self.shard.is_recovered() {
+            scene.oracle.on_ticked(self.index, scene.now);
+        }
         if self.shard.next_deadline().is_none_or(|deadline| deadline > scene.clock(scene.now)) {
             return false;
         }

@@ -218,12 +218,21 @@ impl Store {
     }
 
     /// What a shard hears next of its batches.
-    pub(crate) fn next_answer(&mut self, shard: usize, full: bool) -> Option<Event<'static>> {
+    pub(crate) fn next_answer(
+        &mut self,
+        shard: usize,
+        step: u64,
+        full: bool,
+    ) -> Option<Event<'static>> {
         if !full && self.luck.chance(1, 3) {
             return None;
         }
         let answer = self.answers[shard].pop_front()?;
+        let was_failing = self.is_failing[shard];
         self.is_failing[shard] = matches!(answer, Answer::Failed { .. });
+        if was_failing || self.is_failing[shard] {
+            self.troubled_step = step;
+        }
         Some(match answer {
             Answer::Durable { ticket } => Event::Durable { ticket },
             Answer::Failed { is_disk_full, .. } => Event::StoreFailed { is_disk_full },

@@ -239,7 +239,8 @@ impl Oracle {
         // What ended members of its groups held may have come to it.
         let ends: usize = shares.iter().map(|filter| self.groups[filter].ends()).sum();
         let ends = ends * self.messages[message].attempts.len();
-        let most = before + attempts * (1 + shares.len()) + rights + ends;
+        let undone = session.undone.get(&message).copied().unwrap_or_default();
+        let most = before + attempts * (1 + shares.len()) + rights + ends + undone;
         let copies = session.copies.entry(message).or_default();
         *copies += 1;
         if *copies > most {

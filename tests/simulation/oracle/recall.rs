@@ -223,8 +223,9 @@ impl Oracle {
             }
             true
         });
-        if let Some(copies) = session.copies.get_mut(&message) {
-            *copies = copies.saturating_sub(1);
+        if let Some(copies) = session.copies.get(&message) {
+            let undone = session.undone.entry(message).or_default();
+            *undone = copies.min(&(*undone + 1)).to_owned();
         }
         if entry.retain {
             *session.comes_again.entry(message).or_default() += 1;

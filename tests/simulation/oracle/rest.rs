@@ -37,6 +37,7 @@ impl Oracle {
             let copies = session.copies.iter();
             let settled = copies.map(|(m, copies)| (*m, (*copies, messages[*m].attempts.len())));
             session.settled = settled.collect();
+            session.undone.clear();
         }
         self.epoch += 1;
         self.rested_step = at.step;

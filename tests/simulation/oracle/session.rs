@@ -60,6 +60,8 @@ pub(super) struct Session {
     pub(super) copies: BTreeMap<usize, usize>,
     /// Of these, as of the last rest: copies and attempts.
     pub(super) settled: BTreeMap<usize, (usize, usize)>,
+    /// How many of these a crash may have undone since, so that they come once more.
+    pub(super) undone: BTreeMap<usize, usize>,
     pub(super) exchanges: BTreeMap<u16, Exchange>,
     /// What was on its way in a crash though it may have come before, and how often.
     pub(super) comes_again: BTreeMap<usize, usize>,
@@ -148,6 +150,7 @@ impl Session {
             last_live: BTreeMap::new(),
             copies: BTreeMap::new(),
             settled: BTreeMap::new(),
+            undone: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             comes_again: BTreeMap::new(),
             resent: BTreeMap::new(),
@@ -316,6 +319,10 @@ impl Oracle {
         session.is_over = true;
         session.owed.clear();
         session.rights.clear();
+        // Why it got what it got is forgotten with that, should a crash bring it back.
+        session.copies.clear();
+        session.settled.clear();
+        session.undone.clear();
         let active: Vec<usize> = session.shares().collect();
         // What it got as a member goes to others, even if it is none any more.
         let mut were_member: BTreeMap<usize, bool> = BTreeMap::new();
