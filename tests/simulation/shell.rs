@@ -307,7 +307,9 @@ impl Node {
         let is_silent = (0..scene.plan.shards).all(|to| lanes.waiting(ShardId::new(to)) == 0);
         let is_written = self.sockets.iter().flatten().all(|socket| {
             let link = &scene.links[socket.link.0];
-            !socket.is_dirty && socket.unread.is_empty() && link.up.is_empty()
+            // The end of a connection that is not read for a while is heard of later.
+            let is_read = socket.unread.is_empty() && link.up.is_empty();
+            is_read && link.up_end == End::Open && !socket.is_dirty
         });
         is_silent
             && is_written

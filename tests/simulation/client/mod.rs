@@ -280,7 +280,8 @@ fn check_end(name: &str, id: LinkId, is_told: bool, farewell: Option<u8>, scene:
         return;
     }
     let is_successor = |other: &&Link| {
-        other.established_step.is_some()
+        !std::ptr::eq(*other, link)
+            && other.established_step.is_some()
             && other.established_step == link.closed_step
             && other.owner == link.owner
     };

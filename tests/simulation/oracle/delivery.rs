@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use skein_protocol::PublishProperties;
 
 use super::{
-    At, Facts, Oracle, exchange::Numbered, ledger::check_properties, session::Session,
-    subscription::Sub, violated,
+    At, Oracle,
+    exchange::Numbered,
+    ledger::check_properties,
+    session::Session,
+    subscription::{Sub, check_terms},
+    violated,
 };
 use crate::{
     alphabet::{TOPICS, does_match, is_share},
@@ -238,7 +242,9 @@ impl Oracle {
         let attempts = self.messages[message].attempts.len() - attempts;
         // What ended members of its groups held may have come to it.
         let ends: usize = shares.iter().map(|filter| self.groups[filter].ends()).sum();
-        let ends = ends * self.messages[message].attempts.len();
+        // Or what they may not have any more.
+        let passes = if self.law.is_there() { shares.len() } else { 0 };
+        let ends = (ends + passes) * self.messages[message].attempts.len();
         let undone = session.undone.get(&message).copied().unwrap_or_default();
         let most = before + attempts * (1 + shares.len()) + rights + ends + undone;
         let copies = session.copies.entry(message).or_default();
@@ -269,16 +275,22 @@ impl Oracle {
         };
         let session = &self.sessions[case.number];
         let facts = &self.messages[case.message].facts;
-        let mut held = session.held_since(first.step, case.topic, &self.alphabet);
-        // The client may have sent it in another session first, which a crash has undone.
+        let held = session.held_since(first.step, case.topic, &self.alphabet);
+        let is_live = |held: &[&Sub]| {
+            let is_due = held.iter().any(|sub| sub.confirmed.is_some_and(|step| step < first.step));
+            check_terms(held, facts, case.delivery, first.step, session.is_v5)
+                .map(|it| it && is_due)
+        };
         let own = attempts.iter().filter(|it| self.attempts[**it].session == case.number).count();
-        let is_someones = own == 0 || !held.iter().any(|sub| sub.no_local);
-        if own == attempts.len() {
-            held.retain(|sub| !sub.no_local);
+        let not_local: Vec<&Sub> = held.iter().copied().filter(|sub| !sub.no_local).collect();
+        if own == 0 {
+            is_live(&held)
+        } else if own == attempts.len() || not_local.len() == held.len() {
+            is_live(&not_local)
+        } else {
+            // The client may have sent it in another session first, which a crash has undone.
+            is_live(&held).or_else(|_| is_live(&not_local)).map(|_| false)
         }
-        let is_due = held.iter().any(|sub| sub.confirmed.is_some_and(|step| step < first.step));
-        let is_stable = check_terms(&held, facts, case.delivery, first.step, session.is_v5)?;
-        Ok(is_stable && is_due && is_someones)
     }
 
     /// Takes it as a live message, in its order.
@@ -346,51 +358,4 @@ impl Oracle {
             }
         }
     }
-}
-
-/// QoS, RETAIN and identifiers follow from the subscriptions; exactly, unless these have changed
-/// since the message was published.
-fn check_terms(
-    held: &[&Sub],
-    facts: &Facts,
-    delivery: &Delivery<'_>,
-    published: u64,
-    is_v5: bool,
-) -> Result<bool, String> {
-    if held.is_empty() {
-        return Err("no subscription wants it".to_owned());
-    }
-    let is_stable = held.iter().all(|sub| sub.added < published && sub.removed.is_none());
-    let qos: Vec<u8> = held.iter().map(|sub| sub.qos.min(facts.qos)).collect();
-    let is_qos_right = match is_stable {
-        true => qos.iter().max() == Some(&delivery.qos),
-        false => qos.contains(&delivery.qos),
-    };
-    if !is_qos_right {
-        return Err(format!("its QoS is not the highest of {qos:?}"));
-    }
-    let any = held.iter().any(|sub| sub.retain_as_published) && facts.retain;
-    let all = held.iter().all(|sub| sub.retain_as_published) && facts.retain;
-    let is_retain_right = match is_stable {
-        true => delivery.retain == any,
-        false => delivery.retain == any || delivery.retain == all,
-    };
-    if !is_retain_right {
-        return Err("its RETAIN flag is wrong".to_owned());
-    }
-    if !is_v5 {
-        return Ok(is_stable);
-    }
-    let mut expected: Vec<u32> = held.iter().filter_map(|sub| sub.identifier).collect();
-    let mut found: Vec<u32> = delivery.properties.subscription_identifiers.iter().collect();
-    expected.sort_unstable();
-    found.sort_unstable();
-    let are_ids_right = match is_stable {
-        true => expected == found,
-        false => found.iter().all(|id| expected.contains(id)),
-    };
-    if !are_ids_right {
-        return Err(format!("its identifiers are not {expected:?}"));
-    }
-    Ok(is_stable)
 }

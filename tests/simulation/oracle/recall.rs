@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 
 use skein::{
-    record::state::{Entry, SessionState, State, SubscriptionState},
+    record::state::{Entry, MessageState, SessionState, State, SubscriptionState},
     shard::Time,
 };
 
 use super::{
-    At, Oracle, crash::Moment, delivery::Course, exchange::Exchange, session::Session,
-    subscription::Sub, violated, will::DueWill,
+    At, Oracle, crash::Moment, delivery::Course, exchange::Exchange, replay::Write,
+    session::Session, subscription::Sub, violated, will::DueWill,
 };
 use crate::{
     alphabet::{FILTERS, TOPICS},
     crash::NO_LINK,
+    store::unix_ms,
 };
 
 fn is_alike(sub: &Sub, kept: &SubscriptionState) -> bool {
@@ -247,16 +248,16 @@ impl Oracle {
 
     /// What is retained is the last write that was acknowledged, or a later one.
     pub(super) fn recall_retained(&mut self, state: &State, at: At) {
-        let found: BTreeMap<&str, &[u8]> = state
+        let found: BTreeMap<&str, &MessageState> = state
             .retained()
-            .filter_map(|(topic, it)| Some((topic, state.message(it.message)?.payload())))
+            .filter_map(|(topic, it)| Some((topic, state.message(it.message)?)))
             .collect();
         for (topic, text) in TOPICS.iter().enumerate() {
             let found = found.get(text).copied();
-            let number = found.and_then(|payload| self.find_message(payload));
+            let number = found.and_then(|message| self.find_message(message.payload()));
             let is_free = self.may_be_refused(topic);
             let facts = |message: usize| &self.messages[message].facts;
-            let place = self.writes[topic].iter().rposition(|write| {
+            let may_be = |write: &Write| {
                 let is_possible = is_free || !write.is_buried;
                 let is_gone = facts(write.message).payload.is_empty()
                     || write.expires_at.is_some_and(|end| end <= at.now);
@@ -265,7 +266,14 @@ impl Oracle {
                     None => is_gone,
                 };
                 is_possible && is_found
-            });
+            };
+            // A will that comes once more after a crash lasts longer than before it.
+            let lasts = |write: &Write| {
+                found.is_some_and(|it| it.expires_at_ms == write.expires_at.map(unix_ms))
+            };
+            let writes = &self.writes[topic];
+            let place = writes.iter().rposition(|write| may_be(write) && lasts(write));
+            let place = place.or_else(|| writes.iter().rposition(may_be));
             let is_never = found.is_none() && !self.was_retained[topic];
             if place.is_none() && !is_never && !(is_free && found.is_none()) {
                 violated!(

@@ -1,6 +1,6 @@
 //! Subscriptions: what each session holds and held.
 
-use super::{At, Oracle, replay::Right, session::Session, violated};
+use super::{At, Facts, Oracle, delivery::Delivery, replay::Right, session::Session, violated};
 use crate::{
     alphabet::{Alphabet, is_share},
     link::{FilterFacts, LinkId},
@@ -227,4 +227,51 @@ impl Oracle {
             violated!("UNSUBACK tells", "{}: {reasons:02x?}, not {expected:02x?}", session.name);
         }
     }
+}
+
+/// QoS, RETAIN and identifiers follow from the subscriptions; exactly, unless these have changed
+/// since the message was published.
+pub(super) fn check_terms(
+    held: &[&Sub],
+    facts: &Facts,
+    delivery: &Delivery<'_>,
+    published: u64,
+    is_v5: bool,
+) -> Result<bool, String> {
+    if held.is_empty() {
+        return Err("no subscription wants it".to_owned());
+    }
+    let is_stable = held.iter().all(|sub| sub.added < published && sub.removed.is_none());
+    let qos: Vec<u8> = held.iter().map(|sub| sub.qos.min(facts.qos)).collect();
+    let is_qos_right = match is_stable {
+        true => qos.iter().max() == Some(&delivery.qos),
+        false => qos.contains(&delivery.qos),
+    };
+    if !is_qos_right {
+        return Err(format!("its QoS is not the highest of {qos:?}"));
+    }
+    let any = held.iter().any(|sub| sub.retain_as_published) && facts.retain;
+    let all = held.iter().all(|sub| sub.retain_as_published) && facts.retain;
+    let is_retain_right = match is_stable {
+        true => delivery.retain == any,
+        false => delivery.retain == any || delivery.retain == all,
+    };
+    if !is_retain_right {
+        return Err("its RETAIN flag is wrong".to_owned());
+    }
+    if !is_v5 {
+        return Ok(is_stable);
+    }
+    let mut expected: Vec<u32> = held.iter().filter_map(|sub| sub.identifier).collect();
+    let mut found: Vec<u32> = delivery.properties.subscription_identifiers.iter().collect();
+    expected.sort_unstable();
+    found.sort_unstable();
+    let are_ids_right = match is_stable {
+        true => expected == found,
+        false => found.iter().all(|id| expected.contains(id)),
+    };
+    if !are_ids_right {
+        return Err(format!("its identifiers are not {expected:?}"));
+    }
+    Ok(is_stable)
 }
