@@ -132,6 +132,44 @@ fn a_sync_after_one_that_failed_proves_nothing_in_the_next_process_either() {
     }
 }
 
+/// A segment says where the one before it ends: it has its name when what was found behind that, and
+/// may be durable, is in it.
+#[test]
+fn what_a_start_has_found_stays_though_there_is_no_room_to_write_it_anew() {
+    let disk = SimDisk::new(4);
+    let mut log = open(&disk);
+    for number in [1, 2] {
+        append(&mut log, number);
+        log.sync().expect("the disk works");
+    }
+    disk.crash();
+    for room in 0..300 {
+        disk.set_faults(Faults { bytes_max: Some(disk.bytes() + room), ..Faults::default() });
+        assert_eq!(records(&disk), [1, 2], "{room} bytes of room");
+        disk.crash();
+    }
+}
+
+/// The same of what the system has, after a sync that failed.
+#[test]
+fn what_is_written_outlives_the_process_though_there_is_no_room_to_write_it_anew() {
+    for room in 0..300 {
+        let disk = SimDisk::new(5);
+        let mut log = open(&disk);
+        append(&mut log, 1);
+        log.sync().expect("the disk works");
+        append(&mut log, 2);
+        log.write().expect("the disk works");
+        disk.set_faults(Faults { fails_sync: true, ..Faults::default() });
+        log.sync().expect_err("it fails once");
+        disk.set_faults(Faults { bytes_max: Some(disk.bytes() + room), ..Faults::default() });
+        let _ = log.write();
+        disk.kill();
+        disk.set_faults(Faults::default());
+        assert_eq!(records(&disk), [1, 2], "{room} bytes of room");
+    }
+}
+
 #[test]
 fn what_a_start_has_not_found_is_not_found_after_the_next_crash() {
     for seed in 0..50 {

@@ -30,6 +30,8 @@ struct World {
     appended: Vec<Vec<Vec<u8>>>,
     /// What the log has said to be durable.
     durable: u64,
+    /// What it has said that the system has.
+    written: u64,
     /// The sequence that a snapshot in the making stands for.
     snapshot: Option<u64>,
     /// The sequence that the newest finished snapshot stands for.
@@ -54,6 +56,7 @@ impl World {
             options,
             appended: Vec::new(),
             durable: 0,
+            written: 0,
             snapshot: None,
             covered: 0,
             history: Vec::new(),
@@ -147,6 +150,7 @@ impl World {
         match written {
             Ok(sequence) => {
                 self.say(format!("written {}", sequence.0));
+                self.written = sequence.0;
                 expect_equal("written", sequence.0, self.appended.len() as u64)
             }
             Err(error) => self.excuse("write", had_faults, &error),
@@ -220,6 +224,7 @@ impl World {
             self.disk.crash();
         } else {
             self.disk.kill();
+            self.durable = self.durable.max(self.written);
         }
         self.log = None;
         self.disk.set_faults(Faults::default());
@@ -236,6 +241,7 @@ impl World {
         self.say(format!("started at {}", log.durable().0));
         self.appended.truncate(usize::try_from(log.durable().0).expect("it is small"));
         self.durable = log.durable().0;
+        self.written = self.durable;
         self.covered = replayed.covers;
         self.log = Some(log);
         Ok(())

@@ -175,7 +175,7 @@ impl<D: Disk> SegmentedLog<D> {
         if self.active.as_ref().is_none_or(|active| active.end >= segment_bytes_max) {
             // A new segment says that everything before it is durable.
             self.sync_written()?;
-            self.begin_segment()?;
+            return self.begin_segment();
         }
         let Some(active) = &mut self.active else { return Ok(()) };
         let frames = &mut self.pending[self.written_bytes..];
@@ -220,25 +220,34 @@ impl<D: Disk> SegmentedLog<D> {
         self.written = self.durable;
     }
 
-    /// Makes a segment, and makes it durable before anything is written to it.
+    /// Makes a segment of what is not durable, and makes it durable before it has its name: from then
+    /// on what is found of this behind the end of the segment before it counts no more.
     pub(super) fn begin_segment(&mut self) -> Result<(), LogError> {
+        debug_assert_eq!(
+            self.written_bytes, 0,
+            "what is written is durable, or its segment is left"
+        );
         let number = self.segments.last().map_or(1, |last| last.number + 1);
         let first = self.durable.next().0;
         let name = segment_name(number);
         let salt = self.salt(number);
         let header = Header { kind: FileKind::Segment, salt, number, first };
+        seal(&mut self.pending, salt, self.durable.0);
         match self.make_file(&name, &header) {
             Ok(file) => {
                 self.close_active();
-                let bytes = HEADER_BYTES as u64;
+                let end = (HEADER_BYTES + self.pending.len()) as u64;
                 self.segments.push(Segment { number, first, bytes: 0 });
-                self.active = Some(Active { file, name, salt, end: bytes });
+                self.active = Some(Active { file, name, salt, end });
+                self.is_marked &= self.pending.is_empty();
+                self.pending.clear();
+                (self.written, self.durable) = (self.appended, self.appended);
                 self.note_newest();
                 self.remove_empty();
                 Ok(())
             }
             Err(error) => {
-                // What stays of it has no batches, and is replaced by the next one.
+                // What stays of it says the same as the next one, which replaces it.
                 let _ = self.disk.remove(&name).or_else(|_| self.disk.remove(SEGMENT_DRAFT));
                 Err(self.failed("make", &name, error))
             }
@@ -259,6 +268,7 @@ impl<D: Disk> SegmentedLog<D> {
     fn make_file(&mut self, name: &str, header: &Header) -> io::Result<D::File> {
         let mut file = self.disk.create(SEGMENT_DRAFT)?;
         write_all(&mut file, 0, &header.encode())?;
+        write_all(&mut file, HEADER_BYTES as u64, &self.pending)?;
         file.sync()?;
         // What has the name of a segment has a header that holds: a crash tears none.
         self.disk.rename(SEGMENT_DRAFT, name)?;
