@@ -63,7 +63,7 @@ impl Oracle {
             if session.may_be_over(at.now) {
                 continue;
             }
-            let mut granted = None;
+            let (mut granted, mut lasts) = (None, false);
             let held =
                 session.subs.iter().filter(|sub| sub.removed.is_none() && sub.is_confirmed());
             for sub in held.filter(|sub| alphabet.matches(sub.filter, topic)) {
@@ -72,6 +72,7 @@ impl Oracle {
                     groups.push(sub.filter);
                 } else if !(sub.no_local && of == publisher) {
                     granted = granted.max(Some(sub.qos));
+                    lasts |= sub.lasts;
                 }
             }
             let Some(granted) = granted else { continue };
@@ -83,7 +84,8 @@ impl Oracle {
             let is_own_will = facts.is_will && of == publisher;
             let is_allowed = self.law.always_reads(session.user, topic);
             if fits && is_reachable && !is_empty && !is_own_will && is_allowed {
-                let is_durable = survives && session.is_surely_durable && session.is_durable();
+                let is_kept = session.is_surely_durable && session.is_durable();
+                let is_durable = survives && lasts && is_kept;
                 session.owed.insert(number, Owed { survives, is_durable, is_settled: false });
             }
         }

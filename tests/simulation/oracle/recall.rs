@@ -103,6 +103,7 @@ impl Oracle {
             if let (Some(sub), _) = past[certain + place] {
                 session.subs[sub].removed = None;
                 session.subs[sub].is_removal_acked = false;
+                session.subs[sub].lasts = session.subs[sub].qos > 0;
             }
         }
     }

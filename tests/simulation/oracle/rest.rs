@@ -28,7 +28,7 @@ impl Oracle {
             session.is_surely_durable = session.is_durable();
             session.owed.values_mut().for_each(|owed| owed.is_settled = true);
             for sub in session.subs.iter_mut().filter(|sub| sub.removed.is_none()) {
-                sub.confirmed.get_or_insert(at.step);
+                sub.confirm(at.step);
             }
         }
         self.note_kept(audits);

@@ -19,6 +19,9 @@ pub(super) struct Sub {
     pub(super) removed: Option<u64>,
     /// In which step SUBACK was seen for this filter, or everything was at rest.
     pub(super) confirmed: Option<u64>,
+    /// Of QoS 1 or 2, and confirmed as such, also as an earlier one: every shard knows that what comes
+    /// by it is kept.
+    pub(super) lasts: bool,
     /// SUBACK was seen.
     pub(super) is_acked: bool,
     /// UNSUBACK was seen.
@@ -30,6 +33,12 @@ pub(super) struct Sub {
 impl Sub {
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed.is_some()
+    }
+
+    /// SUBACK was seen, or everything is at rest.
+    pub(super) fn confirm(&mut self, step: u64) {
+        self.confirmed.get_or_insert(step);
+        self.lasts = self.qos > 0;
     }
 }
 
@@ -95,6 +104,7 @@ impl Oracle {
             session.subs.iter_mut().find(|sub| sub.removed.is_none() && sub.filter == facts.filter);
         let confirmed = old.as_ref().and_then(|old| old.confirmed);
         let was_held = old.is_some();
+        let lasts = qos > 0 && old.as_ref().is_some_and(|old| old.lasts);
         if let Some(old) = old {
             old.removed = Some(at.step);
         }
@@ -107,6 +117,7 @@ impl Oracle {
             added: at.step,
             removed: None,
             confirmed,
+            lasts,
             is_acked: false,
             is_removal_acked: false,
             is_undone: false,
@@ -205,7 +216,7 @@ impl Oracle {
             let sub = &mut session.subs[sub];
             sub.is_acked = keeps;
             if sub.removed.is_none() {
-                sub.confirmed.get_or_insert(step);
+                sub.confirm(step);
             }
         }
     }
