@@ -199,12 +199,12 @@ impl Oracle {
                 write.message == message && is_current && is_fresh
             });
             let since = right.since.step;
-            let granted = session.granted(right).max().unwrap_or(right.qos).min(facts.qos);
+            let granted = session.granted(right).max().unwrap_or(right.qos);
             reason = if right.topics_seen.contains(&topic) {
                 "it was sent upon that SUBSCRIBE before"
             } else if !was_retained {
                 "it was not retained any more when that SUBSCRIBE came"
-            } else if qos > granted {
+            } else if qos > granted.min(facts.qos) {
                 "its QoS is too high"
             } else if !self.may_be_refused(topic)
                 && session.had_newer(publisher, topic, qos, newest, since)
