@@ -45,7 +45,14 @@ impl World {
         }
         if crashes {
             self.crash();
+        } else if let Some(client) = self.draw_returning() {
+            self.bring_back(client);
         }
+    }
+
+    fn draw_returning(&mut self) -> Option<usize> {
+        let count = self.clients.len();
+        self.scene.store.as_mut().and_then(|store| store.draw_returning(count))
     }
 
     /// Everybody is quick for a moment, but the disk is as it is: handshakes get far beyond what is
@@ -61,6 +68,45 @@ impl World {
                 node.turn(&mut self.scene, &mut self.rings, true);
             }
         }
+    }
+
+    /// Who was in memory only comes back to be kept, and the others hear nothing of its home for a
+    /// while. If it is told so all the same, they publish at once, and the broker is killed: what is
+    /// acknowledged without the disk was promised to nobody who outlives it.
+    fn bring_back(&mut self, client: usize) {
+        let Some(home) = self.clients[client].come_back(&mut self.scene) else { return };
+        let last = self.scene.dialled.len() - 1;
+        let link = self.scene.accept_one(last);
+        self.nodes[home].deal(link);
+        self.rings.hold(home, self.scene.step + 100);
+        for _ in 0..3 {
+            self.scene.step += 1;
+            self.nodes[home].turn(&mut self.scene, &mut self.rings, true);
+            let Scene { store, now, step, .. } = &mut self.scene;
+            if let Some(store) = store {
+                store.work(*now, *step, true);
+            }
+        }
+        self.clients[client].settle(&mut self.scene);
+        if self.scene.store.as_mut().is_some_and(Store::take_return) {
+            self.publish_and_crash();
+        }
+    }
+
+    fn publish_and_crash(&mut self) {
+        for client in &mut self.clients {
+            client.publish_now(&mut self.scene);
+        }
+        for _ in 0..3 {
+            for node in &mut self.nodes {
+                self.scene.step += 1;
+                node.turn(&mut self.scene, &mut self.rings, false);
+            }
+            for client in &mut self.clients {
+                client.settle(&mut self.scene);
+            }
+        }
+        self.crash();
     }
 
     /// At the end of a world the broker stops in order or is killed once more.

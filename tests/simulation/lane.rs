@@ -55,6 +55,11 @@ impl Rings {
         *until > scene.step
     }
 
+    /// Nothing that comes from this shard is seen before this step.
+    pub(crate) fn hold(&mut self, from: usize, until: u64) {
+        self.stand_still_until[from * self.shards..][..self.shards].fill(until);
+    }
+
     pub(crate) fn push(&mut self, from: usize, to: usize, parcel: Parcel) {
         self.ring(from, to).push_back(parcel);
     }

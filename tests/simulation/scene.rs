@@ -144,10 +144,15 @@ impl Scene {
         }
         let is_in_turn = self.draw.chance(3, 4);
         let which = if is_in_turn { 0 } else { self.draw.below(self.dialled.len()) };
+        Some(self.accept_one(which))
+    }
+
+    /// The acceptor takes this one of the links that wait for it.
+    pub(crate) fn accept_one(&mut self, which: usize) -> LinkId {
         let id = self.dialled.remove(which);
         self.order = self.order.next(self.clock(self.now).as_millis() * 1000);
         self.links[id.0].accepted = Some((self.order, self.at()));
-        Some(id)
+        id
     }
 
     /// The core is given a packet of this link. The message, if it publishes one.

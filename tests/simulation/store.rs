@@ -44,6 +44,8 @@ pub(crate) struct Store {
     pub(crate) is_failing: Vec<bool>,
     /// A step of a QoS 2 handshake was heard a moment ago.
     is_tense: bool,
+    /// A client knows since a moment ago that its session is kept again.
+    has_returned: bool,
     /// Something was taken, and not committed.
     is_behind: bool,
     /// The last step in which the disk or a shard had to do with a failure.
@@ -103,6 +105,7 @@ impl Store {
             answers: vec![VecDeque::new(); shards],
             is_failing: vec![false; shards],
             is_tense: false,
+            has_returned: false,
             is_behind: false,
             troubled_step: 0,
             crashes: 0,
@@ -127,6 +130,22 @@ impl Store {
     /// A client has heard a step of a QoS 2 handshake.
     pub(crate) fn note_handshake(&mut self) {
         self.is_tense = true;
+    }
+
+    /// A client has heard that its session is kept again, which was in memory only.
+    pub(crate) fn note_return(&mut self) {
+        self.has_returned = true;
+    }
+
+    /// Whether one of them has, since this was asked last.
+    pub(crate) fn take_return(&mut self) -> bool {
+        std::mem::take(&mut self.has_returned)
+    }
+
+    /// Which of so many clients comes back to be kept now, where there are listeners that keep nothing.
+    pub(crate) fn draw_returning(&mut self, clients: usize) -> Option<usize> {
+        let is_mixed = self.options.modes.len() > 2;
+        (is_mixed && self.luck.chance(1, 15)).then(|| self.luck.below(clients))
     }
 
     /// What the shards begin with after a restart: messages stay in the files.

@@ -36,6 +36,16 @@ impl Client {
         self.connect_as(false, u32::MAX, false, scene);
     }
 
+    /// Connects to its session through a listener that keeps it, if it is in memory only; where it is.
+    pub(crate) fn come_back(&mut self, scene: &mut Scene) -> Option<usize> {
+        let home = scene.oracle.home_of_unkept(&self.name)?;
+        self.reset(scene);
+        self.connect_to_resume(scene);
+        let link = scene.link_mut(self.link?);
+        (link.listener, link.keeps) = (0, true);
+        Some(home)
+    }
+
     fn connect_as(&mut self, clean_start: bool, expiry_s: u32, has_will: bool, scene: &mut Scene) {
         let is_v5 = self.is_v5();
         // An empty client id needs a clean start before 5.0.
@@ -268,7 +278,10 @@ impl Client {
         if has_flag && connack.session_present == is_first {
             violated!("session present is told", "{}: {}", self.name, connack.session_present);
         }
-        scene.oracle.on_connack(id, scene.links[id.0].session, scene.step);
+        let has_returned = scene.oracle.on_connack(id, scene.links[id.0].session, scene.step);
+        if let Some(store) = scene.store.as_mut().filter(|_| has_returned) {
+            store.note_return();
+        }
         // A 3.1 client is not told. And one that races with itself may find a session that another
         // of its own connections began: no client could know, so this one is told.
         let is_known = self.session == scene.link(id).session;

@@ -8,7 +8,7 @@ use skein_protocol::{
     Unsubscribe,
 };
 
-use super::{Client, Sent};
+use super::{Client, Sent, Stage};
 use crate::{
     alphabet::{DENIED_TOPIC, FILTERS, TOPICS, is_share},
     link::{FilterFacts, LinkId, Said},
@@ -80,6 +80,13 @@ impl Client {
             if !is_used {
                 return id;
             }
+        }
+    }
+
+    /// Publishes, if it is connected.
+    pub(crate) fn publish_now(&mut self, scene: &mut Scene) {
+        if let Some(link) = self.link.filter(|_| self.stage == Stage::Live) {
+            self.publish(link, scene);
         }
     }
 

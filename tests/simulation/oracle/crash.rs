@@ -123,15 +123,24 @@ impl Session {
 }
 
 impl Oracle {
-    /// A client saw CONNACK 0.
-    pub(crate) fn on_connack(&mut self, link: LinkId, session: Option<usize>, step: u64) {
-        let Some(session) = session.map(|number| &mut self.sessions[number]) else { return };
-        if session.on_connack(link) {
+    /// Where the session of this client id is, if it is in memory only and wants anything.
+    pub(crate) fn home_of_unkept(&self, name: &str) -> Option<usize> {
+        let session = &self.sessions[*self.by_name.get(name)?];
+        let is_unkept = !session.is_over && !session.keeps && session.expiry_s > 0;
+        (is_unkept && session.held().next().is_some()).then_some(session.shard)
+    }
+
+    /// A client saw CONNACK 0. Whether its session is kept again from now on.
+    pub(crate) fn on_connack(&mut self, link: LinkId, session: Option<usize>, step: u64) -> bool {
+        let Some(session) = session.map(|number| &mut self.sessions[number]) else { return false };
+        let is_kept_again = session.on_connack(link);
+        if is_kept_again {
             let shares = session.shares().collect::<Vec<_>>();
             for filter in shares {
                 self.disturb_group(filter, step);
             }
         }
+        is_kept_again
     }
 
     /// A publisher saw PUBACK, or PUBREC.
