@@ -13,6 +13,9 @@ const WINDOW: Duration = Duration::from_millis(100);
 const TIME_SHARE: u32 = 8;
 /// Those of so much time may come at once.
 const BURST: Duration = Duration::from_millis(8);
+/// Nobody waits longer than this for those who came before: a shard that stood still beside a
+/// newcomer, as on a machine that was stopped, has not worked for it.
+const DEBT_MAX: Duration = Duration::from_secs(1);
 
 /// The acceptor's counter of this, and what it counts.
 pub(super) const COUNTER: (&str, &str) = (
@@ -68,7 +71,7 @@ impl Newcomers {
         if elapsed >= WINDOW {
             let publishes = work.publishes.wrapping_sub(before) as u128;
             let least = PUBLISHES_PER_S_MIN * elapsed.as_millis() / 1_000;
-            self.is_published = publishes >= least;
+            self.is_published = publishes >= least.max(1);
             self.window = (now, work.publishes);
         }
         let spent_us = work.newcomers_us.wrapping_sub(self.newcomers_us);
@@ -83,8 +86,13 @@ impl Newcomers {
         }
     }
 
+    /// Where nobody publishes, nobody pays: those whom a start has let in at once are no debt of those
+    /// who come when the first of them publish.
     fn pay(&mut self, cost: Duration, now: Instant) {
-        self.paid_until = self.paid_until.max(now) + cost;
+        if self.is_published {
+            let owed = self.paid_until.saturating_duration_since(now);
+            self.paid_until = now + owed.saturating_add(cost).min(DEBT_MAX);
+        }
     }
 
     /// Whether the next one has to wait; counts it if so.
@@ -99,10 +107,12 @@ impl Newcomers {
         (COUNTER.0, self.delays)
     }
 
-    /// Until when the next one has to wait, if it has to.
+    /// Until when the next one has to wait, if it has to; no longer than until it is known whether
+    /// anybody still publishes.
     pub(super) fn wait_until(&self, now: Instant) -> Option<Instant> {
         let until = self.paid_until.checked_sub(BURST)?;
-        (self.per_s > 0 && self.is_published && until > now).then_some(until)
+        let must_wait = self.per_s > 0 && self.is_published && until > now;
+        must_wait.then(|| until.min(self.window.0 + WINDOW).max(now))
     }
 }
 
@@ -164,6 +174,63 @@ mod tests {
         newcomers.look(work, PER_S, start + ms(100));
         let until = newcomers.wait_until(start + ms(100));
         assert_eq!(until, Some(start + ms(100 + 80) - BURST));
+    }
+
+    /// As after a start: thousands have come before the first of them publish.
+    #[test]
+    fn who_came_while_nobody_published_is_no_debt_of_others() {
+        let start = Instant::now();
+        let mut newcomers = Newcomers::new(2, start);
+        newcomers.look(Work { publishes: 0, newcomers_us: 0 }, PER_S, start + ms(100));
+        assert_eq!(let_in(&mut newcomers, start + ms(100)), 10_000);
+        let work = Work { publishes: 1_000, newcomers_us: 1_000_000 };
+        newcomers.look(Work { publishes: 0, ..work }, PER_S, start + ms(150));
+        newcomers.look(work, PER_S, start + ms(200));
+        assert_eq!(let_in(&mut newcomers, start + ms(200)), 17);
+    }
+
+    /// A shard was stopped for an hour while it read a newcomer.
+    #[test]
+    fn nobody_waits_for_long_because_a_shard_stood_still() {
+        let start = Instant::now();
+        let (mut newcomers, work) = published(start);
+        let mut look = |work: Work, at_ms: u64| {
+            newcomers.look(work, PER_S, start + ms(at_ms));
+            newcomers.must_wait(start + ms(at_ms))
+        };
+        let stopped = Work { newcomers_us: 3_600_000_000, ..work };
+        assert!(look(stopped, 100));
+        assert!(look(Work { publishes: 10_000, ..stopped }, 1_000));
+        assert!(!look(Work { publishes: 20_000, ..stopped }, 1_100));
+        assert!(look(Work { publishes: 30_000, newcomers_us: usize::MAX }, 3_000));
+    }
+
+    /// The acceptor looks again when it can know that nobody publishes any more.
+    #[test]
+    fn who_waits_is_looked_at_when_the_window_ends() {
+        let start = Instant::now();
+        let (mut newcomers, work) = published(start);
+        newcomers.look(Work { newcomers_us: 1_000_000, ..work }, PER_S, start + ms(110));
+        assert_eq!(newcomers.wait_until(start + ms(110)), Some(start + ms(200)));
+        newcomers.look(Work { newcomers_us: 1_000_000, ..work }, PER_S, start + ms(200));
+        assert_eq!(newcomers.wait_until(start + ms(200)), None);
+    }
+
+    #[test]
+    fn the_pace_of_the_greatest_broker_and_of_the_smallest_is_kept() {
+        let start = Instant::now();
+        let published = |shards: usize, per_s: u32| {
+            let mut newcomers = Newcomers::new(shards, start);
+            newcomers.look(Work { publishes: 1_000, newcomers_us: 0 }, per_s, start + ms(100));
+            newcomers
+        };
+        let mut slowest = published(1, 1);
+        assert_eq!(let_in(&mut slowest, start + ms(100)), 1);
+        assert!(slowest.must_wait(start + ms(1_000)));
+        assert_eq!(let_in(&mut slowest, start + ms(1_100)), 1);
+        let mut fastest = published(64, 1_000_000);
+        assert_eq!(let_in(&mut fastest, start + ms(100)), 10_000);
+        assert!(fastest.paid_until > start + ms(100));
     }
 
     #[test]
