@@ -239,7 +239,7 @@ impl Shard {
             }
             Event::Message { from, message } => self.on_message(from, message, turn),
             Event::LaneMoved { to } => self.on_lane_moved(to, turn),
-            Event::SettingsChanged { settings } => self.on_settings_changed(&settings),
+            Event::SettingsChanged { settings } => self.on_settings_changed(&settings, turn),
             Event::Announced { announced } => self.on_announced(announced, turn),
             Event::Tick => self.on_tick(turn),
             Event::ShutDown => self.on_shut_down(turn),

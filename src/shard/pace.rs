@@ -3,8 +3,8 @@
 //! it is lost, as the kernel holds it back.
 //!
 //! To reckon with each message would cost more than the message. Whoever is read gets a lease of what
-//! it may publish anyway, which is only counted down; it is reckoned up when it is used up, or when
-//! somebody else is read.
+//! it may publish anyway, which is only counted down; it is reckoned up when it is used up, when its
+//! millisecond is over, or when somebody else is read.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -114,6 +114,8 @@ impl Paces {
 #[derive(Clone, Copy, Debug, Default)]
 struct Lease {
     of: Option<(ConnectionId, ListenerId)>,
+    /// When it was given, and ends: what is used of it is spent then, and paid for from then on.
+    at: Time,
     left: Amount,
     used: Amount,
 }
@@ -121,8 +123,8 @@ struct Lease {
 impl Lease {
     /// A PUBLISH of so many bytes; false if the lease is not for it.
     #[inline]
-    fn take(&mut self, id: ConnectionId, bytes: u64) -> bool {
-        let is_its = self.of.is_some_and(|(of, _)| of == id);
+    fn take(&mut self, id: ConnectionId, bytes: u64, now: Time) -> bool {
+        let is_its = self.at == now && self.of.is_some_and(|(of, _)| of == id);
         if !is_its || self.left.publishes == 0 || self.left.bytes < bytes {
             return false;
         }
@@ -164,7 +166,8 @@ impl PublishRates {
         rates
     }
 
-    /// Other limits, and more listeners perhaps.
+    /// Other limits, and more listeners perhaps. Who waits for what was owed of the old ones need
+    /// not wait any longer.
     fn change(&mut self, limits: &Limits, listeners: &[Listener], shards: usize) {
         let share = |most: u64| most.div_ceil(shards as u64);
         let of_listener = |listener: &Listener| Amount {
@@ -191,10 +194,10 @@ impl PublishRates {
     fn spend(&mut self, id: ConnectionId, listener: ListenerId, bytes: u64, now: Time) -> u64 {
         let lease = std::mem::take(&mut self.lease);
         if let Some((before, its_listener)) = lease.of {
-            self.charge(before, its_listener, lease.used, now);
+            self.charge(before, its_listener, lease.used, lease.at);
         }
         let (wait_ms, left) = self.charge(id, listener, Amount { publishes: 1, bytes }, now);
-        self.lease = Lease { of: Some((id, listener)), left, used: Amount::default() };
+        self.lease = Lease { of: Some((id, listener)), at: now, left, used: Amount::default() };
         wait_ms
     }
 
@@ -238,16 +241,20 @@ impl PublishRates {
 
 impl Shard {
     /// These settings hold from now on, in what a running shard can change.
-    pub(super) fn on_settings_changed(&mut self, settings: &Settings) {
+    pub(super) fn on_settings_changed(&mut self, settings: &Settings, turn: &mut Turn<'_>) {
         self.rates.change(&settings.limits, &settings.listeners, self.shards);
         self.settings = Rc::new(settings.clone());
+        // By an old limit that was much too low, somebody might wait for years.
+        for id in self.timers.take_rates() {
+            self.on_rate_allows(id, turn);
+        }
     }
 
     /// A PUBLISH of so many bytes has come: if that was too much, nothing more is read of its
     /// connection for a while.
     #[inline]
     pub(super) fn pause_for_rate(&mut self, id: ConnectionId, bytes: usize, turn: &mut Turn<'_>) {
-        if self.rates.are_limited && !self.rates.lease.take(id, bytes as u64) {
+        if self.rates.are_limited && !self.rates.lease.take(id, bytes as u64, turn.now) {
             self.spend(id, bytes as u64, turn);
         }
     }
@@ -280,104 +287,4 @@ impl Shard {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Time = Time::from_millis(60_000);
-
-    #[test]
-    fn a_second_comes_at_once_and_then_the_pace_holds() {
-        let mut pace = Pace::default();
-        let at = Time::from_millis;
-        let waits: Vec<u64> = (0..12).map(|_| pace.spend(1, 10, at(1_000))).collect();
-        assert_eq!(waits, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 200]);
-        assert_eq!(pace.left(10), 0);
-        assert_eq!(pace.spend(1, 10, at(1_200)), 100);
-        assert_eq!(pace.spend(1, 10, at(60_000)), 0);
-        assert_eq!(pace.left(10), 9);
-    }
-
-    /// Each millisecond pays for less than a message.
-    #[test]
-    fn what_is_looked_at_often_is_paid_for_as_well() {
-        let mut pace = Pace::default();
-        pace.spend(10, 10, Time::from_millis(0));
-        for now_ms in 1..=100 {
-            assert_eq!(pace.left(10), 0);
-            pace.pay(10, Time::from_millis(now_ms));
-        }
-        assert_eq!(pace.left(10), 1);
-    }
-
-    #[test]
-    fn more_than_a_second_of_bytes_at_once_is_paid_for_afterwards() {
-        let mut paces = Paces::default();
-        let per_s = Amount { publishes: 0, bytes: 1_000 };
-        let amount = Amount { publishes: 1, bytes: 5_000 };
-        assert_eq!(paces.spend(amount, per_s, Time::from_millis(0)), 4_000);
-        assert_eq!(paces.spend(Amount::default(), per_s, Time::from_millis(4_000)), 0);
-    }
-
-    #[test]
-    fn without_a_rate_nobody_waits() {
-        let mut paces = Paces::default();
-        assert_eq!(paces.spend(Amount::UNLIMITED, Amount::default(), Time::default()), 0);
-        assert_eq!(paces.left(Amount::default()).publishes, u64::MAX);
-    }
-
-    fn rates(of_client: u32, of_listener: u32) -> PublishRates {
-        let mut settings = Settings::default();
-        settings.limits.publishes_per_client_per_s_max = of_client;
-        settings.listeners[0].publishes_per_s_max = of_listener;
-        PublishRates::new(&settings.limits, &settings.listeners, 1)
-    }
-
-    /// What a client publishes until it has to wait.
-    fn publish_all(rates: &mut PublishRates, id: ConnectionId) -> u64 {
-        let is_free = |rates: &mut PublishRates| {
-            rates.lease.take(id, 1) || rates.spend(id, ListenerId(0), 1, NOW) == 0
-        };
-        (0..).take_while(|_| is_free(rates)).count() as u64
-    }
-
-    fn connection(slot: usize) -> ConnectionId {
-        ConnectionId::new(slot, 1)
-    }
-
-    /// One that is read after another one ends its lease; the listener's is shared.
-    #[test]
-    fn a_lease_is_reckoned_up_when_somebody_else_is_read() {
-        let mut rates = rates(100, 150);
-        for _ in 0..60 {
-            assert!(
-                rates.lease.take(connection(0), 1)
-                    || rates.spend(connection(0), ListenerId(0), 1, NOW) == 0
-            );
-        }
-        assert_eq!(publish_all(&mut rates, connection(1)), 90);
-        // The one that was too much is spent as well.
-        assert_eq!(publish_all(&mut rates, connection(0)), 0);
-    }
-
-    #[test]
-    fn a_lease_ends_with_the_limits_that_it_was_given_under() {
-        let mut rates = rates(1_000_000, 0);
-        assert_eq!(rates.spend(connection(0), ListenerId(0), 1, NOW), 0);
-        let mut settings = Settings::default();
-        settings.limits.publishes_per_client_per_s_max = 10;
-        rates.change(&settings.limits, &settings.listeners, 1);
-        assert_eq!(publish_all(&mut rates, connection(0)), 9);
-    }
-
-    #[test]
-    fn who_owes_nothing_is_forgotten() {
-        let mut rates = rates(10, 0);
-        for slot in 0..1_000 {
-            let now = Time::from_millis(60_000 + slot as u64);
-            rates.spend(connection(slot), ListenerId(0), 1, now);
-        }
-        assert!(rates.clients.len() < 300, "{}", rates.clients.len());
-        rates.forget(connection(999));
-        assert!(!rates.clients.contains_key(&connection(999)));
-    }
-}
+mod tests;

@@ -45,6 +45,19 @@ impl Timers {
         debug_assert!(was_armed, "who arms a timer knows its time: {timer:?}");
     }
 
+    /// Takes out those of connections that published too fast.
+    pub(super) fn take_rates(&mut self) -> Vec<ConnectionId> {
+        let mut taken = Vec::new();
+        self.armed.retain(|(_, timer)| match timer {
+            Timer::RateAllows(id) => {
+                taken.push(*id);
+                false
+            }
+            _ => true,
+        });
+        taken
+    }
+
     pub(super) fn next(&self) -> Option<Time> {
         self.armed.first().map(|(at, _)| *at)
     }

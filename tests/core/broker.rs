@@ -137,6 +137,16 @@ impl Broker {
         assert!(self.shards.iter().all(Shard::is_recovered), "all know what was kept");
     }
 
+    /// The configuration is read again, and has changed.
+    pub(crate) fn reload(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        let settings = Arc::new(self.settings.clone());
+        for shard in 0..self.shards.len() {
+            self.handle(shard, Event::SettingsChanged { settings: Arc::clone(&settings) });
+        }
+        self.settle();
+    }
+
     /// Why a broker with one shard can not begin with this.
     pub(crate) fn recovery_failure(&mut self, state: State) -> Option<String> {
         self.recover(&Arc::new(state));

@@ -54,6 +54,29 @@ fn bytes_are_paid_for_like_messages() {
     assert!(broker.is_read(publisher));
 }
 
+/// By a limit that was much too low a client would wait for years, also after a reload without it.
+#[test]
+fn who_waits_for_an_old_limit_is_read_again_when_there_is_another() {
+    let mut broker =
+        Broker::with(1, |settings| settings.limits.publish_bytes_per_client_per_s_max = 1);
+    let publisher = broker.connect(0, v5("publisher"));
+    broker.send(publisher, publish(0, "a", &"x".repeat(100_000)));
+    broker.wait_ms(3_600_000);
+    assert!(!broker.is_read(publisher));
+    broker.reload(|settings| settings.limits.publish_bytes_per_client_per_s_max = 100_000);
+    assert!(broker.is_read(publisher));
+    // The new one holds, and what was owed of the old one is no more than a second's worth.
+    broker.send(publisher, publish(0, "a", &"x".repeat(100_000)));
+    broker.send(publisher, publish(0, "a", &"x".repeat(50_000)));
+    assert!(!broker.is_read(publisher));
+    broker.reload(|settings| settings.limits.publish_bytes_per_client_per_s_max = 0);
+    assert!(broker.is_read(publisher));
+    publish_many(&mut broker, publisher, 50);
+    assert!(broker.is_read(publisher));
+    broker.cut(publisher);
+    broker.expect_empty();
+}
+
 /// Each shard has its share of a listener's rate, and those who publish there have it together.
 #[test]
 fn the_clients_of_a_listener_share_its_pace() {
