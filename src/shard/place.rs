@@ -261,6 +261,7 @@ impl Shard {
         epoch: u64,
         turn: &mut Turn<'_>,
     ) {
+        let Some(admitted) = self.defer_for_groups(id, admitted, epoch, turn) else { return };
         let Admitted { pending, admission } = admitted;
         if let Some(text) = self.objection(id, &pending.client_id, &admission, turn) {
             self.metrics.logins_refused += 1;

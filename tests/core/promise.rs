@@ -296,6 +296,52 @@ fn who_comes_back_to_be_kept_hears_so_when_every_shard_knows() {
     broker.expect(keeper, ["PUBLISH t x q1 #1"]);
 }
 
+/// Each of them makes a group of all shards' batches, and shards that go on making groups could wait
+/// for each other without an end. So no more of them come in than may be on their way to the disk,
+/// and the others when those are there.
+#[test]
+fn many_who_come_back_to_be_kept_make_no_more_groups_than_may_wait() {
+    let mut broker = Broker::durable_with(2, all_modes);
+    let names: Vec<String> =
+        (0..50).map(|it| broker.name_on(0, &format!("keeper-{it}-"))).collect();
+    broker.listener = MEMORY;
+    for name in &names {
+        let keeper = broker.connect(0, lasting(name, 1_000));
+        broker.ask(keeper, subscribe(1, "t", 1), ["SUBACK #1 0x01"]);
+        broker.cut(keeper);
+    }
+    broker.listener = DISK;
+    broker.hold_store();
+    let before = broker.metrics(0).journal_batches;
+    // One half asks a registrar of another shard, or is handed over by one.
+    let dialled = names.iter().enumerate();
+    let keepers: Vec<Peer> =
+        dialled.map(|(it, name)| broker.dial(it % 2, lasting(name, 1_000))).collect();
+    assert_eq!(broker.metrics(0).journal_batches - before, 32);
+    keepers.iter().for_each(|keeper| broker.expect_nothing(*keeper));
+    // One that goes meanwhile loses nothing, and one that is there twice has its session once.
+    let gone = keepers[40];
+    broker.cut(gone);
+    let twice = broker.dial(1, lasting(&names[41], 1_000));
+    broker.expect_nothing(twice);
+    broker.release_store();
+    for (it, keeper) in keepers.iter().enumerate().filter(|(it, _)| !(40..=41).contains(it)) {
+        assert_eq!(broker.hear(*keeper), ["CONNACK present 0x00"], "{it}");
+    }
+    broker.expect(twice, ["CONNACK present 0x00"]);
+    assert!(broker.is_closed(keepers[41]));
+    for keeper in keepers.into_iter().filter(|keeper| *keeper != gone).chain([twice]) {
+        broker.cut(keeper);
+    }
+    let publisher = broker.connect(1, v5("publisher"));
+    broker.ask(publisher, publish(1, "t", "x"), ["PUBACK #1"]);
+    broker.cut_power(2);
+    for name in names.iter().filter(|name| **name != names[40]) {
+        let keeper = resume(&mut broker, DISK, name);
+        broker.expect(keeper, ["PUBLISH t x q1 #1"]);
+    }
+}
+
 /// The CONNACK of a listener that keeps nothing waits until the log has the session no more: what is
 /// finished from then on could not be known to the older one that a crash brought back.
 #[test]
