@@ -67,7 +67,8 @@ impl Shard {
         epoch: u64,
         turn: &mut Turn<'_>,
     ) -> Option<Admitted> {
-        if !self.journal.grouping.is_full() || !self.would_be_kept_again(id, &admitted) {
+        let has_room = !self.journal.grouping.is_full() || self.journal.trouble.has_failed();
+        if has_room || !self.would_be_kept_again(id, &admitted) {
             return Some(admitted);
         }
         self.return_grant(&admitted.pending.client_id, epoch, turn);
@@ -76,6 +77,14 @@ impl Shard {
             self.journal.grouping.deferred.push(id);
         }
         None
+    }
+
+    /// Those who wait for groups ask for their place again: some are durable, or none will be as the
+    /// store fails, and what they are told is the same as others are.
+    pub(super) fn locate_deferred(&mut self, turn: &mut Turn<'_>) {
+        for id in std::mem::take(&mut self.journal.grouping.deferred) {
+            self.locate(id, turn);
+        }
     }
 
     /// Whether there is a session that was in memory only, and that this connection would have kept.
@@ -94,8 +103,6 @@ impl Shard {
         for id in std::mem::take(&mut self.journal.grouping.paused) {
             self.unpause(id, turn, |pauses| pauses.groups = false);
         }
-        for id in std::mem::take(&mut self.journal.grouping.deferred) {
-            self.locate(id, turn);
-        }
+        self.locate_deferred(turn);
     }
 }

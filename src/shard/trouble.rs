@@ -62,6 +62,7 @@ impl Shard {
         }
         // Whether it works again shows by a batch that becomes durable.
         self.journal.want(crate::record::Durability::Disk);
+        self.locate_deferred(turn);
         for id in self.journal.fenced_answers() {
             if self
                 .connections

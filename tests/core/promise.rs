@@ -342,6 +342,31 @@ fn many_who_come_back_to_be_kept_make_no_more_groups_than_may_wait() {
     }
 }
 
+/// Those who wait for room among the groups do not wait for a store that fails.
+#[test]
+fn who_comes_back_to_be_kept_does_not_wait_for_a_store_that_fails() {
+    let mut broker = Broker::durable_with(2, all_modes);
+    let names: Vec<String> =
+        (0..40).map(|it| broker.name_on(0, &format!("keeper-{it}-"))).collect();
+    broker.listener = MEMORY;
+    for name in &names {
+        let keeper = broker.connect(0, lasting(name, 1_000));
+        broker.cut(keeper);
+    }
+    broker.listener = DISK;
+    broker.hold_store();
+    let keepers: Vec<Peer> =
+        names.iter().map(|name| broker.dial(0, lasting(name, 1_000))).collect();
+    broker.fail_store(false);
+    for keeper in keepers {
+        broker.expect(keeper, ["CONNACK 0x88"]);
+        assert!(broker.is_closed(keeper));
+    }
+    broker.release_store();
+    let keeper = resume(&mut broker, DISK, &names[39]);
+    broker.expect_nothing(keeper);
+}
+
 /// The CONNACK of a listener that keeps nothing waits until the log has the session no more: what is
 /// finished from then on could not be known to the older one that a crash brought back.
 #[test]
