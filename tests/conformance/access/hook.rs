@@ -76,9 +76,14 @@ fn answer(mut stream: &TcpStream, question: &Value) {
 }
 
 fn scene(url: &str) -> Scene {
+    scene_with(url, "")
+}
+
+/// With more settings of the hook (TOML).
+fn scene_with(url: &str, more: &str) -> Scene {
     let hook = format!(
         "[access]\nlogin_failures_max = 1000\nlogin_delay_ms = 0\n\
-         [http_hook]\nurl = \"{url}\"\ntimeout_ms = 500\n"
+         [http_hook]\nurl = \"{url}\"\ntimeout_ms = 500\n{more}"
     );
     Scene::start(&guarded("auth = \"http\"\nacl_strict = true\n", &hook), &[])
 }
@@ -124,6 +129,20 @@ fn h16_what_a_client_says_stays_within_its_field() {
     scene.refuses(&connect(Version::V5, "bare"), 0x87, 5);
     let asked = questions.recv().expect("it was asked");
     assert_eq!((&asked["user_name"], &asked["password"]), (&Value::Null, &Value::Null));
+}
+
+/// An answer holds for whoever asks the same, and for nobody else.
+#[test]
+fn h16_the_hook_is_asked_once_while_its_answer_is_kept() {
+    let (url, questions) = server();
+    let scene = scene_with(&url, "cache_ms = 60000\n");
+    for version in [Version::V3_1_1, Version::V5] {
+        scene.come(&with(connect(version, "thing"), "alice", "secret")).leave();
+    }
+    assert_eq!(questions.try_iter().count(), 1);
+    scene.come(&with(connect(Version::V5, "thing"), "alice", "another")).leave();
+    scene.come(&with(connect(Version::V5, "other"), "alice", "secret")).leave();
+    assert_eq!(questions.try_iter().count(), 2, "another password, another client");
 }
 
 #[test]

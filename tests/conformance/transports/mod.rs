@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use skein_protocol::{Connect, QoS, Version};
 
 use crate::harness::{
-    BEYOND_THE_PROXY, Doors, Peer, Way, connect, disconnect, eventually, persistent, will,
+    BEYOND_THE_PROXY, Broker, Doors, Peer, Way, connect, disconnect, eventually, persistent, will,
 };
 
 /// Says this CONNECT and is accepted; and the Session Present flag.
@@ -33,6 +33,26 @@ fn each_way(test: impl Fn(&Doors, Way) + Sync) {
             }
         });
     }
+}
+
+/// 4.2: one listener has an address of IPv4, the other one of IPv6.
+#[test]
+fn clients_of_both_internet_protocols_meet() {
+    let listen = ["127.0.0.1:0", "[::1]:0"].map(|at| format!("[[listener]]\naddress = \"{at}\"\n"));
+    let broker = Broker::start_as_configured(2, &listen.concat());
+    let [mut four, mut six] = [0, 1].map(|listener| {
+        let address = broker.addresses[listener].parse().expect("an IP address");
+        let mut peer = Peer::open(address, Version::V5);
+        peer.send(&connect(Version::V5, &format!("client-{listener}")));
+        peer.receive().connack();
+        peer
+    });
+    assert!(broker.addresses[1].starts_with("[::1]:"), "{:?}", broker.addresses);
+    six.subscribe("t", QoS::AtLeastOnce);
+    four.publish("t", b"x", QoS::AtMostOnce);
+    six.expect_message("t", b"x");
+    four.leave();
+    six.leave();
 }
 
 /// 4.2: whatever the transport, the bytes come in order and whole.
