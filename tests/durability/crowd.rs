@@ -15,6 +15,14 @@ pub(crate) fn draw(rng: &mut Rng, publishers: usize, subscribers: usize) -> Vec<
     let publisher = |client| draw_publisher(rng, client);
     let mut plans: Vec<Plan> = (0..publishers).map(publisher).collect();
     plans.extend((publishers..publishers + subscribers).map(|it| draw_subscriber(rng, it)));
+    // Whatever was drawn, packets of every kind come and go.
+    let (publishing, subscribed) = plans.split_at_mut(publishers);
+    if let Some(first) = publishing.first_mut() {
+        first.qos = vec![AtLeastOnce, ExactlyOnce];
+    }
+    for (plan, qos) in subscribed.iter_mut().zip([AtLeastOnce, ExactlyOnce]) {
+        plan.filters.iter_mut().for_each(|(_, asked)| *asked = qos);
+    }
     plans
 }
 
