@@ -44,7 +44,7 @@ enum Command {
         #[arg(long, value_name = "NUMBER")]
         seed: Option<u64>,
         /// Seeds of the simulator within which each must be caught.
-        #[arg(long, value_name = "COUNT", default_value_t = 300)]
+        #[arg(long, value_name = "COUNT", default_value_t = 1000)]
         seeds: u64,
     },
     /// Kills the release binary at random points and on disks that fail, and checks what clients saw.
