@@ -34,37 +34,36 @@ fn is_closed_within(mut socket: &TcpStream, within: Duration) -> bool {
     }
 }
 
-/// The value of a counter of the acceptor, as the log has it after SIGUSR1.
-fn counted_by_acceptor(case: &Case, counter: &str) -> u64 {
-    let reports = |log: &str| log.matches(" acceptor: ").count();
-    let before = reports(&case.broker.log());
+/// The lines with this head that the log has after SIGUSR1, of which there are so many.
+fn reported(case: &Case, head: &str, count: usize) -> Vec<String> {
+    let lines = || -> Vec<String> {
+        let log = case.broker.log();
+        log.lines().filter(|line| line.contains(head)).map(str::to_owned).collect()
+    };
+    let before = lines().len();
     case.broker.signal("USR1");
-    let mut log = String::new();
+    let mut all = Vec::new();
     assert!(eventually(Duration::from_secs(5), || {
-        log = case.broker.log();
-        reports(&log) > before
+        all = lines();
+        all.len() >= before + count
     }));
-    let last = log.lines().rfind(|line| line.contains(" acceptor: ")).unwrap_or_default();
-    value_in(last, counter).unwrap_or_else(|| panic!("{counter} is counted: {last}"))
+    all.split_off(all.len() - count)
+}
+
+/// The value of a counter of the acceptor.
+fn counted_by_acceptor(case: &Case, counter: &str) -> u64 {
+    let lines = reported(case, " acceptor: ", 1);
+    value_in(&lines[0], counter).unwrap_or_else(|| panic!("{counter} is counted: {lines:?}"))
+}
+
+/// The value of a counter over both shards.
+fn counted(case: &Case, counter: &str) -> u64 {
+    let lines = reported(case, "counters: ", 2);
+    lines.iter().filter_map(|line| value_in(line, counter)).sum()
 }
 
 /// The value of a counter in a line of the log.
 fn value_in(line: &str, counter: &str) -> Option<u64> {
     let name = format!(" {counter}=");
     line.split(&name).nth(1)?.split_whitespace().next()?.parse().ok()
-}
-
-/// The value of a counter over both shards, as the log has it after SIGUSR1.
-fn counted(case: &Case, counter: &str) -> u64 {
-    let reports = |log: &str| log.matches("counters: ").count();
-    let before = reports(&case.broker.log());
-    case.broker.signal("USR1");
-    let mut log = String::new();
-    assert!(eventually(Duration::from_secs(5), || {
-        log = case.broker.log();
-        reports(&log) >= before + 2
-    }));
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("counters: ")).collect();
-    let latest = &lines[lines.len() - 2..];
-    latest.iter().filter_map(|line| value_in(line, counter)).sum()
 }
