@@ -58,6 +58,10 @@ fn main() -> ExitCode {
         beside("signals_end_the_same", ending::signals_end_the_same),
         alone("no_input_is_no_hang", regressions::no_input_is_no_hang),
         alone("a_last_line_without_its_end_is_sent", regressions::a_last_line_is_sent),
+        alone(
+            "what_comes_before_a_wrong_line_is_published",
+            regressions::what_comes_before_a_wrong_line_is_published,
+        ),
         alone("input_waits_for_a_broker_that_restarts", regressions::input_waits),
         alone("a_bad_password_ends_a_pipe", regressions::a_bad_password_ends_a_pipe),
         alone("success_means_acknowledged", regressions::success_means_acknowledged),

@@ -32,6 +32,26 @@ pub(crate) fn a_last_line_is_sent() {
     }
 }
 
+/// A line that makes no payload ends the program, but not before the broker has those before it.
+pub(crate) fn what_comes_before_a_wrong_line_is_published() {
+    let broker = Broker::start();
+    let (_client, all) = broker.observe();
+    let lines = "68 69\n".repeat(200) + "no\n68 69\n";
+    for qos in ["0", "1", "2"] {
+        let words = ["-t", "t", "-l", "--from-hex", "-q", qos];
+        let ended = run_with(Whose::Skein, "pub", broker.port, &words, lines.as_bytes());
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        assert!(ended.err.contains("message 201: 'n' is no hexadecimal digit"), "{}", ended.err);
+        for number in 1..=200 {
+            let message = all.receive_for(PATIENCE).unwrap_or_else(|| panic!("{number} of {qos}"));
+            assert_eq!(message.text(), Ok("hi"));
+        }
+        broker.publish([Publish::new("end", qos)]);
+        let next = all.receive_for(PATIENCE).expect("it was published");
+        assert_eq!(next.topic(), "end", "nothing behind the wrong line");
+    }
+}
+
 /// While the broker is away no line is read, and none is lost; when it is back all go on.
 pub(crate) fn input_waits() {
     let port = free_port();

@@ -9,8 +9,7 @@ use skein_client::{Error, Publish, QoS, ReasonCode};
 
 use super::{Source, with_payload};
 use crate::cli::mqtt::{
-    Connection, ConnectionPlan, ContentEncoding, Exit, Filling, Incident, Manner, Statistics,
-    UsageError, code,
+    Connection, ConnectionPlan, ContentEncoding, Exit, Filling, Incident, Manner, Statistics, code,
 };
 
 /// What is to be published.
@@ -54,7 +53,8 @@ impl Job {
     fn publish_repeatedly(&mut self, connection: &mut Connection) -> Result<Exit, Exit> {
         let mut exit = Exit::SUCCESS;
         for number in 1..=self.repeat {
-            let open = self.publish(connection, number, &Bytes::new())?;
+            let payload = self.payload(number, &Bytes::new())?;
+            let open = self.publish(connection, number, payload)?;
             loop {
                 match connection.next(self.until) {
                     Incident::Completed(done, result) if done == open.token => {
@@ -82,16 +82,20 @@ impl Job {
         Ok(())
     }
 
-    /// Reads no further than the broker follows: while it is away, lines stay where they are.
+    /// Reads no further than the broker follows: while it is away, lines stay where they are. A line
+    /// that makes no payload is the last one: the broker has those before it when the program ends.
     fn publish_lines(&mut self, connection: &mut Connection) -> Result<Exit, Exit> {
         let mut exit = Exit::SUCCESS;
         connection.read_lines().map_err(|error| Exit::with(code::UNKNOWN, error.to_string()))?;
         let (mut open, mut number, mut has_more) = (Vec::new(), 0, true);
         while has_more || !open.is_empty() {
             match connection.next(self.until) {
-                Incident::Line(line) => {
+                Incident::Line(line) if has_more => {
                     number += 1;
-                    open.push(self.publish(connection, number, &line)?);
+                    match self.payload(number, &line) {
+                        Ok(payload) => open.push(self.publish(connection, number, payload)?),
+                        Err(wrong) => (exit, has_more) = (worse(exit, wrong), false),
+                    }
                 }
                 Incident::EndOfLines => has_more = false,
                 Incident::Completed(token, result) => {
@@ -111,11 +115,8 @@ impl Job {
         &self,
         connection: &mut Connection,
         number: u32,
-        line: &Bytes,
+        payload: Bytes,
     ) -> Result<Open, Exit> {
-        let payload = self.payload(number, line).map_err(|error| {
-            Exit::with(code::USAGE, format!("Error: message {number}: {error}"))
-        })?;
         let payload_bytes = payload.len();
         let message = with_payload(&self.message, payload);
         let published = connection.try_act(|seat| seat.publish(message));
@@ -123,7 +124,7 @@ impl Job {
         Ok(Open { token, number, payload_bytes, since: Instant::now() })
     }
 
-    fn payload(&self, number: u32, line: &Bytes) -> Result<Bytes, UsageError> {
+    fn payload(&self, number: u32, line: &Bytes) -> Result<Bytes, Exit> {
         let (template, given) = match &self.source {
             Source::Whole(payload) => return Ok(payload.clone()),
             Source::Template(template) => (Some(template), Bytes::new()),
@@ -139,7 +140,9 @@ impl Job {
                 random: getrandom::u32().unwrap_or_default(),
             })),
         };
-        self.encoding.decode(given)
+        self.encoding.decode(given).map_err(|error| {
+            Exit::with(code::USAGE, format!("Error: message {number}: {error}"))
+        })
     }
 
     /// How a message has ended. One that the broker does not take is an error; to mosquitto_pub it
