@@ -140,9 +140,9 @@ impl Job {
                 random: getrandom::u32().unwrap_or_default(),
             })),
         };
-        self.encoding.decode(given).map_err(|error| {
-            Exit::with(code::USAGE, format!("Error: message {number}: {error}"))
-        })
+        self.encoding
+            .decode(given)
+            .map_err(|error| Exit::with(code::USAGE, format!("Error: message {number}: {error}")))
     }
 
     /// How a message has ended. One that the broker does not take is an error; to mosquitto_pub it
