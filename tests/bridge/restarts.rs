@@ -49,8 +49,22 @@ fn await_all(messages: &Subscription) -> BTreeMap<(String, usize), usize> {
 /// Checks that every number has come, those of QoS 2 once.
 pub(crate) fn assert_all_came(messages: &Subscription) {
     let came = await_all(messages);
-    let twice = came.iter().filter(|((topic, _), count)| topic.ends_with('2') && **count > 1);
-    assert_eq!(twice.count(), 0, "QoS 2 comes once");
+    let is_twice = |topic: &str, count: usize| topic.ends_with('2') && count > 1;
+    let twice: Vec<_> =
+        came.iter().filter(|((topic, _), count)| is_twice(topic, **count)).collect();
+    assert!(twice.is_empty(), "QoS 2 comes once: {twice:?}");
+}
+
+/// As [`assert_all_came`], of what another broker has brought over links that end at any time.
+///
+/// Mosquitto 2.0 sends messages again for which it has already sent PUBREL, against [MQTT-4.3.3-6]: after
+/// its own end, and when a connection ends while it is being made, as it then takes a step back for the
+/// second time. Nobody can tell those from new ones.
+fn assert_all_came_from(kind: Kind, messages: &Subscription) {
+    match kind {
+        Kind::Skein => assert_all_came(messages),
+        Kind::Mosquitto => drop(await_all(messages)),
+    }
 }
 
 /// Which numbers have not come, for who looks for the reason.
@@ -102,12 +116,7 @@ pub(crate) fn inward(kind: Kind) {
     let load = thread::spawn(move || publish_all(&there, "in/"));
     restart(&mut remote);
     load.join().expect("everything was published");
-    match kind {
-        Kind::Skein => assert_all_came(&messages),
-        // Mosquitto 2.0 sends some again after its end for which it had already sent PUBREL, against
-        // [MQTT-4.3.3-6]; nobody can tell them from new ones.
-        Kind::Mosquitto => drop(await_all(&messages)),
-    }
+    assert_all_came_from(kind, &messages);
 }
 
 /// The link breaks again and again, under load in both directions.
@@ -130,7 +139,7 @@ pub(crate) fn broken_links(kind: Kind) {
         load.join().expect("everything was published");
     }
     assert_all_came(&outward);
-    assert_all_came(&inward);
+    assert_all_came_from(kind, &inward);
 }
 
 /// Our own broker is away while the other one is published to: what waits there comes once it is back.
@@ -181,7 +190,10 @@ fn restart_own(kind: Kind, way: Way, signal: &str) {
         local.start();
     }
     let _publisher = load.join().expect("everything was published");
-    assert_all_came(&messages);
+    match way {
+        Way::Out => assert_all_came(&messages),
+        Way::In => assert_all_came_from(kind, &messages),
+    }
 }
 
 pub(crate) fn own_outward(kind: Kind) {
