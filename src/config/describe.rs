@@ -22,12 +22,15 @@ const SECTIONS: [(&str, &str); 13] = [
         "store",
         "What outlives the broker, and how it is kept ([what is promised](durability.md)). A change needs a restart.",
     ),
-    ("access", "Who may do what."),
+    ("access", "Who may do what ([who clients are](authentication.md))."),
     (
         "jwt",
         "Signed tokens in place of passwords, for \"jwt\" in auth. Of keys_file, keys_url and secret_file, one is set.",
     ),
-    ("http_hook", "A web server that is asked who a client is, for \"http\" in auth."),
+    (
+        "http_hook",
+        "A web server that is asked who a client is, for \"http\" in auth; see [what it is asked, and what it answers](authentication.md#the-web-server-that-is-asked).",
+    ),
     (
         "bridge",
         "One section for each other broker that messages go to or come from; see [bridges](bridge.md).",

@@ -155,3 +155,46 @@ fn allow(user_name: Option<&str>, source: PermissionSource, expiry_s: Option<u64
 fn is_filter(text: &str) -> bool {
     TopicFilter::new(text).is_ok_and(|filter| filter.share().is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::access::credentials::Secret;
+
+    /// The documents of `docs/authentication.md`.
+    fn documents() -> Vec<Value> {
+        let page = include_str!("../../../docs/authentication.md");
+        let blocks = page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let stream = |text| serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        blocks.flat_map(stream).map(|document| document.expect("it is JSON")).collect()
+    }
+
+    #[test]
+    fn the_page_says_what_is_sent_and_what_is_answered() {
+        let credentials = Credentials {
+            client_id: "thermometer".into(),
+            user_name: Some("alice".into()),
+            password: Some(Secret::new(b"secret")),
+            certificate: None,
+            address: "192.0.2.1".parse().ok(),
+        };
+        let documents = documents();
+        let [sent, answers @ ..] = &documents[..] else { panic!("a question and its answers") };
+        let asked: Value = serde_json::from_str(&question(&credentials)).expect("it is JSON");
+        assert_eq!(*sent, asked);
+        let verdicts = answers.iter().map(|answer| {
+            let body = answer.to_string().into_bytes();
+            verdict(&HttpReply { status: 200, body }, &credentials)
+        });
+        let verdicts: Vec<Verdict> = verdicts.collect();
+        let [Verdict::Allow(_), Verdict::Deny, Verdict::Pass, Verdict::Allow(whole)] =
+            &verdicts[..]
+        else {
+            panic!("{verdicts:?}");
+        };
+        assert_eq!(whole.expiry_s, Some(1_900_000_000));
+        assert!(matches!(whole.source, PermissionSource::Given(_)));
+    }
+}
