@@ -43,7 +43,7 @@ pub use mosquitto::{Imported, Machine, load_mosquitto};
 pub use parse::{load, parse};
 pub use store::Store;
 pub use table::{Listener, Log, SHARDS_MAX, Settings, Tls, WebSocket};
-pub use transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};
+pub use transport::{ClientCertificates, Origin, Protocol, TlsVersion, UnixMode};
 pub use value::{DurabilityMode, LogFormat, LogLevel, Overflow};
 pub use written::Written;
 

@@ -11,7 +11,7 @@ use super::bridge::{Bridge, BridgeTls, BridgeTopic};
 use super::limits::Limits;
 use super::reader::Reader;
 use super::store::Store;
-use super::transport::{ClientCertificates, Protocol, TlsVersion, UnixMode};
+use super::transport::{ClientCertificates, Origin, Protocol, TlsVersion, UnixMode};
 use super::value::{Allowed, DurabilityMode, LogFormat, LogLevel, Overflow, Value};
 use super::written::Written;
 
@@ -243,7 +243,7 @@ section! {
     path: String = "/mqtt".to_owned(), .., "other paths are answered with 404";
     /// The origins whose pages may connect, like `https://example.org`; empty = all. Programs that
     /// are no browsers say no origin and may connect.
-    origins: Vec<Box<str>> = Vec::new(), .., "pages from elsewhere are answered with 403";
+    origins: Vec<Origin> = Vec::new(), .., "pages from elsewhere are answered with 403";
     /// The longest payload of one frame. A packet may lie in several frames.
     frame_bytes_max: u64 = 16_777_216, 125..=9_223_372_036_854_775_807,
         "the connection is closed with 1009";

@@ -116,6 +116,43 @@ impl Value for Vec<Box<str>> {
     }
 }
 
+/// The origin of a web page as browsers say it (RFC 6454, 6.2): a scheme, a host and, if it is not the
+/// usual one, a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(pub Box<str>);
+
+/// Reads an origin; the error says how browsers say it.
+fn origin(text: &str) -> Result<Origin, String> {
+    if text == "*" {
+        return Err("\"*\" is no origin; where all pages may connect there is no list".to_owned());
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(format!("{text:?} has no scheme; write \"https://{text}\""));
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let usual_port = if scheme.eq_ignore_ascii_case("http") { ":80" } else { ":443" };
+    let said = host.strip_suffix(usual_port).unwrap_or(host);
+    if said.is_empty() || !said.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("{text:?} names no host"));
+    }
+    if said != rest {
+        return Err(format!("browsers say {text:?} as \"{scheme}://{said}\": write that"));
+    }
+    Ok(Origin(text.into()))
+}
+
+impl Value for Vec<Origin> {
+    const WANTED: &'static str = "a list of origins, like [\"https://example.org\"]";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        items(value, |item| origin(&String::read(item)?))
+    }
+
+    fn show(&self) -> String {
+        show_items(self.iter().map(|origin| quote(&origin.0)))
+    }
+}
+
 impl Value for Vec<Network> {
     const WANTED: &'static str = "a list of IP addresses and networks, like [\"10.0.0.0/8\"]";
 

@@ -158,7 +158,7 @@ pub(super) fn layers(settings: &config::Listener) -> Result<Option<Arc<Layers>>,
     let config::WebSocket { path, origins, frame_bytes_max } = &settings.websocket;
     let terms = WebSocketTerms {
         path: path.as_str().into(),
-        origins: origins.clone().into_boxed_slice(),
+        origins: origins.iter().map(|origin| origin.0.clone()).collect(),
         frame_bytes_max: *frame_bytes_max,
     };
     let layers = Layers {

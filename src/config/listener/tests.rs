@@ -1,6 +1,6 @@
 //! What a listener may say of the transports below MQTT, and what it may not.
 
-use super::super::{Settings, TlsVersion, UnixMode, parse};
+use super::super::{Origin, Settings, TlsVersion, UnixMode, parse};
 use super::*;
 
 fn accepted(text: &str) -> Listener {
@@ -30,10 +30,37 @@ fn a_listener_says_what_lies_below_mqtt() {
     assert_eq!(listener.tls.certificate, ["a.pem".into()] as [std::path::PathBuf; 1]);
     assert_eq!(listener.tls.client_certificates, ClientCertificates::Required);
     assert_eq!((listener.tls.crl.len(), &listener.tls.versions[..]), (2, &[TlsVersion::V1_3][..]));
-    assert_eq!(listener.websocket.origins, [Box::from("https://a.example")]);
+    assert_eq!(listener.websocket.origins, [Origin("https://a.example".into())]);
     assert_eq!(listener.websocket.frame_bytes_max, 1_000);
     assert_eq!(listener.written.place("listener.tls", "key"), "skein.toml:8: ");
     assert_eq!(listener.written.place("listener.tls", "other"), "skein.toml: ");
+}
+
+/// One that no browser ever says would keep everybody out without a word.
+#[test]
+fn origins_are_as_browsers_say_them() {
+    let with = |origin: &str| {
+        format!(
+            "[[listener]]\naddress = \"127.0.0.1:1\"\nprotocol = \"websocket\"\n\
+             [listener.websocket]\norigins = [\"{origin}\"]\n"
+        )
+    };
+    for origin in ["https://a.example", "http://[::1]:8080", "https://a:80", "app://x"] {
+        assert_eq!(accepted(&with(origin)).websocket.origins, [Origin(origin.into())]);
+    }
+    for (origin, hint) in [
+        ("*", "where all pages may connect there is no list"),
+        ("a.example", "write \"https://a.example\""),
+        ("https://a.example/", "as \"https://a.example\": write that"),
+        ("https://a.example/chat?x", "as \"https://a.example\": write that"),
+        ("https://a.example:443", "as \"https://a.example\": write that"),
+        ("http://a:80", "as \"http://a\": write that"),
+        ("https://", "names no host"),
+        ("https://a b", "names no host"),
+    ] {
+        let text = refused(&with(origin));
+        assert!(text.contains("skein.toml:5") && text.contains(hint), "{origin}: {text}");
+    }
 }
 
 #[test]
