@@ -293,8 +293,13 @@ impl Shard {
     ) -> Option<&'static str> {
         let identity = &admission.identity;
         let session = self.sessions.find_by_client_id(client_id);
-        if session.is_some_and(|key| self.owner(key) != identity.user_name.as_deref()) {
-            return Some("[5.4.2] the session of this client id belongs to another user");
+        let user_name = identity.user_name.as_deref();
+        if let Some(owner) = session.map(|key| self.owner(key)).filter(|owner| *owner != user_name)
+        {
+            return Some(match owner {
+                Some(_) => "[5.4.2] the session of this client id belongs to another user",
+                None => "[5.4.2] the session of this client id was made without a user name",
+            });
         }
         if admission.expires_at.is_some_and(|at| at <= turn.now) {
             return Some(EXPIRED);

@@ -145,6 +145,9 @@ fn h10_anonymous_is_an_owner_of_its_own() {
     let thief = broker.dial(0, v5("ann's"));
     broker.expect(thief, ["CONNACK 0x87"]);
     assert!(!broker.is_closed(anonymous) && !broker.is_closed(owner));
+    let why = broker.noted("login-refused");
+    assert!(why[0].contains("was made without a user name"), "{why:?}");
+    assert!(why[1].contains("belongs to another user"), "{why:?}");
     let newer = broker.dial(0, v5("nobody's"));
     broker.expect(newer, ["CONNACK 0x00"]);
     broker.expect(anonymous, ["DISCONNECT 0x8E"]);
