@@ -107,7 +107,7 @@ const OPTIONS: &[(&str, Meaning)] = &[
     ("autosave_on_changes", Moot),
     ("retained_persistence", InsteadIfOff("retained messages are kept wherever sessions are")),
     // How it runs and what it says.
-    ("user", Obeyed(|draft, line| { draft.warn(line, "the user does not change; let the service manager start skein as this user"); Ok(()) })),
+    ("user", Instead("the user does not change; let the service manager start skein as this user")),
     ("pid_file", Instead("no file is written; the service manager knows the process")),
     ("log_dest", Obeyed(obey::log_dest)),
     ("log_type", Obeyed(obey::log_type)),
@@ -185,7 +185,20 @@ With `persistence true`, what is acknowledged is kept in the folder `skein` of
 skein store import /var/lib/mosquitto/skein --from /var/lib/mosquitto/mosquitto.db
 ```
 
-`mosquitto_passwd` and `skein passwd` write the same files, with the same flags.
+`mosquitto_passwd` and `skein passwd` write files of one format, with the same flags. What `skein
+passwd` writes by itself (Argon2id) Mosquitto reads from 2.1 on; `-H sha512-pbkdf2` is for older ones. Its
+`-c` makes a file and never replaces one.
+
+Mosquitto that is started by root becomes the user `mosquitto`; skein stays who it is, so have the
+service manager start it as a user of its own ([how](security.md#how-to-run-it)).
+
+A session belongs to the user who made it, and one that was made without a user name to nobody who has
+one: when passwords come, a client that had its session before is refused (the log says so, with
+5.4.2). Where the devices stay the same, hand their sessions over while no broker runs:
+
+```
+skein store export OLD | sed 's/\"owner\":null/\"owner\":\"bob\"/' | skein store import NEW
+```
 
 | option | what becomes of it |
 |---|---|
@@ -193,6 +206,9 @@ skein store import /var/lib/mosquitto/skein --from /var/lib/mosquitto/mosquitto.
     let mut page = HEAD.to_owned();
     for (name, meaning) in OPTIONS {
         let what = match meaning {
+            Obeyed(_) if *name == "log_dest" => {
+                "stdout, stderr and none are obeyed; else the log goes to the standard output"
+            }
             Obeyed(_) => "obeyed",
             Moot => "nothing to do",
             Instead(text) => text,
