@@ -87,6 +87,19 @@ impl Door {
         Ok(door)
     }
 
+    /// What it cannot be opened without: who asks for certificates must not get a door for everybody.
+    pub(super) fn misses(&self) -> Option<&'static str> {
+        match (self.requires_certificate, &self.tls) {
+            (true, tls) if tls.certificate.is_empty() => {
+                Some("require_certificate true asks for TLS: write certfile FILE and keyfile FILE")
+            }
+            (true, tls) if tls.client_ca.is_empty() => {
+                Some("require_certificate true needs whoever signs them: write cafile FILE")
+            }
+            _ => None,
+        }
+    }
+
     /// As skein's listeners: one, or one for each address that the name of its host stands for.
     pub(super) fn listeners(
         &self,
@@ -95,7 +108,7 @@ impl Door {
     ) -> Result<Vec<Listener>, String> {
         let auth = self.authentication(guard);
         let mut tls = self.tls.clone();
-        tls.client_certificates = match self.requires_certificate && !tls.certificate.is_empty() {
+        tls.client_certificates = match self.requires_certificate {
             true => ClientCertificates::Required,
             false => ClientCertificates::None,
         };

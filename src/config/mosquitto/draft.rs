@@ -6,7 +6,7 @@ use super::bridge::Connection;
 use super::door::{Door, Guard};
 use super::lines::{Line, Lines, Place};
 use super::{Imported, Machine};
-use crate::config::table::Settings;
+use crate::config::table::{Listener, Settings};
 use crate::config::value::LogLevel;
 
 /// Settings in the making.
@@ -122,38 +122,22 @@ impl Draft {
         // Without any listener, only this machine is served, and whoever is on it may come in.
         let is_local_only = named.is_empty() && self.doors[0].host.is_none() && !self.has_port();
         self.doors[0].is_local_only = is_local_only;
-        let mut doors = if self.has_default_door { self.doors } else { Vec::new() };
+        let mut doors = std::mem::take(&mut self.doors);
+        if !self.has_default_door {
+            doors.clear();
+        }
         doors.extend(named);
-        let mut listeners = Vec::new();
+        let (mut listeners, mut closed) = (Vec::new(), Vec::new());
         for door in &doors {
-            let mut guard = door.guard.clone();
-            if !self.is_per_listener {
-                let own = std::mem::replace(&mut guard, self.everywhere.clone());
-                guard.allow_anonymous = own.allow_anonymous.or(guard.allow_anonymous);
-                guard.unsafe_without.extend(own.unsafe_without);
+            match self.open(door, is_local_only, machine)? {
+                Ok(opened) => listeners.extend(opened),
+                Err(why) => closed.push(why),
             }
-            let default_anonymous = is_local_only && guard.password_file.is_none();
-            guard.allow_anonymous.get_or_insert(default_anonymous);
-            let name = name_of(door);
-            let closed = &guard.unsafe_without;
-            if let Some((place, why)) = closed.first() {
-                self.warnings.push(format!("{place}: {why}; {name} is not opened"));
-                continue;
-            }
-            let opened = door.listeners(&guard, machine)?;
-            if opened.iter().all(|listener| listener.auth.is_empty()) {
-                let place = &door.place;
-                self.warnings.push(format!(
-                    "{place}: {name} is not opened, as nobody could connect to it; write \
-                     password_file FILE, or allow_anonymous true"
-                ));
-                continue;
-            }
-            listeners.extend(opened);
         }
         if listeners.is_empty() {
-            return Err(format!("no listener is left to open: {}", self.warnings.join("; ")));
+            return Err(format!("no listener is left to open: {}", closed.join("; ")));
         }
+        self.warnings.extend(closed);
         self.settings.listeners = listeners;
         // Mosquitto's own files stay as they are beside it.
         let folder = self.persistence_location.join("skein");
@@ -163,6 +147,38 @@ impl Draft {
         }
         self.settings.log.level = self.log_level.unwrap_or(self.settings.log.level);
         Ok(Imported { settings: self.settings, warnings: self.warnings })
+    }
+
+    /// The listeners that this one is, or why there are none.
+    fn open(
+        &self,
+        door: &Door,
+        is_local_only: bool,
+        machine: Machine,
+    ) -> Result<Result<Vec<Listener>, String>, String> {
+        let mut guard = door.guard.clone();
+        if !self.is_per_listener {
+            let own = std::mem::replace(&mut guard, self.everywhere.clone());
+            guard.allow_anonymous = own.allow_anonymous.or(guard.allow_anonymous);
+            guard.unsafe_without.extend(own.unsafe_without);
+        }
+        let default_anonymous = is_local_only && guard.password_file.is_none();
+        guard.allow_anonymous.get_or_insert(default_anonymous);
+        let (name, place) = (name_of(door), &door.place);
+        if let Some((place, why)) = guard.unsafe_without.first() {
+            return Ok(Err(format!("{place}: {why}; {name} is not opened")));
+        }
+        if let Some(why) = door.misses() {
+            return Ok(Err(format!("{place}: {why}; {name} is not opened")));
+        }
+        let opened = door.listeners(&guard, machine)?;
+        if opened.iter().all(|listener| listener.auth.is_empty()) {
+            return Ok(Err(format!(
+                "{place}: {name} is not opened, as nobody could connect to it; write \
+                 password_file FILE, or allow_anonymous true"
+            )));
+        }
+        Ok(Ok(opened))
     }
 
     fn has_port(&self) -> bool {

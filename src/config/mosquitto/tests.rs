@@ -171,6 +171,22 @@ fn what_keeps_clients_out_in_a_way_that_skein_has_not_closes_its_listener() {
     assert!(warning.ends_with("the listener on port 2 is not opened"), "{warning}");
 }
 
+/// H14: Mosquitto opens a port without TLS for who forgot the certificate. The refusal gives its own
+/// reasons, not every remark on the file.
+#[test]
+fn who_asks_for_certificates_opens_no_door_without_them() {
+    let text =
+        "user nobody\nlistener 1 127.0.0.1\nallow_anonymous true\nrequire_certificate true\n";
+    for (more, what) in [
+        ("cafile ca.pem\nkeyfile k.pem\n", "write certfile FILE and keyfile FILE"),
+        ("certfile c.pem\nkeyfile k.pem\n", "write cafile FILE"),
+    ] {
+        let text = refusal(&format!("{text}{more}"));
+        assert!(text.contains("no listener is left to open: mosquitto.conf:2: "), "{text}");
+        assert!(text.contains(what) && !text.contains("the user does not change"), "{text}");
+    }
+}
+
 #[test]
 fn a_bridge_ends_with_the_next_listener() {
     let imported = import(
