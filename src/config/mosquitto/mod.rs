@@ -57,11 +57,9 @@ impl From<Settings> for Imported {
 /// What Mosquitto would not start with either: files that cannot be read, options that nobody knows,
 /// values that are none. And when no listener is left that may be opened.
 pub fn load_mosquitto(path: &Path, machine: Machine) -> Result<Imported, ConfigError> {
-    let file = path.display().to_string();
     Lines::read(path).and_then(|lines| read(&lines, machine)).map_err(|(place, text)| {
-        let text = if place.file == file { text } else { format!("{place}: {text}") };
-        let line = (place.file == file && place.line > 0).then_some(place.line);
-        ConfigError { file, problems: vec![Problem { line, text }] }
+        let line = (place.line > 0).then_some(place.line);
+        ConfigError { file: place.file, problems: vec![Problem { line, text }] }
     })
 }
 
