@@ -63,6 +63,12 @@ impl Publish {
         self
     }
 
+    /// The server is not to keep it.
+    pub(crate) fn not_retained(mut self) -> Self {
+        self.retain = false;
+        self
+    }
+
     /// The MIME type of the payload.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.properties_mut().content_type = Some(content_type.into());

@@ -306,3 +306,21 @@ fn a_bridge_says_so_and_is_asked_again_without_where_that_is_refused() {
         }
     }
 }
+
+/// A connection that is being made has not been told anything; what was said last is known still.
+#[test]
+fn what_the_server_has_said_is_known_until_the_next_one_says_it() {
+    let mut harness = Harness::new(options());
+    assert!(harness.session.server().is_none());
+    harness.open();
+    let terms = ConnAckProperties { maximum_qos: Some(QoS::AtLeastOnce), ..Default::default() };
+    harness.accept_with(false, terms);
+    let maximum = |harness: &Harness| harness.session.server().unwrap().limits.maximum_qos;
+    harness.cut();
+    assert_eq!(maximum(&harness), QoS::AtLeastOnce);
+    harness.advance(Duration::from_secs(60));
+    harness.open();
+    assert_eq!(maximum(&harness), QoS::AtLeastOnce);
+    harness.accept(true);
+    assert_eq!(maximum(&harness), QoS::ExactlyOnce);
+}

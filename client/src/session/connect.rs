@@ -26,7 +26,8 @@ impl Session {
         let Phase::Dialing { deadline } = self.phase else { return };
         self.input.clear();
         self.output.clear();
-        self.link = Link::new(self.version, &self.options, now);
+        let server = self.link.server.take();
+        self.link = Link { server, ..Link::new(self.version, &self.options, now) };
         self.phase = Phase::Connecting { deadline };
         self.choose_client_id(entropy);
         if let Err(error) = self.send_connect(entropy, now) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skein_protocol::{
-    Disconnect, DisconnectProperties, Packet, PacketType, ReasonCode, UserProperties, Version,
+    Disconnect, DisconnectProperties, Packet, PacketType, QoS, ReasonCode, UserProperties, Version,
 };
 
 use super::connect::first_server;
@@ -178,6 +178,7 @@ impl Session {
         if !present {
             self.mark(Mark::Began);
             self.complete_released();
+            self.relay.forget_withheld();
             self.complete_strays();
             match self.options.session_loss {
                 // What only an earlier process has sent is none of this one's losses.
@@ -198,7 +199,11 @@ impl Session {
         self.settle(present, !was_there && !self.options.is_relay, now);
         let in_flight_max = self.link.limits.receive_maximum.min(self.options.in_flight_max);
         self.sender.begin_connection(in_flight_max);
-        self.release_strays(now);
+        // Who takes no QoS 2 holds none [MQTT-3.2.2-9], and may hang up on PUBREL.
+        match self.link.limits.maximum_qos {
+            QoS::ExactlyOnce => self.release_strays(now),
+            _ => self.complete_strays(),
+        }
     }
 
     fn put_back_in_flight(&mut self) -> usize {

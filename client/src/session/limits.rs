@@ -1,5 +1,7 @@
 //! What a server takes, and the checks that keep what it does not take from being sent.
 
+use std::borrow::Cow;
+
 use skein_protocol::{ConnAckProperties, QoS, TopicFilter};
 
 use crate::{Error, Feature, Publish, Result};
@@ -68,6 +70,15 @@ impl Limits {
             return Err(Error::Unsupported(Feature::Retain));
         }
         Ok(())
+    }
+
+    /// As much of the message as the server takes [MQTT-3.2.2-11] [MQTT-3.2.2-14].
+    pub(super) fn lower<'a>(&self, publish: &'a Publish) -> Cow<'a, Publish> {
+        if self.check_publish(publish).is_ok() {
+            return Cow::Borrowed(publish);
+        }
+        let lowered = publish.clone().qos(publish.level().min(self.maximum_qos));
+        Cow::Owned(if self.retain { lowered } else { lowered.not_retained() })
     }
 
     /// Whether the server takes such a filter (3.2.2.3.11, 3.2.2.3.13).

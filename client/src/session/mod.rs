@@ -131,7 +131,7 @@ struct Link {
     limits: Limits,
     inbound: alias::Inbound,
     outbound: alias::Outbound,
-    /// What the server has said about itself.
+    /// What the server has said about itself; before CONNACK, that of the last connection.
     server: Option<Arc<ServerInfo>>,
     /// Who waits for a re-authentication to end.
     authenticating: Option<Token>,

@@ -1,5 +1,6 @@
 //! Messages on their way to the server (3.3, 4.3).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use skein_protocol::qos::{AckError, Received, Resend};
@@ -33,7 +34,7 @@ impl Session {
         self.check_open()?;
         publish.check()?;
         if self.is_up() {
-            self.check_message(&publish)?;
+            self.check_message(&self.lower(&publish))?;
         } else if publish.level() == QoS::AtMostOnce
             && self.options.queue.offline == Offline::Refuse
         {
@@ -63,7 +64,8 @@ impl Session {
     pub(super) fn send_queue(&mut self, now: Duration) {
         while self.output.len() < OUTPUT_BYTES_MAX {
             let Some(next) = self.queue.front() else { return };
-            let needs_id = next.publish.level() > QoS::AtMostOnce;
+            let level = next.publish.level().min(self.link.limits.maximum_qos);
+            let needs_id = level > QoS::AtMostOnce;
             let is_ready = self.sender.quota() > 0 && self.is_free_for(next);
             if needs_id && (self.is_settling(now) || !is_ready) {
                 return;
@@ -194,6 +196,9 @@ impl Session {
             return self.complete(outgoing.token, Err(Error::Expired));
         };
         // What was queued without a connection meets the server's limits only now.
+        if let Cow::Owned(lowered) = self.lower(&outgoing.publish) {
+            outgoing.publish = lowered;
+        }
         if let Err(error) = self.check_message(&outgoing.publish) {
             return self.complete(outgoing.token, Err(error));
         }
@@ -216,12 +221,22 @@ impl Session {
             }
         };
         let start = self.output.len();
-        let packet = PublishPacket { id, dup: is_again, expiry_s };
+        // [MQTT-3.3.1-2]
+        let dup = is_again && id.is_some();
+        let packet = PublishPacket { id, dup, expiry_s };
         packet.write(&publish, &mut self.link.outbound, self.link.version, &mut self.output);
         self.on_written(start, now);
         self.statistics.messages_sent += 1;
         if id.is_none() {
             self.complete(token, Ok(Outcome::Sent));
+        }
+    }
+
+    /// What is passed on from another server goes as this one takes it, whatever that one had.
+    fn lower<'a>(&self, publish: &'a Publish) -> Cow<'a, Publish> {
+        match self.options.is_relay {
+            true => self.link.limits.lower(publish),
+            false => Cow::Borrowed(publish),
         }
     }
 

@@ -45,7 +45,8 @@ impl Session {
     /// As [`publish`](Self::publish), with the packet identifier that the message has at the server it
     /// came from, if it has one, and whether that one has sent it before. For sessions with
     /// [`Options::is_relay`](crate::Options::is_relay). A message whose identifier is in use waits, and
-    /// what is behind it.
+    /// what is behind it. If the server that it meets takes no such QoS, or retains nothing, it goes with
+    /// the highest QoS there is, and without RETAIN.
     ///
     /// # Errors
     /// Those of `publish`.
@@ -182,9 +183,8 @@ impl Session {
         self.options.is_relay
     }
 
-    /// The server has a new session: it holds nothing that a PUBREL would be for.
+    /// The server holds nothing that a PUBREL would be for.
     pub(super) fn complete_strays(&mut self) {
-        self.relay.withheld.clear();
         for id in std::mem::take(&mut self.relay.strays).into_values().flatten() {
             self.complete(id, Ok(Outcome::Published(skein_protocol::ReasonCode::Success)));
         }
@@ -209,6 +209,11 @@ impl Relay {
     /// Whether PUBREL has to wait for the other server.
     pub(super) fn withholds(&self, id: PacketId) -> bool {
         self.withheld.contains(&id)
+    }
+
+    /// The server has a new session: it waits for no PUBREL.
+    pub(super) fn forget_withheld(&mut self) {
+        self.withheld.clear();
     }
 
     /// The connection is lost: the server asks again for what it still waits for.

@@ -1,6 +1,5 @@
 //! What a message becomes on the other side of a bridge.
 
-use skein_client::session::ServerInfo;
 use skein_client::{Message, Publish, QoS};
 
 use super::trace::{self, Names};
@@ -61,21 +60,6 @@ pub(super) fn carry(
     }
     trace::note(publish.properties_mut(), own, (from == Side::Remote).then_some(names));
     Ok(publish)
-}
-
-/// As much of the message as a server takes that has said what it does not.
-pub(super) fn within_limits(mut publish: Publish, server: Option<&ServerInfo>) -> Publish {
-    let Some(server) = server else { return publish };
-    let qos = publish.level().min(server.limits.maximum_qos);
-    publish = publish.qos(qos);
-    if publish.is_retained() && !server.limits.retain {
-        let properties = publish.properties().cloned();
-        publish = Publish::new(publish.topic(), publish.payload().clone()).qos(qos);
-        if let Some(properties) = properties {
-            *publish.properties_mut() = properties;
-        }
-    }
-    publish
 }
 
 /// Whether what the other broker would call this topic of this one is brought here by that name.

@@ -27,7 +27,7 @@ use skein_client::{Delivery, Error, Message, Publish, ReasonCode, Result};
 use skein_protocol::PacketId;
 
 use self::leaving::Leaving;
-use super::carry::{Left, Side, carry, within_limits};
+use super::carry::{Left, Side, carry};
 use super::plan::{Planned, Remote};
 use super::trace::Names;
 
@@ -190,14 +190,17 @@ impl Relay {
     /// Publishes a message on this side; gives it back if there is no room for it now.
     fn publish(&mut self, to: Side, passing: Passing, reactor: &mut Reactor) -> Option<Passing> {
         let mut seat = reactor.seat(self.end(to).id)?;
-        let server = seat.session().server().map(Arc::as_ref);
-        let publish = within_limits(passing.publish.clone(), server);
-        match seat.relay_publish(publish, passing.id, passing.is_again) {
+        match seat.relay_publish(passing.publish.clone(), passing.id, passing.is_again) {
             Ok(token) if passing.delivery.is_some() => {
                 self.end(to).passing.insert(token, passing);
             }
             Ok(_) => {}
             Err(_) if passing.delivery.is_none() => self.dropped += 1,
+            // The bridge carries the topic with QoS 0 only.
+            Err(Error::NotConnected) => {
+                self.dropped += 1;
+                self.acknowledge(to.other(), passing.delivery, reactor);
+            }
             Err(Error::QueueFull(_)) => return Some(passing),
             // The end of this client; the message stays where it came from.
             Err(Error::Closed) => {}

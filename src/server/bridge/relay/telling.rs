@@ -1,12 +1,10 @@
 //! What the log, and both brokers, are told about a bridge.
 
-use std::sync::Arc;
-
 use skein_client::reactor::Reactor;
 use skein_client::session::{Event, Outcome};
 use skein_client::{Error, Publish, Result};
 
-use super::super::carry::{comes_in, within_limits};
+use super::super::carry::comes_in;
 use super::super::trace;
 use super::{Relay, Side};
 use crate::config::BridgeStatus;
@@ -93,8 +91,7 @@ impl Relay {
             && let Some(mut seat) = reactor.seat(self.remote.id).filter(|it| it.session().is_up())
         {
             // A broker that does not take it is a broker that nobody asks about it.
-            let _ = seat
-                .publish(within_limits(publish.clone(), seat.session().server().map(Arc::as_ref)));
+            let _ = seat.relay_publish(publish.clone(), None, false);
         }
         let mut named = publish;
         trace::note(named.properties_mut(), &self.own, None);

@@ -1,0 +1,101 @@
+//! What a session does with messages and handshakes that it passes on, step by step.
+
+use std::time::Duration;
+
+use skein_client::session::{Outcome, Token};
+use skein_client::test::Harness;
+use skein_client::{Options, Publish, QoS, Result};
+use skein_protocol::{Ack, ConnAckProperties, Packet, PacketId};
+
+fn options() -> Options {
+    Options {
+        session_expiry_s: 3600,
+        clean_start: false,
+        is_relay: true,
+        ..Options::new(["mqtt://fake"])
+    }
+}
+
+fn id(number: u16) -> PacketId {
+    PacketId::new(number).unwrap()
+}
+
+/// The terms of a server that takes this QoS at most.
+fn up_to(maximum_qos: QoS) -> ConnAckProperties<'static> {
+    // The highest of all is said by leaving it out.
+    let maximum_qos = Some(maximum_qos).filter(|maximum| *maximum < QoS::ExactlyOnce);
+    ConnAckProperties { maximum_qos, ..Default::default() }
+}
+
+/// Passes a message on that is called this where it came from.
+fn pass(far: &mut Harness, number: u16, publish: Publish, is_again: bool) -> Result<Token> {
+    let token = far.session.relay_publish(publish, Some(id(number)), is_again, far.now());
+    far.settle();
+    token
+}
+
+fn message(qos: QoS) -> Publish {
+    Publish::new("t", "x").qos(qos)
+}
+
+/// [MQTT-3.2.2-11] [MQTT-3.2.2-14]: what a server takes is known when it has accepted the connection;
+/// a message that has waited for that is not one that it does not take.
+#[test]
+fn what_waits_for_a_connection_goes_as_the_server_takes_it() {
+    let mut far = Harness::new(options());
+    let early = pass(&mut far, 7, message(QoS::ExactlyOnce), true).unwrap();
+    far.open();
+    let opened = pass(&mut far, 8, message(QoS::ExactlyOnce).retain(), false).unwrap();
+    far.accept_with(
+        false,
+        ConnAckProperties { retain_available: Some(false), ..up_to(QoS::AtLeastOnce) },
+    );
+    let late = pass(&mut far, 9, message(QoS::ExactlyOnce).retain(), false).unwrap();
+    assert_eq!(
+        far.hear(),
+        [
+            "PUBLISH topic=\"t\" qos=1 id=7 dup payload=1 bytes",
+            "PUBLISH topic=\"t\" qos=1 id=8 payload=1 bytes",
+            "PUBLISH topic=\"t\" qos=1 id=9 payload=1 bytes"
+        ]
+    );
+    for (token, number) in [(early, 7), (opened, 8), (late, 9)] {
+        far.say(&Packet::PubAck(Ack::success(id(number))));
+        assert!(matches!(far.outcome(token), Some(Ok(Outcome::Published(_)))));
+    }
+}
+
+/// [MQTT-3.2.2-11] [MQTT-3.3.1-2]: nothing is lowered for a connection that is over; what the next one
+/// takes decides, and of QoS 0 there is no DUP.
+#[test]
+fn what_waits_between_two_connections_is_neither_refused_nor_lowered_too_far() {
+    for (maximum, written) in [
+        (QoS::AtMostOnce, "PUBLISH topic=\"t\" qos=0 payload=1 bytes"),
+        (QoS::ExactlyOnce, "PUBLISH topic=\"t\" qos=2 id=7 dup payload=1 bytes"),
+    ] {
+        let mut far = Harness::new(options());
+        far.open();
+        far.accept_with(false, up_to(QoS::AtMostOnce));
+        far.cut();
+        let token = pass(&mut far, 7, message(QoS::ExactlyOnce), true).unwrap();
+        far.advance(Duration::from_secs(60));
+        far.open();
+        far.accept_with(true, up_to(maximum));
+        assert_eq!(far.hear(), [written]);
+        let outcome = far.outcome(token);
+        assert_eq!(maximum == QoS::AtMostOnce, matches!(outcome, Some(Ok(Outcome::Sent))));
+    }
+}
+
+/// [MQTT-3.2.2-9]: a server that takes no QoS 2 holds none, and is not asked whether it does.
+#[test]
+fn a_server_without_qos_2_has_nothing_to_finish() {
+    let mut far = Harness::new(options());
+    far.session.relay_settle(id(7), far.now());
+    let stray = far.session.relay_pubrel(id(9), far.now()).expect("no message has it");
+    pass(&mut far, 7, message(QoS::AtLeastOnce), false).unwrap();
+    far.open();
+    far.accept_with(true, up_to(QoS::AtLeastOnce));
+    assert_eq!(far.hear(), ["PUBLISH topic=\"t\" qos=1 id=7 payload=1 bytes"]);
+    assert!(matches!(far.outcome(stray), Some(Ok(Outcome::Published(_)))));
+}
