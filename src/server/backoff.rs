@@ -1,5 +1,6 @@
-//! Waiting after a failed accept: without it, a process without free file descriptors would spin,
-//! because the connection that cannot be accepted stays the next one.
+//! Waiting after a failure, where what has failed is tried again and would spin. After a failed accept,
+//! for one: to a process without free file descriptors the connection that cannot be accepted stays the
+//! next one.
 
 use std::time::{Duration, Instant};
 
@@ -7,17 +8,30 @@ const FIRST: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// How long to wait after the next failure, and until when to wait now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Backoff {
+    first: Duration,
+    longest: Duration,
     last: Option<Duration>,
     until: Option<Instant>,
 }
 
+impl Default for Backoff {
+    /// From 5 ms to 1 s.
+    fn default() -> Self {
+        Self::between(FIRST, LONGEST)
+    }
+}
+
 impl Backoff {
-    /// Something failed: waits 5 ms at first, then twice as long each time, 1 s at most.
-    /// Returns how long.
+    /// Waits the first of these, then twice as long each time, the second at most.
+    pub(super) fn between(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, last: None, until: None }
+    }
+
+    /// Something failed. Returns how long to wait.
     pub(super) fn fail(&mut self, now: Instant) -> Duration {
-        let wait = self.last.map_or(FIRST, |last| (last * 2).min(LONGEST));
+        let wait = self.last.map_or(self.first, |last| (last * 2).min(self.longest));
         self.last = Some(wait);
         self.until = Some(now + wait);
         wait
@@ -25,7 +39,7 @@ impl Backoff {
 
     /// It works again.
     pub(super) fn succeed(&mut self) {
-        *self = Self::default();
+        *self = Self::between(self.first, self.longest);
     }
 
     /// Until when to wait, if that is not over.

@@ -6,6 +6,8 @@ mod carrying;
 mod changes;
 mod circles;
 mod cutter;
+mod peer;
+mod refusals;
 mod restarts;
 mod secure;
 
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
     trial("two_bridges_towards_each_other_end", Kind::Skein, circles::two_bridges);
     trial("bridges_are_added_and_removed_by_a_reload", Kind::Skein, changes::reload);
     trial("what_is_wrong_is_named_by_file_line_and_key", Kind::Skein, changes::wrong);
+    trial("a_broker_without_room_is_asked_again_after_a_pause", Kind::Skein, refusals::no_room);
     trial("the_next_address_is_tried", Kind::Skein, carrying::addresses);
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -16,10 +16,11 @@
 mod handshake;
 mod leaving;
 mod telling;
+mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use skein_client::reactor::{Happening, MemberId, Reactor};
 use skein_client::session::{Outcome, Step, Token};
@@ -27,9 +28,13 @@ use skein_client::{Delivery, Error, Message, Publish, ReasonCode, Result};
 use skein_protocol::PacketId;
 
 use self::leaving::Leaving;
+use self::waiting::Waiting;
 use super::carry::{Left, Side, carry};
 use super::plan::{Planned, Remote};
 use super::trace::Names;
+
+/// How often a stall is looked for.
+const STALL_STEP: Duration = Duration::from_millis(500);
 
 /// What the states of other brokers' bridges begin with.
 pub(super) const STATES: &str = "$SYS/broker/connection/";
@@ -57,8 +62,8 @@ struct End {
     id: MemberId,
     /// Published, not acknowledged.
     passing: BTreeMap<Token, Passing>,
-    /// Not published: the queue is full, or the broker does not take more for now.
-    waiting: VecDeque<Passing>,
+    /// Not published.
+    waiting: Waiting,
     /// Released without having been published by this process.
     strays: BTreeMap<Token, PacketId>,
     /// What the other side has used for a new message since it began its session, or this process.
@@ -116,16 +121,19 @@ impl Relay {
         }
     }
 
-    /// Whether there is something to do that nothing will tell of.
-    pub(super) fn is_waiting(&self) -> bool {
-        let waits = |end: &End| !end.waiting.is_empty() || end.stalled_at.is_some();
-        waits(&self.local) || waits(&self.remote)
+    /// How long until there is something to do that nothing will tell of.
+    pub(super) fn next_step(&self, now: Instant) -> Option<Duration> {
+        let next = |end: &End| {
+            let stall = end.stalled_at.map(|_| STALL_STEP);
+            [end.waiting.next_step(now), stall].into_iter().flatten().min()
+        };
+        [next(&self.local), next(&self.remote)].into_iter().flatten().min()
     }
 
     /// Does what nothing tells of; true when it has ended.
     pub(super) fn step(&mut self, now: Instant, reactor: &mut Reactor) -> bool {
         for side in [Side::Local, Side::Remote] {
-            self.retry(side, reactor);
+            self.retry(side, now, reactor);
             self.look_for_stall(side, now, reactor);
         }
         if self.dropped > 0 {
@@ -181,9 +189,9 @@ impl Relay {
     fn pass(&mut self, to: Side, passing: Passing, reactor: &mut Reactor) {
         let end = self.end(to);
         if passing.delivery.is_some() && !end.waiting.is_empty() {
-            end.waiting.push_back(passing);
+            end.waiting.push(passing);
         } else if let Some(back) = self.publish(to, passing, reactor) {
-            self.end(to).waiting.push_back(back);
+            self.end(to).waiting.push(back);
         }
     }
 
@@ -210,10 +218,10 @@ impl Relay {
     }
 
     /// Publishes what waits, as far as there is room.
-    fn retry(&mut self, to: Side, reactor: &mut Reactor) {
-        while let Some(passing) = self.end(to).waiting.pop_front() {
+    fn retry(&mut self, to: Side, now: Instant, reactor: &mut Reactor) {
+        while let Some(passing) = self.end(to).waiting.next(now) {
             if let Some(back) = self.publish(to, passing, reactor) {
-                return self.end(to).waiting.push_front(back);
+                return self.end(to).waiting.put_back(back);
             }
         }
     }
@@ -233,11 +241,12 @@ impl Relay {
         };
         match result {
             Ok(_) => {
+                self.end(side).waiting.on_taken();
                 self.acknowledge(side.other(), passing.delivery, reactor);
                 self.finish(side.other(), passing.id, reactor);
             }
             Err(Error::Rejected { reason: ReasonCode::QuotaExceeded, .. }) => {
-                self.end(side).waiting.push_back(passing);
+                self.end(side).waiting.on_refused(passing, Instant::now());
             }
             Err(
                 error @ (Error::Rejected { .. }
@@ -268,7 +277,7 @@ impl Relay {
 impl End {
     fn new(id: MemberId) -> Self {
         let (passing, strays) = (BTreeMap::new(), BTreeMap::new());
-        let (waiting, settled) = (VecDeque::new(), BTreeSet::new());
+        let (waiting, settled) = (Waiting::new(), BTreeSet::new());
         Self { id, passing, waiting, strays, settled, stalled_at: None }
     }
 }

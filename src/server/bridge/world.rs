@@ -20,8 +20,6 @@ use crate::server::login_workers::random;
 
 /// How often a bridge that ends is looked after.
 const LEAVING_STEP: Duration = Duration::from_millis(10);
-/// How often a full queue is tried again, if nothing else happens.
-const RETRY_STEP: Duration = Duration::from_millis(500);
 
 /// All bridges.
 pub(super) struct World {
@@ -208,11 +206,12 @@ impl World {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let mut relays = self.relays.values().map(|place| &place.relay);
+        let now = Instant::now();
+        let relays = self.relays.values().map(|place| &place.relay);
         if self.is_ending || relays.clone().any(|relay| relay.leaving.is_some()) {
             return Some(LEAVING_STEP);
         }
-        relays.any(Relay::is_waiting).then_some(RETRY_STEP)
+        relays.filter_map(|relay| relay.next_step(now)).min()
     }
 }
 

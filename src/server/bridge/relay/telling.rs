@@ -25,8 +25,11 @@ impl Relay {
     }
 
     pub(super) fn on_event(&mut self, side: Side, event: &Event, reactor: &mut Reactor) {
-        if let Event::Connected { session_present: false, .. } = event {
-            self.on_forgotten(side, reactor);
+        if let Event::Connected { session_present, .. } = event {
+            self.end(side).waiting.on_connected();
+            if !session_present {
+                self.on_forgotten(side, reactor);
+            }
         }
         let name = &self.plan.bridge.name;
         match (side, event) {
