@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use skein_client::session::{Outcome, Token};
+use skein_client::session::{Outcome, Subscribe, Token};
 use skein_client::test::Harness;
-use skein_client::{Options, Publish, QoS, Result};
-use skein_protocol::{Ack, ConnAckProperties, Packet, PacketId};
+use skein_client::{Options, Publish, QoS, Result, SubscriptionOptions};
+use skein_protocol::{Ack, AckProperties, ConnAckProperties, Packet, PacketId, ReasonCode, SubAck};
 
 fn options() -> Options {
     Options {
@@ -98,4 +98,67 @@ fn a_server_without_qos_2_has_nothing_to_finish() {
     far.accept_with(true, up_to(QoS::AtLeastOnce));
     assert_eq!(far.hear(), ["PUBLISH topic=\"t\" qos=1 id=7 payload=1 bytes"]);
     assert!(matches!(far.outcome(stray), Some(Ok(Outcome::Published(_)))));
+}
+
+/// A SUBSCRIBE that is not answered, and the name that it has.
+fn subscribe(far: &mut Harness) -> String {
+    far.hear();
+    far.subscribe(Subscribe::new("#", SubscriptionOptions::default())).unwrap();
+    far.hear().remove(0).split(' ').nth(1).unwrap().to_owned()
+}
+
+fn confirm(far: &mut Harness, number: u16) {
+    let reasons = [ReasonCode::Success].into_iter().collect();
+    let properties = AckProperties::default();
+    far.say(&Packet::SubAck(SubAck { packet_id: id(number), reasons, properties }));
+}
+
+/// [MQTT-4.4.0-1]: PUBREL is repeated by a server that was not answered, and goes on to the other one,
+/// which may hold a message with that identifier, whatever else has it here.
+#[test]
+fn a_pubrel_goes_on_though_a_subscribe_has_its_identifier() {
+    let mut far = Harness::connected(options());
+    assert_eq!(subscribe(&mut far), "id=1");
+    let stray = far.session.relay_pubrel(id(1), far.now()).expect("no message has it");
+    far.settle();
+    assert_eq!(far.hear(), ["PUBREL id=1 reason=0x00 Success"]);
+    let next = pass(&mut far, 1, message(QoS::ExactlyOnce), false).unwrap();
+    far.say(&Packet::PubComp(Ack::success(id(1))));
+    assert!(matches!(far.outcome(stray), Some(Ok(Outcome::Published(_)))));
+    assert!(far.hear().is_empty(), "the SUBSCRIBE has it still [MQTT-2.2.1-3]");
+    confirm(&mut far, 1);
+    assert_eq!(far.hear(), ["PUBLISH topic=\"t\" qos=2 id=1 payload=1 bytes"]);
+    assert!(far.outcome(next).is_none());
+    assert!(far.session.relay_pubrel(id(1), far.now()).is_none(), "it has not been received");
+}
+
+/// [MQTT-4.3.3-10]: a new message with that identifier is not to be taken for one that is held.
+#[test]
+fn what_a_server_may_hold_is_finished_though_a_subscribe_has_its_identifier() {
+    let mut far = Harness::connected(options());
+    assert_eq!(subscribe(&mut far), "id=1");
+    far.session.relay_settle(id(1), far.now());
+    far.settle();
+    assert_eq!(far.hear(), ["PUBREL id=1 reason=0x00 Success"]);
+    pass(&mut far, 1, message(QoS::ExactlyOnce), false).unwrap();
+    confirm(&mut far, 1);
+    assert!(far.hear().is_empty(), "the PUBREL is not answered");
+    far.say(&Packet::PubComp(Ack::success(id(1))));
+    assert_eq!(far.hear(), ["PUBLISH topic=\"t\" qos=2 id=1 payload=1 bytes"]);
+}
+
+/// [MQTT-2.2.1-3]: an identifier is in use until PUBCOMP has come.
+#[test]
+fn nothing_else_has_an_identifier_that_a_server_is_asked_to_finish() {
+    let mut far = Harness::connected(options());
+    for number in [1, 2] {
+        far.session.relay_pubrel(id(number), far.now()).expect("no message has it");
+    }
+    far.settle();
+    assert_eq!(subscribe(&mut far), "id=3");
+    far.publish(message(QoS::AtLeastOnce)).unwrap();
+    far.say(&Packet::PubComp(Ack::success(id(1))));
+    assert!(far.hear().is_empty());
+    far.say(&Packet::PubComp(Ack::success(id(2))));
+    assert_eq!(far.hear(), ["PUBLISH topic=\"t\" qos=1 id=4 payload=1 bytes"]);
 }

@@ -72,7 +72,7 @@ impl Session {
             }
             return Some(token);
         }
-        if self.sender.is_in_use(id) {
+        if self.sender.has_exchange(id) {
             return None;
         }
         if let Some(Some(token)) = self.relay.strays.get(&id) {
@@ -108,7 +108,7 @@ impl Session {
     pub fn relay_settle(&mut self, id: PacketId, now: Duration) {
         if self.relay.withheld.remove(&id) {
             self.write_pubrel(id, now);
-        } else if !self.sender.is_in_use(id) && !self.relay.strays.contains_key(&id) {
+        } else if !self.sender.has_exchange(id) && !self.relay.is_stray(id) {
             self.relay.strays.insert(id, None);
             self.write_pubrel(id, now);
         }
@@ -136,11 +136,13 @@ impl Session {
         }
     }
 
-    /// Whether a message that is passed on may be sent with its identifier.
+    /// Whether a message of QoS 1 or 2 may be sent: one that is passed on with its identifier, any other
+    /// one when no identifier is the server's to finish.
     pub(super) fn is_free_for(&self, outgoing: &Outgoing) -> bool {
-        outgoing.relayed.is_none_or(|Relayed { id, .. }| {
-            !self.sender.is_in_use(id) && !self.relay.strays.contains_key(&id)
-        })
+        match outgoing.relayed {
+            Some(Relayed { id, .. }) => !self.sender.is_in_use(id) && !self.relay.is_stray(id),
+            None => self.relay.strays.is_empty(),
+        }
     }
 
     /// # Errors
@@ -206,6 +208,11 @@ impl Session {
 }
 
 impl Relay {
+    /// Whether the server is asked to finish what it may hold with this identifier.
+    pub(super) fn is_stray(&self, id: PacketId) -> bool {
+        self.strays.contains_key(&id)
+    }
+
     /// Whether PUBREL has to wait for the other server.
     pub(super) fn withholds(&self, id: PacketId) -> bool {
         self.withheld.contains(&id)

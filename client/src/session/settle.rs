@@ -67,8 +67,9 @@ impl Session {
             let ids_max = self.options.packet_ids_max.unwrap_or(SETTLED);
             self.sender.limit_ids(ids_max);
             let ids = (1..=ids_max).filter_map(PacketId::new);
-            // What this process or its store has begun is known.
-            let open = ids.filter(|id| !self.sender.is_in_use(*id)).collect();
+            // What this process or its store has begun is known. What only asks for a subscription says
+            // nothing about what the server holds.
+            let open = ids.filter(|id| !self.sender.has_exchange(*id)).collect();
             self.settling = Settling::Asked { open, deadline: now, attempts: 0 };
             self.ask_to_settle(now);
         }

@@ -180,7 +180,8 @@ impl Session {
     pub(super) fn send_requests(&mut self, now: Duration) {
         while self.output.len() < OUTPUT_BYTES_MAX {
             let Some(request) = self.requests.pop_front() else { return };
-            let Some(id) = self.sender.reserve() else {
+            let relay = &self.relay;
+            let Some(id) = self.sender.reserve_unless(|id| relay.is_stray(id)) else {
                 // All ids are in use; the next acknowledgement frees one.
                 return self.requests.push_front(request);
             };

@@ -132,6 +132,11 @@ impl<T> Sender<T> {
         self.window.find(id).is_some()
     }
 
+    /// Whether an exchange has this id, and neither a SUBSCRIBE nor an UNSUBSCRIBE.
+    pub fn has_exchange(&self, id: PacketId) -> bool {
+        self.window.find(id).is_some_and(|slot| slot.state != State::Reserved)
+    }
+
     /// Whether anything waits to be resent.
     #[inline]
     pub fn is_resending(&self) -> bool {
@@ -186,7 +191,7 @@ impl<T> Sender<T> {
         if self.quota() == 0 {
             return Err(value);
         }
-        let Some(id) = self.next_id() else { return Err(value) };
+        let Some(id) = self.next_id_unless(|_| false) else { return Err(value) };
         self.in_flight += 1;
         self.quota_used += 1;
         Ok((id, self.window.push(id, state, true, None).value.insert(value)))
@@ -306,7 +311,12 @@ impl<T> Sender<T> {
     /// An unused id for SUBSCRIBE or UNSUBSCRIBE: they share the numbers of PUBLISH
     /// [MQTT-2.2.1-3]. None if all are in use.
     pub fn reserve(&mut self) -> Option<PacketId> {
-        let id = self.next_id()?;
+        self.reserve_unless(|_| false)
+    }
+
+    /// As [`reserve`](Self::reserve), and none of those that the caller knows to be in use.
+    pub fn reserve_unless(&mut self, is_taken: impl Fn(PacketId) -> bool) -> Option<PacketId> {
+        let id = self.next_id_unless(is_taken)?;
         self.window.reserve(id);
         Some(id)
     }
@@ -326,18 +336,19 @@ impl<T> Sender<T> {
         self.quota_initial - self.quota_used
     }
 
-    fn next_id(&mut self) -> Option<PacketId> {
+    fn next_id_unless(&mut self, is_taken: impl Fn(PacketId) -> bool) -> Option<PacketId> {
         // With ids above the limit in use from before this may be said too early, never too late.
         if self.window.len() >= usize::from(self.id_max) {
             return None;
         }
-        loop {
+        for _ in 0..self.id_max {
             self.last_id = if self.last_id < self.id_max { self.last_id + 1 } else { 1 };
             let id = PacketId::new(self.last_id)?;
-            if self.window.find(id).is_none() {
+            if self.window.find(id).is_none() && !is_taken(id) {
                 return Some(id);
             }
         }
+        None
     }
 
     fn state(&self, id: PacketId) -> Result<State, AckError> {

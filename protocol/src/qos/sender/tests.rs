@@ -156,3 +156,15 @@ fn ids_can_be_limited_while_higher_ones_are_in_use() {
     sender.limit_ids(2);
     assert_eq!((sender.quota(), sender.reserve()), (0, None));
 }
+
+/// [MQTT-2.2.1-3]
+#[test]
+fn a_reserved_id_is_no_exchange_and_is_none_that_the_caller_knows_to_be_in_use() {
+    let mut sender = connected(9);
+    let reserved = sender.reserve_unless(|id| id.get() < 5).expect("an id is free");
+    assert_eq!(reserved.get(), 5);
+    assert!(sender.is_in_use(reserved) && !sender.has_exchange(reserved));
+    let sent = sender.send(QoS::AtLeastOnce, "a").expect("quota");
+    assert!(sender.has_exchange(sent));
+    assert_eq!(sender.reserve_unless(|_| true), None);
+}
