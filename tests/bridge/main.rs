@@ -62,6 +62,11 @@ fn main() -> ExitCode {
     trial("bridges_are_added_and_removed_by_a_reload", Kind::Skein, changes::reload);
     trial("what_is_wrong_is_named_by_file_line_and_key", Kind::Skein, changes::wrong);
     trial("a_broker_without_room_is_asked_again_after_a_pause", Kind::Skein, refusals::no_room);
+    trial(
+        "a_bridge_that_is_removed_while_something_is_on_its_way_says_so",
+        Kind::Skein,
+        refusals::removed_while_busy,
+    );
     trial("the_next_address_is_tried", Kind::Skein, carrying::addresses);
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -10,8 +10,8 @@ use skein_protocol::{
     UnsubAck, Version,
 };
 
-/// What a peer says to a packet: `None` is what any broker says.
-type Answer = Box<dyn FnMut(&Packet<'_>) -> Option<Packet<'static>> + Send>;
+/// What a peer says to a packet: `None` is what any broker says, and no packet is nothing.
+type Answer = Box<dyn FnMut(&Packet<'_>) -> Option<Vec<Packet<'static>>> + Send>;
 
 /// A broker that takes everything and sends nothing by itself.
 pub(crate) struct Peer {
@@ -22,7 +22,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// One that answers some packets in another way. It ends with the process.
     pub(crate) fn new(
-        answer: impl FnMut(&Packet<'_>) -> Option<Packet<'static>> + Send + 'static,
+        answer: impl FnMut(&Packet<'_>) -> Option<Vec<Packet<'static>>> + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
@@ -69,7 +69,7 @@ fn serve(mut link: TcpStream, answer: &Mutex<Answer>, heard: &Mutex<Vec<String>>
             }
             lock(heard).push(packet.to_string());
             let own = lock(answer)(&packet);
-            if let Some(packet) = own.or_else(|| usual(&packet)) {
+            for packet in own.unwrap_or_else(|| usual(&packet).into_iter().collect()) {
                 packet.encode(version, &mut output);
             }
         }

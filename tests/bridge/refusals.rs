@@ -18,7 +18,7 @@ pub(crate) fn no_room(_: Kind) {
         let Packet::Publish(publish) = packet else { return None };
         refusals += usize::from(publish.packet_id.is_some());
         let reason = if refusals > 2 { ReasonCode::Success } else { ReasonCode::QuotaExceeded };
-        Some(Packet::PubAck(Ack::with_reason(publish.packet_id?, reason)))
+        Some(vec![Packet::PubAck(Ack::with_reason(publish.packet_id?, reason))])
     });
     let local = Broker::skein(&peer.bridge(TOPICS));
     local.await_state("b", "1");
@@ -28,4 +28,32 @@ pub(crate) fn no_room(_: Kind) {
     thread::sleep(Duration::from_millis(300));
     assert_eq!(sent(), 1, "the broker is asked again after half a second, and not before");
     until("it is sent until there is room", || sent() == 3);
+}
+
+/// Waits until the broker has said this about its bridge.
+fn await_line(broker: &Broker, words: &str) {
+    until(words, || broker.log().contains(&format!("bridge b: {words}")));
+}
+
+/// The other broker takes its time with a message; then the bridge has to say that it ends.
+pub(crate) fn removed_while_busy(_: Kind) {
+    let peer = Peer::new(|packet| {
+        if let Packet::Publish(skein_protocol::Publish { packet_id: Some(_), .. }) = packet {
+            thread::sleep(Duration::from_millis(500));
+        }
+        None
+    });
+    let local = Broker::skein(&peer.bridge(TOPICS));
+    local.await_state("b", "1");
+    local.client("here").publish("a/b", "x").qos(QoS::AtLeastOnce).wait().expect("it is taken");
+    until("it is sent", || !peer.heard("PUBLISH topic=\"a/b\"").is_empty());
+    local.configure("");
+    local.signal("-HUP");
+    await_line(&local, "removed");
+    local.await_state("b", "0");
+    until("the other one hears it as well", || {
+        let heard = peer.heard("PUBLISH");
+        let behind = heard.iter().skip_while(|line| !line.contains("a/b"));
+        behind.skip(1).any(|line| line.contains("connection/b/state"))
+    });
 }

@@ -141,20 +141,16 @@ impl Relay {
             tracing::warn!("bridge {name}: {} messages were not brought over", self.dropped);
             self.dropped = 0;
         }
-        let Some(leaving) = &self.leaving else { return false };
-        let (is_late, has_said, has_gone) =
-            (now >= leaving.until, leaving.has_said, leaving.has_gone);
-        if !has_said && (is_late || self.is_idle(reactor)) {
+        let (is_idle, has_written) = (self.is_idle(reactor), self.has_written(reactor));
+        let Some(leaving) = &mut self.leaving else { return false };
+        // What it says is written between two steps.
+        let (goes, says) = (leaving.goes(now, has_written), leaving.says(now, is_idle));
+        if says {
             self.is_connected = false;
             self.say_state(reactor);
         }
-        let may_go = has_said && (is_late || self.has_written(reactor));
-        if may_go && !has_gone {
+        if goes {
             self.go(reactor);
-        }
-        if let Some(leaving) = &mut self.leaving {
-            leaving.has_said |= is_late || !has_said;
-            leaving.has_gone |= may_go;
         }
         let is_gone = |reactor: &mut Reactor, id| reactor.seat(id).is_none();
         is_gone(reactor, self.local.id)
