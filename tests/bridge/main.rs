@@ -67,6 +67,11 @@ fn main() -> ExitCode {
         Kind::Skein,
         refusals::removed_while_busy,
     );
+    trial(
+        "the_last_reload_decides_whether_the_sessions_of_a_bridge_end",
+        Kind::Skein,
+        refusals::changed_and_removed,
+    );
     trial("the_next_address_is_tried", Kind::Skein, carrying::addresses);
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -57,3 +57,32 @@ pub(crate) fn removed_while_busy(_: Kind) {
         behind.skip(1).any(|line| line.contains("connection/b/state"))
     });
 }
+
+/// A bridge that is changed, and removed before it has gone over to that; the other way round it stays.
+pub(crate) fn changed_and_removed(_: Kind) {
+    for is_removed in [true, false] {
+        // With a message that is not answered, the end takes its time.
+        let peer = Peer::new(|packet| match packet {
+            Packet::Publish(_) => Some(Vec::new()),
+            _ => None,
+        });
+        let local = Broker::skein(&peer.bridge(TOPICS));
+        local.await_state("b", "1");
+        local.client("here").publish("a/b", "x").qos(QoS::AtLeastOnce).wait().expect("it is taken");
+        until("it is sent", || !peer.heard("PUBLISH topic=\"a/b\"").is_empty());
+        let (changed, removed) =
+            (peer.bridge(&format!("keep_alive_s = 30\n{TOPICS}")), String::new());
+        let mut steps = [("changed", changed), ("removed", removed)];
+        if !is_removed {
+            steps.reverse();
+        }
+        for (words, keys) in steps {
+            local.configure(&keys);
+            local.signal("-HUP");
+            await_line(&local, words);
+        }
+        until("it leaves", || !peer.heard("DISCONNECT").is_empty());
+        let last = peer.heard("DISCONNECT").remove(0);
+        assert_eq!(last.contains("session_expiry_s=0"), is_removed, "{last}");
+    }
+}

@@ -114,7 +114,9 @@ impl World {
         let until = Instant::now() + DRAIN;
         for place in self.relays.values_mut() {
             place.next = None;
-            place.relay.leave(until, false);
+            if place.relay.leaving.is_none() {
+                place.relay.leave(until, false);
+            }
         }
     }
 

@@ -38,9 +38,10 @@ impl Leaving {
 }
 
 impl Relay {
-    /// Begins to end.
+    /// Begins to end. Of one that ends already, what the settings say last decides about its sessions.
     pub(in crate::server::bridge) fn leave(&mut self, until: Instant, ends_sessions: bool) {
-        self.leaving.get_or_insert(Leaving::new(until, ends_sessions));
+        let leaving = self.leaving.get_or_insert(Leaving::new(until, ends_sessions));
+        leaving.ends_sessions = ends_sessions;
     }
 
     /// Nothing is on its way that could still arrive.
