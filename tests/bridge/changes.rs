@@ -92,7 +92,15 @@ pub(crate) fn wrong(_: Kind) {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let topics = "topics = [{ filter = \"a\" }]";
+    let long = broker.path("long");
+    std::fs::write(&long, "x".repeat(70_000)).expect("room for a line");
+    let long = format!("addresses = [\"a\"]\npassword_file = {long:?}");
     for (keys, words) in [
+        (&*long, "skein.toml:6: bridge \"b\": password_file: it is longer than 65,535 bytes"),
+        (
+            "addresses = [\"a\"]\nuser = \"a\\u0000\"",
+            "skein.toml:6: bridge \"b\": user: it has a character U+0000",
+        ),
         ("adresses = [\"a\"]", "skein.toml:5: unknown key \"adresses\" in [bridge.NAME]"),
         ("addresses = [\"ftp://a\"]", "skein.toml:5: bridge \"b\": addresses"),
         (

@@ -92,6 +92,17 @@ fn plan(bridge: &Bridge) -> Result<Planned, StartError> {
         .tls(&tls(bridge))
         .map_err(|error| wrong(bridge, "bridge.tls", "certificate", &error.to_string()))?;
     let client_id = client_id(bridge);
+    let password_key = if bridge.password_file.is_some() { "password_file" } else { "password" };
+    for (key, text) in [
+        ("client_id", &client_id),
+        ("user", &bridge.user),
+        (password_key, &password),
+        ("local_user", &bridge.local_user),
+    ] {
+        // A password is bytes, of any kind.
+        let is_text = key != password_key;
+        check_field(text, is_text).map_err(|error| wrong(bridge, "bridge", key, error))?;
+    }
     Ok(Planned { bridge: bridge.clone(), client_id, password, dial })
 }
 
@@ -99,6 +110,18 @@ fn wrong(bridge: &Bridge, section: &'static str, key: &'static str, text: &str) 
     let place = bridge.written.place(section, key);
     let text = format!("bridge {:?}: {key}: {text}", bridge.name);
     StartError::Rules(RulesError::File { place, text })
+}
+
+/// # Errors
+/// What is wrong with what is to stand in CONNECT.
+fn check_field(text: &str, is_text: bool) -> Result<(), &'static str> {
+    if text.len() > usize::from(u16::MAX) {
+        return Err("it is longer than 65,535 bytes, which no packet can carry");
+    }
+    if is_text && text.contains('\0') {
+        return Err("it has a character U+0000, which no text of MQTT may have [MQTT-1.5.4-2]");
+    }
+    Ok(())
 }
 
 fn tls(bridge: &Bridge) -> Tls {

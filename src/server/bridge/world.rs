@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use skein_client::reactor::{Happening, MemberId, Reactor};
 use skein_client::session::Subscribe;
-use skein_client::{Result, RetainHandling, SubscriptionOptions};
+use skein_client::{ReasonCode, Result, RetainHandling, SubscriptionOptions};
 
 use super::inside::Inside;
 use super::plan::{Plan, Planned, Remote};
@@ -155,34 +155,43 @@ impl World {
         let dialer = Arc::new(Remote::new(&plan));
         let local = self.reactor.add_with_dialer(plan.local_options(), Arc::new(inside))?;
         let remote =
-            self.reactor.add_with_dialer(plan.remote_options(), Arc::<Remote>::clone(&dialer))?;
+            self.reactor.add_with_dialer(plan.remote_options(), Arc::<Remote>::clone(&dialer));
+        let remote = remote.inspect_err(|_| self.take_back(&[local]))?;
+        let subscribed = self.subscribe_both(&plan.bridge, [local, remote], before);
+        subscribed.inspect_err(|_| self.take_back(&[local, remote]))?;
         for id in [local, remote] {
             self.owners.insert(id, name.clone());
         }
-        let outward =
-            filters(&plan.bridge, |topic| topic.direction.is_out().then(|| topic.local_filter()));
-        let inward =
-            filters(&plan.bridge, |topic| topic.direction.is_in().then(|| topic.remote_filter()));
-        self.subscribe(
-            local,
-            &plan.bridge,
-            outward,
-            before.map(|old| {
-                filters(old, |topic| topic.direction.is_out().then(|| topic.local_filter()))
-            }),
-        )?;
-        let mut inward = inward;
-        // It says what the other broker is called.
-        inward.entry(format!("{STATES}+/state")).or_default();
-        self.subscribe(
-            remote,
-            &plan.bridge,
-            inward,
-            before.map(|old| {
-                filters(old, |topic| topic.direction.is_in().then(|| topic.remote_filter()))
-            }),
-        )?;
         Ok(Relay::new(plan, dialer, [local, remote], Arc::clone(&self.own)))
+    }
+
+    /// Ends clients of a bridge that cannot start: nobody would.
+    fn take_back(&mut self, ids: &[MemberId]) {
+        for id in ids {
+            if let Some(mut seat) = self.reactor.seat(*id) {
+                seat.disconnect(ReasonCode::Success);
+            }
+        }
+    }
+
+    /// Has both clients ask for what the bridge carries.
+    fn subscribe_both(
+        &mut self,
+        bridge: &Bridge,
+        [local, remote]: [MemberId; 2],
+        before: Option<&Bridge>,
+    ) -> Result<()> {
+        let outward = |bridge: &Bridge| {
+            filters(bridge, |topic| topic.direction.is_out().then(|| topic.local_filter()))
+        };
+        let inward = |bridge: &Bridge| {
+            filters(bridge, |topic| topic.direction.is_in().then(|| topic.remote_filter()))
+        };
+        self.subscribe(local, bridge, outward(bridge), before.map(outward))?;
+        let mut wanted = inward(bridge);
+        // It says what the other broker is called.
+        wanted.entry(format!("{STATES}+/state")).or_default();
+        self.subscribe(remote, bridge, wanted, before.map(inward))
     }
 
     /// Has a client ask for these filters, and no longer for those that there were before.
@@ -232,4 +241,40 @@ fn filters(
         options.retain_handling = RetainHandling::SendIfNew;
     }
     filters
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use skein_client::transport::Dial;
+
+    use super::*;
+    use crate::server::bridge::plan::plan_all;
+
+    /// Its two clients would go on without anybody who knows of them, and take the sessions of the
+    /// bridge that comes when the mistake is mended.
+    #[test]
+    fn a_bridge_that_cannot_start_leaves_nothing_behind() {
+        let good = Bridge {
+            name: "b".into(),
+            addresses: vec!["mqtt://127.0.0.1:1".into()],
+            topics: vec![BridgeTopic { filter: "a".into(), ..BridgeTopic::default() }],
+            ..Bridge::default()
+        };
+        let share = BridgeTopic { filter: "$share/g/a".into(), ..BridgeTopic::default() };
+        let no_second = Bridge { status_topic: "#".into(), ..good.clone() };
+        let no_subscription = Bridge { topics: vec![share], ..good.clone() };
+        for (bridge, members) in [(good, 2), (no_second, 0), (no_subscription, 0)] {
+            let reactor = Reactor::with_dialer(Dial::default(), 1).expect("a thread");
+            let (sender, _inbox) = mpsc::channel();
+            let waker = reactor.waker();
+            let mut world = World::new(reactor, Handle { sender, waker });
+            let Plan(plan) = plan_all(&[bridge]).expect("a good plan").remove(0);
+            world.start(plan, None);
+            world.reactor.turn(Some(Duration::ZERO), &mut |_, _| {}).expect("a turn");
+            assert_eq!((world.reactor.len(), world.owners.len()), (members, members));
+            assert_eq!(world.relays.len(), members / 2);
+        }
+    }
 }
