@@ -3,13 +3,13 @@
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
-use skein_client::session::{Event, Outcome};
+use skein_client::session::{Event, Outcome, Subscribe};
 use skein_client::test::Harness;
 use skein_client::{
     Error, Farewell, Feature, Offline, Operation, Options, PacketId, Publish, QoS, ReasonCode,
-    Version, Versions, WhenFull,
+    SubscriptionOptions, Version, Versions, WhenFull,
 };
-use skein_protocol::{Ack, ConnAckProperties, Packet};
+use skein_protocol::{Ack, AckProperties, ConnAckProperties, Packet, SubAck};
 
 fn options() -> Options {
     Options { session_expiry_s: 600, ..Options::new(["mqtt://a"]) }
@@ -298,4 +298,19 @@ fn the_smaller_of_both_windows_holds() {
     assert_eq!(harness.hear().len(), 2);
     harness.say(&Packet::PubAck(Ack::success(id(1))));
     assert_eq!(harness.hear().len(), 1);
+}
+
+/// [MQTT-2.2.1-3]: what has an identifier has it until it is answered, and a message waits for that.
+#[test]
+fn a_message_waits_while_subscriptions_have_all_identifiers() {
+    let mut harness = Harness::connected(Options { packet_ids_max: Some(2), ..options() });
+    for filter in ["a", "b"] {
+        harness.subscribe(Subscribe::new(filter, SubscriptionOptions::default())).unwrap();
+    }
+    harness.hear();
+    harness.publish(message("x", QoS::AtLeastOnce)).unwrap();
+    assert!(harness.hear().is_empty());
+    let (reasons, properties) = ([ReasonCode::Success][..].into(), AckProperties::default());
+    harness.say(&Packet::SubAck(SubAck { packet_id: id(1), reasons, properties }));
+    assert_eq!(harness.hear(), ["PUBLISH topic=\"t\" qos=1 id=1 payload=1 bytes"]);
 }

@@ -116,7 +116,7 @@ impl<T> Sender<T> {
         self.resend_from = self.window.first();
     }
 
-    /// How many more PUBLISH may leave now; 0 while anything waits to be resent.
+    /// How many more PUBLISH may leave now; 0 while anything waits to be resent, or no id is free.
     #[inline]
     pub fn quota(&self) -> usize {
         if self.is_resending() {
@@ -124,7 +124,9 @@ impl<T> Sender<T> {
         }
         // Exchanges of earlier connections use up none of the quota, but ids.
         let ids_left = self.in_flight_max().saturating_sub(self.in_flight);
-        usize::from(self.quota_left().min(ids_left))
+        // So do SUBSCRIBE and UNSUBSCRIBE.
+        let ids_free = usize::from(self.id_max).saturating_sub(self.window.len());
+        usize::from(self.quota_left().min(ids_left)).min(ids_free)
     }
 
     /// Whether an exchange, a SUBSCRIBE or an UNSUBSCRIBE has this id.

@@ -141,6 +141,19 @@ fn every_id_can_be_reserved_and_a_new_connection_frees_them() {
     assert!(sender.next_resend().is_some() && sender.send(QoS::AtLeastOnce, "b").is_ok());
 }
 
+/// [MQTT-2.2.1-3]: who may send has an id to send with.
+#[test]
+fn there_is_no_quota_while_no_id_is_free() {
+    let mut sender = Sender::with_ids_up_to(2);
+    sender.begin_connection(9);
+    assert_eq!(sender.quota(), 1, "half of the ids are for exchanges");
+    let [first, _] = [sender.reserve(), sender.reserve()];
+    assert_eq!((sender.quota(), sender.send(QoS::AtLeastOnce, "a")), (0, Err("a")));
+    assert!(sender.release(first.expect("an id is free")));
+    assert_eq!(sender.quota(), 1);
+    assert!(sender.send(QoS::AtLeastOnce, "a").is_ok());
+}
+
 #[test]
 fn ids_can_be_limited_while_higher_ones_are_in_use() {
     let mut sender = connected(9);
