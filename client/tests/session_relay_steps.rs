@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skein_client::session::{Outcome, Subscribe, Token};
 use skein_client::test::Harness;
-use skein_client::{Options, Publish, QoS, Result, SubscriptionOptions};
+use skein_client::{Error, Options, Publish, QoS, Result, SubscriptionOptions};
 use skein_protocol::{Ack, AckProperties, ConnAckProperties, Packet, PacketId, ReasonCode, SubAck};
 
 fn options() -> Options {
@@ -161,4 +161,27 @@ fn nothing_else_has_an_identifier_that_a_server_is_asked_to_finish() {
     assert!(far.hear().is_empty());
     far.say(&Packet::PubComp(Ack::success(id(2))));
     assert_eq!(far.hear(), ["PUBLISH topic=\"t\" qos=1 id=4 payload=1 bytes"]);
+}
+
+/// A PUBREL that is passed on is an operation like any other: who closes waits for its answer, and it
+/// ends with the session.
+#[test]
+fn a_pubrel_that_is_not_answered_is_waited_for_and_ends_with_the_session() {
+    for is_answered in [true, false] {
+        let mut far = Harness::connected(options());
+        let stray = far.session.relay_pubrel(id(7), far.now()).expect("no message has it");
+        far.session.relay_settle(id(8), far.now());
+        far.settle();
+        far.hear();
+        far.close(Duration::from_secs(5));
+        assert!(far.hear().is_empty() && far.outcome(stray).is_none());
+        if is_answered {
+            far.say(&Packet::PubComp(Ack::success(id(7))));
+            assert!(matches!(far.outcome(stray), Some(Ok(Outcome::Published(_)))));
+        } else {
+            far.advance(Duration::from_secs(5));
+            assert!(matches!(far.outcome(stray), Some(Err(Error::Closed))));
+        }
+        assert_eq!(far.hear(), ["DISCONNECT reason=0x00 Success"]);
+    }
 }

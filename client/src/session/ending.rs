@@ -61,7 +61,8 @@ impl Session {
     /// Nothing is left that a closing client waits for. Subscriptions are not worth a connection.
     pub(super) fn is_drained(&self) -> bool {
         let is_idle = !self.is_up() || (self.requests.is_empty() && self.open.is_empty());
-        self.undelivered() == 0 && self.released.is_empty() && is_idle
+        let is_finished = self.released.is_empty() && !self.relay.has_stray_tokens();
+        self.undelivered() == 0 && is_finished && is_idle
     }
 
     pub(super) fn finish_closing(&mut self, now: Duration) {
@@ -159,6 +160,7 @@ impl Session {
         let open = std::mem::take(&mut self.open).into_values();
         tokens.extend(open.chain(self.requests.drain(..)).filter_map(|request| request.token()));
         tokens.extend(self.link.authenticating.take());
+        tokens.extend(self.relay.take_strays());
         for token in tokens {
             self.complete(token, Err(why.clone()));
         }

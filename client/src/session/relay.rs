@@ -187,8 +187,8 @@ impl Session {
 
     /// The server holds nothing that a PUBREL would be for.
     pub(super) fn complete_strays(&mut self) {
-        for id in std::mem::take(&mut self.relay.strays).into_values().flatten() {
-            self.complete(id, Ok(Outcome::Published(skein_protocol::ReasonCode::Success)));
+        for token in self.relay.take_strays() {
+            self.complete(token, Ok(Outcome::Published(skein_protocol::ReasonCode::Success)));
         }
     }
 
@@ -208,6 +208,16 @@ impl Session {
 }
 
 impl Relay {
+    /// Whether somebody waits for an answer to PUBREL.
+    pub(super) fn has_stray_tokens(&self) -> bool {
+        self.strays.values().any(Option::is_some)
+    }
+
+    /// Forgets what the server is asked to finish; gives the operations that wait for it.
+    pub(super) fn take_strays(&mut self) -> impl Iterator<Item = Token> + use<> {
+        std::mem::take(&mut self.strays).into_values().flatten()
+    }
+
     /// Whether the server is asked to finish what it may hold with this identifier.
     pub(super) fn is_stray(&self, id: PacketId) -> bool {
         self.strays.contains_key(&id)

@@ -230,7 +230,11 @@ impl Relay {
         reactor: &mut Reactor,
     ) {
         if let Some(id) = self.end(side).strays.remove(&token) {
-            return self.finish(side.other(), Some(id), reactor);
+            // Of what ends with this client the other side is asked again by the next one.
+            if result.is_ok() {
+                self.finish(side.other(), Some(id), reactor);
+            }
+            return;
         }
         let Some(passing) = self.end(side).passing.remove(&token) else {
             return self.on_subscribed(result);
