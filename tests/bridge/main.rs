@@ -7,8 +7,8 @@ mod changes;
 mod circles;
 mod cutter;
 mod peer;
-mod refusals;
 mod restarts;
+mod scripted;
 mod secure;
 
 use std::process::{Command, ExitCode, Stdio};
@@ -61,16 +61,16 @@ fn main() -> ExitCode {
     trial("two_bridges_towards_each_other_end", Kind::Skein, circles::two_bridges);
     trial("bridges_are_added_and_removed_by_a_reload", Kind::Skein, changes::reload);
     trial("what_is_wrong_is_named_by_file_line_and_key", Kind::Skein, changes::wrong);
-    trial("a_broker_without_room_is_asked_again_after_a_pause", Kind::Skein, refusals::no_room);
+    trial("a_broker_without_room_is_asked_again_after_a_pause", Kind::Skein, scripted::no_room);
     trial(
         "a_bridge_that_is_removed_while_something_is_on_its_way_says_so",
         Kind::Skein,
-        refusals::removed_while_busy,
+        scripted::removed_while_busy,
     );
     trial(
         "the_last_reload_decides_whether_the_sessions_of_a_bridge_end",
         Kind::Skein,
-        refusals::changed_and_removed,
+        scripted::changed_and_removed,
     );
     trial("the_next_address_is_tried", Kind::Skein, carrying::addresses);
     libtest_mimic::run(&arguments, trials).exit_code()

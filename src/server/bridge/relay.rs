@@ -16,6 +16,8 @@
 mod handshake;
 mod leaving;
 mod telling;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,7 +149,7 @@ impl Relay {
         let (goes, says) = (leaving.goes(now, has_written), leaving.says(now, is_idle));
         if says {
             self.is_connected = false;
-            self.say_state(reactor);
+            self.say_state(&[Side::Remote, Side::Local], reactor);
         }
         if goes {
             self.go(reactor);

@@ -38,15 +38,16 @@ impl Relay {
                 let version = server.version;
                 tracing::info!("bridge {name}: connected, MQTT {version}, {kept}");
                 self.is_connected = true;
-                self.say_state(reactor);
+                self.say_state(&[Side::Remote, Side::Local], reactor);
             }
-            (Side::Local, Event::Connected { .. }) => self.say_state(reactor),
+            // The other one knows.
+            (Side::Local, Event::Connected { .. }) => self.say_state(&[Side::Local], reactor),
             (Side::Remote, Event::Lost { why, .. } | Event::Failed { why, .. })
                 if self.leaving.is_none() =>
             {
                 tracing::warn!("bridge {name}: not connected: {why}");
                 if std::mem::take(&mut self.is_connected) {
-                    self.say_state(reactor);
+                    self.say_state(&[Side::Local], reactor);
                 }
             }
             (_, Event::GaveUp { why }) => {
@@ -81,26 +82,30 @@ impl Relay {
         }
     }
 
-    /// Publishes whether it is connected, where that is wanted.
-    pub(super) fn say_state(&mut self, reactor: &mut Reactor) {
-        let bridge = &self.plan.bridge;
-        if bridge.status == BridgeStatus::None {
-            return;
+    /// Publishes whether it is connected, on those of these sides where that is wanted.
+    pub(super) fn say_state(&mut self, sides: &[Side], reactor: &mut Reactor) {
+        for side in sides {
+            let is_wanted = match (self.plan.bridge.status, side) {
+                (BridgeStatus::Both, _) | (BridgeStatus::Local, Side::Local) => true,
+                (BridgeStatus::Local | BridgeStatus::None, _) => false,
+            };
+            if is_wanted {
+                self.say_state_to(*side, reactor);
+            }
         }
+    }
+
+    fn say_state_to(&mut self, side: Side, reactor: &mut Reactor) {
         let state = if self.is_connected { "1" } else { "0" };
         // Of QoS 0, as the packet identifiers are those of the other side.
-        let publish = Publish::new(bridge.state_topic(), state).retain();
-        if bridge.status == BridgeStatus::Both
-            && let Some(mut seat) = reactor.seat(self.remote.id).filter(|it| it.session().is_up())
-        {
-            // A broker that does not take it is a broker that nobody asks about it.
-            let _ = seat.relay_publish(publish.clone(), None, false);
+        let mut publish = Publish::new(self.plan.bridge.state_topic(), state).retain();
+        if side == Side::Local {
+            trace::note(publish.properties_mut(), &self.own, None);
         }
-        let mut named = publish;
-        trace::note(named.properties_mut(), &self.own, None);
-        if let Some(mut seat) = reactor.seat(self.local.id) {
-            // It comes again with the next state.
-            let _ = seat.publish(named);
+        if let Some(mut seat) = reactor.seat(self.end(side).id).filter(|it| it.session().is_up()) {
+            // It comes again with the next state; a broker that does not take it is one that nobody asks
+            // about it.
+            let _ = seat.relay_publish(publish, None, false);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Another broker that refuses, or does not answer.
+//! Another broker that a test plays: what it hears, and what becomes of it when it refuses or is slow.
 
 use std::thread;
 use std::time::Duration;
