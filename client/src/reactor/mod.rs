@@ -36,11 +36,11 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token as PollToken, Waker};
 
 use self::dialers::{Dialers, Opened};
-use self::linger::{LINGER, has_hung_up};
+use self::linger::Lingering;
 use self::member::{Member, random};
 use crate::session::{Authenticator, Session};
 use crate::store::Kept;
-use crate::transport::{Dial, Dialer, Transport};
+use crate::transport::{Dial, Dialer};
 use crate::{Error, Options, Result, Store};
 
 pub use self::happening::Happening;
@@ -70,7 +70,7 @@ pub struct Reactor {
     /// Clients with something to do, each once.
     ready: VecDeque<MemberId>,
     dialers: Dialers,
-    lingering: VecDeque<(Duration, Box<dyn Transport>)>,
+    lingering: VecDeque<Lingering>,
     started: Instant,
     buffer: Vec<u8>,
 }
@@ -264,7 +264,7 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let timer = self.timers.peek().map(|Reverse((deadline, _))| *deadline);
-        let linger = self.lingering.front().map(|(end, _)| *end);
+        let linger = self.lingering.front().map(Lingering::end);
         let next = [timer, linger].into_iter().flatten().min()?;
         Some(next.saturating_sub(self.now()))
     }
@@ -335,7 +335,7 @@ impl Reactor {
             }
         }
         let buffer = &mut self.buffer;
-        self.lingering.retain_mut(|(end, link)| now < *end && !has_hung_up(&mut **link, buffer));
+        self.lingering.retain_mut(|lingering| lingering.goes_on(now, buffer));
     }
 
     /// Reads, acts and writes for each client that has something to do, once.
@@ -347,7 +347,7 @@ impl Reactor {
             member.is_ready = false;
             member.read(&mut self.buffer, now);
             let closed = member.perform(id, now, &mut self.dialers, handle);
-            self.lingering.extend(closed.into_iter().map(|link| (now + LINGER, link)));
+            self.lingering.extend(closed.map(|link| Lingering::new(id, link, now)));
             member.write(now);
             if member.session.is_stopped() {
                 self.members.remove(&id);

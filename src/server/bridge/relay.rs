@@ -154,10 +154,8 @@ impl Relay {
         if goes {
             self.go(reactor);
         }
-        let is_gone = |reactor: &mut Reactor, id| reactor.seat(id).is_none();
-        is_gone(reactor, self.local.id)
-            && is_gone(reactor, self.remote.id)
-            && !reactor.is_lingering()
+        let is_gone = |id| reactor.session(id).is_none() && !reactor.is_lingering(id);
+        is_gone(self.local.id) && is_gone(self.remote.id)
     }
 
     fn on_message(&mut self, side: Side, message: &Message, reactor: &mut Reactor) {
