@@ -4,9 +4,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::sync::mpsc;
 
 use mio::net::UnixStream;
-use skein_client::session::Event;
+use skein_client::session::{Event, Subscribe};
+use skein_client::test::World;
 use skein_client::transport::{Dial, Dialed, Dialer};
-use skein_client::{Login, Version};
+use skein_client::{Login, Options, QoS, SubscriptionOptions, Version};
 use skein_protocol::{Frame, Packet};
 
 use super::*;
@@ -103,6 +104,31 @@ impl Run {
         self.input.drain(..taken);
         lines
     }
+}
+
+/// Messages of QoS 1 to the topic `a` as they come, numbered.
+pub(super) fn messages(count: u8) -> Vec<Message> {
+    let mut near = World::new(Options::new(["mqtt://fake"]));
+    let wish = Subscribe::new("#", SubscriptionOptions::with_qos(QoS::AtLeastOnce));
+    near.client.subscribe(wish).expect("a good filter");
+    near.run();
+    for number in 0..count {
+        near.publish_to_client("a", vec![number], QoS::AtLeastOnce);
+    }
+    near.client.messages
+}
+
+/// Where a bridge carries a topic with QoS 0, messages are not kept for another broker that is away, and
+/// no other message waits behind them.
+#[test]
+fn what_is_carried_with_qos_0_is_dropped_and_counted_while_the_other_broker_is_away() {
+    let mut run = Run::new();
+    let local = run.relay.local.id;
+    for message in messages(2) {
+        run.relay.on(local, Happening::Message(message), &mut run.reactor);
+    }
+    assert_eq!(run.relay.dropped, 2);
+    assert!(run.relay.remote.waiting.is_empty() && run.relay.remote.passing.is_empty());
 }
 
 /// Whichever of its clients is connected first.

@@ -81,24 +81,15 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use skein_client::session::Subscribe;
-    use skein_client::test::World;
-    use skein_client::{Options, Publish, QoS, SubscriptionOptions};
+    use skein_client::{Message, Publish, QoS};
 
+    use super::super::tests::messages;
     use super::*;
 
-    /// Messages as they come, numbered.
-    fn messages(count: u8) -> Vec<Passing> {
-        let mut near = World::new(Options::new(["mqtt://fake"]));
-        let wish = Subscribe::new("#", SubscriptionOptions::with_qos(QoS::AtLeastOnce));
-        near.client.subscribe(wish).expect("a good filter");
-        near.run();
-        for number in 0..count {
-            near.publish_to_client("t", vec![number], QoS::AtLeastOnce);
-        }
-        let publish = |payload| Publish::new("t", payload).qos(QoS::AtLeastOnce);
-        let messages = near.client.messages.iter();
-        messages.map(|it| Passing::new(publish(it.payload().clone()), it)).collect()
+    /// Messages of QoS 1 that are passed on as they are.
+    fn passing(count: u8) -> Vec<Passing> {
+        let publish = |it: &Message| Publish::new("a", it.payload().clone()).qos(QoS::AtLeastOnce);
+        messages(count).iter().map(|it| Passing::new(publish(it), it)).collect()
     }
 
     fn next(waiting: &mut Waiting, now: Instant) -> Option<u8> {
@@ -108,7 +99,7 @@ mod tests {
     #[test]
     fn who_has_no_room_is_asked_again_after_a_pause_and_each_time_a_longer_one() {
         let mut waiting = Waiting::new();
-        let [message] = messages(1).try_into().ok().expect("one");
+        let [message] = passing(1).try_into().ok().expect("one");
         let mut message = Some(message);
         let mut now = Instant::now();
         for pause_ms in [500, 1_000, 2_000, 4_000, 8_000, 8_000] {
@@ -130,7 +121,7 @@ mod tests {
     #[test]
     fn what_was_refused_keeps_its_place_before_what_came_later() {
         let mut waiting = Waiting::new();
-        let [zero, one, two, three] = messages(4).try_into().ok().expect("four");
+        let [zero, one, two, three] = passing(4).try_into().ok().expect("four");
         let now = Instant::now();
         waiting.push(two);
         waiting.push(three);
@@ -147,7 +138,7 @@ mod tests {
     fn a_full_queue_is_tried_again_in_order() {
         let mut waiting = Waiting::new();
         let now = Instant::now();
-        messages(2).into_iter().for_each(|message| waiting.push(message));
+        passing(2).into_iter().for_each(|message| waiting.push(message));
         let first = waiting.next(now).expect("it waits");
         waiting.put_back(first);
         assert_eq!(waiting.next_step(now), Some(RETRY_STEP));
