@@ -69,14 +69,19 @@ impl<T: Copy> Stream<T> {
         at: T,
         pieces: &mut Vec<Piece<T>>,
     ) {
+        if bytes.is_empty() && cut == 0 {
+            // It says nothing. A probe whether the other end is alive has a number before its turn: the
+            // first byte is none of its.
+            return;
+        }
         let next = *self.next.get_or_insert(Position { sequence, distance: 0 });
         // How far ahead it is: numbers go round, so less than half of the circle is ahead.
         let ahead = sequence.wrapping_sub(next.sequence).cast_signed();
         let known = usize::try_from(-i64::from(ahead)).unwrap_or(0).min(bytes.len());
         let end =
             i64::from(ahead) + bytes.len() as i64 + i64::try_from(cut).unwrap_or(i64::MAX / 2);
-        if end <= 0 || (bytes.is_empty() && cut == 0) {
-            // All of it has come before, or it is a probe of one byte.
+        if end <= 0 {
+            // All of it has come before.
             return;
         }
         let cut = cut.min(end.unsigned_abs());
@@ -215,6 +220,15 @@ mod tests {
     fn without_a_beginning_the_first_segment_is_it() {
         let mut stream = Stream::default();
         let mut pieces = Vec::new();
+        stream.take(77, b"ab", 0, (), &mut pieces);
+        assert_eq!(pieces, [Piece::Bytes(b"ab".to_vec(), ())]);
+    }
+
+    #[test]
+    fn a_probe_whether_the_other_end_is_alive_begins_nothing() {
+        let mut stream = Stream::default();
+        let mut pieces = Vec::new();
+        stream.take(76, b"", 0, (), &mut pieces);
         stream.take(77, b"ab", 0, (), &mut pieces);
         assert_eq!(pieces, [Piece::Bytes(b"ab".to_vec(), ())]);
     }
