@@ -19,6 +19,10 @@ pub(super) enum Piece<T> {
 /// A direction; `T` is a time.
 #[derive(Debug)]
 pub(super) struct Stream<T> {
+    /// The sequence number of the first byte.
+    first: Option<u32>,
+    /// Whether its beginning was recorded; otherwise it was the first segment that came.
+    has_begun: bool,
     /// The sequence number of the next byte, and how far it is from the first.
     next: Option<Position>,
     /// Segments behind a gap, by how far they are from the first byte.
@@ -42,21 +46,27 @@ struct Segment<T> {
 
 impl<T> Default for Stream<T> {
     fn default() -> Self {
-        Self { next: None, early: BTreeMap::new(), early_bytes: 0 }
+        let early = BTreeMap::new();
+        Self { first: None, has_begun: false, next: None, early, early_bytes: 0 }
     }
 }
 
 impl<T: Copy> Stream<T> {
-    /// The connection begins; the first byte will have the number behind this one.
+    /// The connection begins, or says so once more: the first byte has this number.
     pub(super) fn begin(&mut self, sequence: u32) {
-        let next = Position { sequence: sequence.wrapping_add(1), distance: 0 };
-        *self = Self { next: Some(next), ..Self::default() };
+        self.first.get_or_insert(sequence);
+        self.next.get_or_insert(Position { sequence, distance: 0 });
+        self.has_begun = true;
     }
 
-    /// Whether it began like this, and nothing has come since.
-    pub(super) fn begins_with(&self, sequence: u32) -> bool {
-        let is_first = |next: Position| next.sequence == sequence.wrapping_add(1);
-        self.next.is_some_and(|next| next.distance == 0 && is_first(next))
+    /// Whether its beginning was recorded.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// The number of its first byte, as far as anything has come.
+    pub(super) fn first(&self) -> Option<u32> {
+        self.first
     }
 
     /// A segment: its first byte's number, its bytes, and how many behind them were cut off by whoever
@@ -74,6 +84,7 @@ impl<T: Copy> Stream<T> {
             // first byte is none of its.
             return;
         }
+        self.first.get_or_insert(sequence);
         let next = *self.next.get_or_insert(Position { sequence, distance: 0 });
         // How far ahead it is: numbers go round, so less than half of the circle is ahead.
         let ahead = sequence.wrapping_sub(next.sequence).cast_signed();
@@ -166,7 +177,7 @@ mod tests {
     /// Segments by number, bytes and bytes cut off; what comes of them, with the rest at the end.
     fn pieces(first: u32, segments: &[(u32, &[u8], u64)]) -> String {
         let mut stream = Stream::default();
-        stream.begin(first.wrapping_sub(1));
+        stream.begin(first);
         let mut pieces = Vec::new();
         for (number, (ahead, bytes, cut)) in segments.iter().enumerate() {
             stream.take(first.wrapping_add(*ahead), bytes, *cut, number, &mut pieces);
@@ -206,7 +217,7 @@ mod tests {
     #[test]
     fn what_waits_for_a_gap_is_bounded() {
         let mut stream = Stream::default();
-        stream.begin(0);
+        stream.begin(1);
         let mut pieces = Vec::new();
         let segment = vec![b'x'; 64 * 1024];
         for number in 0..200_u32 {

@@ -78,9 +78,10 @@ impl Tracker {
         let is_low = from < to;
         let ends = if is_low { (from, to) } else { (to, from) };
         let connection = self.connections.entry(ends).or_default();
+        // The beginning itself has a number, before that of the first byte; and bytes may come with it.
+        let sequence = sequence.wrapping_add(u32::from(is_first));
         if is_first {
             connection.begin(is_low, sequence, found);
-            return;
         }
         if matches!(connection.kind, Kind::Other) {
             return;
@@ -129,17 +130,25 @@ impl Connection {
         if is_low { &mut self.from_low } else { &mut self.from_high }
     }
 
-    /// An end begins. Where the other one has, too, that is how connections are made; otherwise the same
-    /// two ends have another connection now.
+    /// An end begins, or says so once more.
     fn begin(&mut self, is_low: bool, sequence: u32, found: &mut Vec<Found>) {
-        if self.stream(is_low).begins_with(sequence) {
-            return;
-        }
-        if !matches!(self.kind, Kind::Unknown) {
+        if self.is_another(is_low, sequence) {
             self.give_the_rest(found);
             *self = Self::default();
         }
         self.stream(is_low).begin(sequence);
+    }
+
+    /// Whether the same two ends have another connection now: this one began with another number, or
+    /// what the other end has said belongs to one that began before the recording.
+    fn is_another(&mut self, is_low: bool, sequence: u32) -> bool {
+        match self.stream(is_low).first() {
+            Some(first) => first != sequence,
+            None => {
+                let other = self.stream(!is_low);
+                other.first().is_some() && !other.has_begun()
+            }
+        }
     }
 
     /// What waits behind gaps.
@@ -204,6 +213,7 @@ mod tests {
     use super::*;
 
     const CONNECT: &[u8] = b"\x10\x0E\0\x04MQTT\x04\x02\0\x3c\0\x02me";
+    const CONNACK: &[u8] = b"\x20\x02\0\0";
     const PUBLISH: &[u8] = b"\x30\x05\0\x01ahi";
 
     fn address(text: &str) -> SocketAddr {
@@ -244,13 +254,12 @@ mod tests {
 
     #[test]
     fn the_broker_is_who_has_the_port_or_gets_a_connect() {
-        let connack: &[u8] = b"\x20\x02\0\0";
         for broker in [B, C] {
             let seen = found(&[
                 (A, broker, 99, true, b""),
                 (broker, A, 999, true, b""),
                 (A, broker, 100, false, CONNECT),
-                (broker, A, 1_000, false, connack),
+                (broker, A, 1_000, false, CONNACK),
             ]);
             let expected = [format!("#1 {A} > CONNECT"), format!("#1 {A} < CONNACK")];
             assert_eq!(seen, expected);
@@ -276,5 +285,28 @@ mod tests {
         assert_eq!(kinds[0], "CONNECT");
         assert!(seen[1].contains("Missing") && seen[2].ends_with("PUBLISH"), "{seen:?}");
         assert!(seen[3].starts_with("#2") && seen[3].ends_with("CONNECT"), "{seen:?}");
+    }
+
+    #[test]
+    fn what_the_first_segment_of_a_connection_says_is_read() {
+        let behind = 100 + CONNECT.len() as u32;
+        let seen = found(&[(A, B, 99, true, CONNECT), (A, B, behind, false, PUBLISH)]);
+        assert_eq!(seen, [format!("#1 {A} > CONNECT"), format!("#1 {A} > PUBLISH")]);
+    }
+
+    #[test]
+    fn a_late_copy_of_the_first_segment_begins_no_other_connection() {
+        let behind = 100 + CONNECT.len() as u32;
+        let seen = found(&[
+            (A, B, 99, true, b""),
+            (A, B, 100, false, CONNECT),
+            // The answer to the first segment comes after what follows that.
+            (B, A, 199, true, b""),
+            (A, B, 99, true, b""),
+            (A, B, behind, false, PUBLISH),
+            (B, A, 200, false, CONNACK),
+        ]);
+        let expected = ["> CONNECT", "> PUBLISH", "< CONNACK"];
+        assert_eq!(seen, expected.map(|packet| format!("#1 {A} {packet}")));
     }
 }
