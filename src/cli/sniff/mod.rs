@@ -1,6 +1,7 @@
 //! `skein sniff`: a proxy that tells what clients and their broker say to one another, and a reader of
 //! recorded traffic.
 
+mod connection;
 mod conversation;
 mod field;
 mod filter;

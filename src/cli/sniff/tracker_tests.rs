@@ -1,0 +1,126 @@
+use super::super::conversation::{Direction, What};
+use super::*;
+
+const CONNECT: &[u8] = b"\x10\x0E\0\x04MQTT\x04\x02\0\x3c\0\x02me";
+const CONNACK: &[u8] = b"\x20\x02\0\0";
+const PUBLISH: &[u8] = b"\x30\x05\0\x01ahi";
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// From, to, sequence number, whether it is the first, bytes.
+fn found(segments: &[(&str, &str, u32, bool, &[u8])]) -> Vec<String> {
+    let mut tracker = Tracker::new(vec![1883], Detail { bytes_max: 9, has_secrets: false });
+    let mut found = Vec::new();
+    for (from, to, sequence, is_first, bytes) in segments {
+        let recorded = Recorded {
+            at: Timestamp::UNIX_EPOCH,
+            from: address(from),
+            to: address(to),
+            sequence: *sequence,
+            is_first: *is_first,
+            bytes,
+            cut: 0,
+        };
+        tracker.take(&recorded, &mut found);
+    }
+    tracker.finish(&mut found);
+    let text = |it: &Found| {
+        let arrow = if it.seen.direction == Direction::ToBroker { ">" } else { "<" };
+        let what = match &it.seen.what {
+            What::Packet { packet_type, .. } => packet_type.to_string(),
+            other => format!("{other:?}"),
+        };
+        format!("#{} {} {arrow} {what}", it.number, it.client)
+    };
+    found.iter().map(text).collect()
+}
+
+const A: &str = "10.0.0.1:50000";
+const B: &str = "10.0.0.2:1883";
+const C: &str = "10.0.0.2:9999";
+
+#[test]
+fn the_broker_is_who_has_the_port_or_gets_a_connect() {
+    for broker in [B, C] {
+        let seen = found(&[
+            (A, broker, 99, true, b""),
+            (broker, A, 999, true, b""),
+            (A, broker, 100, false, CONNECT),
+            (broker, A, 1_000, false, CONNACK),
+        ]);
+        let expected = [format!("#1 {A} > CONNECT"), format!("#1 {A} < CONNACK")];
+        assert_eq!(seen, expected);
+    }
+    // The recording began later: only the port tells.
+    assert_eq!(found(&[(B, A, 5, false, PUBLISH)]), [format!("#1 {A} < PUBLISH")]);
+    assert!(found(&[(C, A, 5, false, PUBLISH), (A, C, 5, false, CONNECT)]).is_empty());
+}
+
+#[test]
+fn the_same_two_ends_may_have_one_connection_after_another() {
+    let seen = found(&[
+        (A, B, 99, true, b""),
+        (A, B, 99, true, b""),
+        (A, B, 100, false, CONNECT),
+        // Lost for ever, and something behind it.
+        (A, B, 200, false, PUBLISH),
+        (A, B, 70, true, b""),
+        (A, B, 71, false, CONNECT),
+    ]);
+    let kinds: Vec<&str> = seen.iter().map(|text| text.rsplit(' ').next().unwrap_or("")).collect();
+    assert_eq!(kinds[0], "CONNECT");
+    assert!(seen[1].contains("Missing") && seen[2].ends_with("PUBLISH"), "{seen:?}");
+    assert!(seen[3].starts_with("#2") && seen[3].ends_with("CONNECT"), "{seen:?}");
+}
+
+#[test]
+fn a_port_tells_the_broker_though_its_connection_begins_with_a_gap() {
+    let seen = found(&[(A, B, 99, true, b""), (A, B, 104, false, PUBLISH)]);
+    assert!(seen.len() == 2 && seen[0].contains("Missing { count: 4 }"), "{seen:?}");
+    assert_eq!(seen[1], format!("#1 {A} > PUBLISH"));
+    // Elsewhere it is what comes behind the gap that tells.
+    let seen = found(&[(A, C, 99, true, b""), (A, C, 101, false, CONNECT)]);
+    assert!(seen.len() == 2 && seen[1] == format!("#1 {A} > CONNECT"), "{seen:?}");
+}
+
+#[test]
+fn what_the_first_segment_of_a_connection_says_is_read() {
+    let behind = 100 + CONNECT.len() as u32;
+    let seen = found(&[(A, B, 99, true, CONNECT), (A, B, behind, false, PUBLISH)]);
+    assert_eq!(seen, [format!("#1 {A} > CONNECT"), format!("#1 {A} > PUBLISH")]);
+}
+
+#[test]
+fn a_late_copy_of_the_first_segment_begins_no_other_connection() {
+    let behind = 100 + CONNECT.len() as u32;
+    let seen = found(&[
+        (A, B, 99, true, b""),
+        (A, B, 100, false, CONNECT),
+        // The answer to the first segment comes after what follows that.
+        (B, A, 199, true, b""),
+        (A, B, 99, true, b""),
+        (A, B, behind, false, PUBLISH),
+        (B, A, 200, false, CONNACK),
+    ]);
+    let expected = ["> CONNECT", "> PUBLISH", "< CONNACK"];
+    assert_eq!(seen, expected.map(|packet| format!("#1 {A} {packet}")));
+}
+
+#[test]
+fn a_connack_that_was_recorded_before_its_connect_does_not_hide_the_connection() {
+    let seen = found(&[
+        (A, C, 99, true, b""),
+        (C, A, 199, true, b""),
+        (C, A, 200, false, CONNACK),
+        (A, C, 100, false, CONNECT),
+    ]);
+    assert_eq!(seen, [format!("#1 {A} < CONNACK"), format!("#1 {A} > CONNECT")]);
+}
+
+#[test]
+fn a_connect_is_known_however_small_its_segments_are() {
+    let bytes = (0..CONNECT.len()).map(|at| (A, C, 100 + at as u32, false, &CONNECT[at..=at]));
+    assert_eq!(found(&bytes.collect::<Vec<_>>()), [format!("#1 {A} > CONNECT")]);
+}
