@@ -199,7 +199,11 @@ impl Connection {
                 undecided.add(from, pieces);
                 match undecided.verdict() {
                     Verdict::Open => {}
-                    Verdict::Other => self.kind = Kind::Other,
+                    Verdict::Other => {
+                        self.kind = Kind::Other;
+                        self.from_low.forget();
+                        self.from_high.forget();
+                    }
                     Verdict::Broker(broker) => {
                         let undecided = std::mem::take(undecided);
                         self.kind = Kind::mqtt(broker, self.detail);

@@ -30,6 +30,7 @@ use self::filter::FilterOptions;
 use self::packet::Detail;
 use self::printing::Lines;
 use self::proxy::{Proxy, Route, Told};
+use self::recording::Contents;
 use self::tracker::{Found, Tracker};
 use super::mqtt::{Exit, TlsOptions, UsageError, code};
 use super::output::{self, OutputError, Reader};
@@ -211,20 +212,31 @@ impl Sniff {
         let contents = read.map_err(|error| failed(&error))?;
         task.end()?;
         if goes_on && tracker.count() == 0 {
-            let (packets, unknown) = (contents.packets, contents.of_unknown_links);
-            let others = match unknown {
-                0 => String::new(),
-                unknown => {
-                    format!(", {unknown} of them from kinds of links that are not known here")
-                }
-            };
+            eprintln!("{}", self.nothing_found(contents));
+        }
+        if tracker.given_up() > 0 {
             eprintln!(
-                "No MQTT among {packets} packets{others}. If the broker has another port than \
-                 {:?}, name it: --port PORT; and TLS cannot be read.",
-                self.port
+                "There are more connections than are read at once: {} were given up when nothing had \
+                 come on them for long, and counted anew when something did.",
+                tracker.given_up()
             );
         }
         Ok(())
+    }
+
+    fn nothing_found(&self, contents: Contents) -> String {
+        let Contents { packets, passed_over, of_unknown_links } = contents;
+        let some = |count: u64, what: &str| match count {
+            0 => String::new(),
+            count => format!(", {count} of them {what}"),
+        };
+        let unknown = some(of_unknown_links, "from kinds of links that are not known here");
+        let passed_over = some(passed_over, "without TCP");
+        format!(
+            "No MQTT among {packets} packets{unknown}{passed_over}. If the broker has another port than \
+             {:?}, name it: --port PORT; and TLS cannot be read.",
+            self.port
+        )
     }
 }
 

@@ -105,6 +105,12 @@ impl<T: Copy> Stream<T> {
         }
     }
 
+    /// Nobody asks for what waits behind gaps; where the stream began is still known.
+    pub(super) fn forget(&mut self) {
+        self.early.clear();
+        self.early_bytes = 0;
+    }
+
     /// Nothing more comes: what waits behind gaps comes with them.
     pub(super) fn finish(&mut self, pieces: &mut Vec<Piece<T>>) {
         while !self.early.is_empty() {

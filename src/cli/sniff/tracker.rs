@@ -10,6 +10,12 @@ use super::conversation::Seen;
 use super::packet::Detail;
 use super::recording::Recorded;
 
+/// Connections that are known at once. Beyond it, those on which nothing was recorded for the longest time
+/// are given up: first what is not MQTT.
+const CONNECTIONS_MAX: usize = 65_536;
+/// So many are given up together, as looking for them takes its time.
+const CONNECTIONS_GIVEN_UP: usize = CONNECTIONS_MAX / 8;
+
 /// Something that was seen in a recording.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -30,12 +36,17 @@ pub(super) struct Tracker {
     detail: Detail,
     connections: HashMap<Ends, Tracked>,
     numbers: Numbers,
+    /// Segments so far.
+    segments: u64,
+    given_up: u64,
 }
 
 /// A connection, and its number once MQTT was seen on it.
 struct Tracked {
     connection: Connection,
     number: Option<u64>,
+    /// Which segment was the last of it.
+    last_segment: u64,
 }
 
 /// How many connections have a number.
@@ -44,7 +55,8 @@ struct Numbers(u64);
 
 impl Tracker {
     pub(super) fn new(ports: Vec<u16>, detail: Detail) -> Self {
-        Self { ports, detail, connections: HashMap::new(), numbers: Numbers::default() }
+        let (connections, numbers) = (HashMap::new(), Numbers::default());
+        Self { ports, detail, connections, numbers, segments: 0, given_up: 0 }
     }
 
     /// How many connections that speak MQTT were found.
@@ -52,17 +64,30 @@ impl Tracker {
         self.numbers.0
     }
 
+    /// How many of those were given up, as there were too many: what came later on them counts as another
+    /// connection.
+    pub(super) fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
     /// A segment was recorded.
     pub(super) fn take(&mut self, recorded: &Recorded<'_>, found: &mut Vec<Found>) {
         let Recorded { from, to, .. } = *recorded;
+        let ends = Ends::of(from, to);
+        if self.connections.len() >= CONNECTIONS_MAX && !self.connections.contains_key(&ends) {
+            self.give_up(found);
+        }
+        self.segments += 1;
         let begin = || Tracked {
             connection: Connection::new(from, to, &self.ports, self.detail),
             number: None,
+            last_segment: 0,
         };
-        let tracked = self.connections.entry(Ends::of(from, to)).or_insert_with(begin);
+        let tracked = self.connections.entry(ends).or_insert_with(begin);
         if tracked.connection.is_replaced_by(recorded) {
             std::mem::replace(tracked, begin()).finish(&mut self.numbers, found);
         }
+        tracked.last_segment = self.segments;
         let mut heard = Vec::new();
         tracked.connection.take(recorded, &mut heard);
         tracked.tell(heard, &mut self.numbers, found);
@@ -72,6 +97,21 @@ impl Tracker {
     pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
         let mut ends: Vec<Ends> = self.connections.keys().copied().collect();
         ends.sort_unstable();
+        self.finish_these(ends, found);
+    }
+
+    fn give_up(&mut self, found: &mut Vec<Found>) {
+        let rank = |(ends, tracked): (&Ends, &Tracked)| {
+            (tracked.number.is_some(), tracked.last_segment, *ends)
+        };
+        let mut ranks: Vec<_> = self.connections.iter().map(rank).collect();
+        ranks.sort_unstable();
+        ranks.truncate(CONNECTIONS_GIVEN_UP);
+        self.given_up += ranks.iter().filter(|(is_mqtt, ..)| *is_mqtt).count() as u64;
+        self.finish_these(ranks.into_iter().map(|(.., ends)| ends), found);
+    }
+
+    fn finish_these(&mut self, ends: impl IntoIterator<Item = Ends>, found: &mut Vec<Found>) {
         for ends in ends {
             if let Some(tracked) = self.connections.remove(&ends) {
                 tracked.finish(&mut self.numbers, found);

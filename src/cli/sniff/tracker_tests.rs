@@ -124,3 +124,46 @@ fn a_connect_is_known_however_small_its_segments_are() {
     let bytes = (0..CONNECT.len()).map(|at| (A, C, 100 + at as u32, false, &CONNECT[at..=at]));
     assert_eq!(found(&bytes.collect::<Vec<_>>()), [format!("#1 {A} > CONNECT")]);
 }
+
+/// What is not MQTT goes first, however long ago a packet of MQTT was recorded.
+#[test]
+fn connections_are_bounded_and_those_that_speak_mqtt_stay_longest() {
+    let mut tracker = Tracker::new(vec![1883], Detail { bytes_max: 9, has_secrets: false });
+    let mut found = Vec::new();
+    let mut take = |tracker: &mut Tracker, from: SocketAddr, to: &str, sequence, bytes: &[u8]| {
+        let (at, to, is_first) = (Timestamp::UNIX_EPOCH, address(to), bytes.is_empty());
+        let recorded = Recorded { at, from, to, sequence, is_first, bytes, cut: 0 };
+        tracker.take(&recorded, &mut found);
+        assert!(tracker.connections.len() <= CONNECTIONS_MAX);
+        found.drain(..).map(|it| it.number).collect::<Vec<_>>()
+    };
+    let client = |number: usize| {
+        let [.., b, c, d] = (number as u32).to_be_bytes();
+        SocketAddr::from(([11, b, c, d], 50_000))
+    };
+    assert_eq!(take(&mut tracker, address(A), B, 100, CONNECT), [1]);
+    // Somebody looks for open ports.
+    for number in 0..2 * CONNECTIONS_MAX {
+        take(&mut tracker, client(number), C, 7, b"");
+    }
+    let behind = 100 + CONNECT.len() as u32;
+    assert_eq!(take(&mut tracker, address(A), B, behind, PUBLISH), [1]);
+    assert_eq!((tracker.count(), tracker.given_up()), (1, 0));
+    // Clients in earnest: each is one, and those that have been silent longest are given up.
+    for number in 0..CONNECTIONS_MAX {
+        let told = take(&mut tracker, client(number), B, 7, PUBLISH);
+        assert_eq!(told, [2 + number as u64]);
+    }
+    assert_eq!(tracker.given_up(), CONNECTIONS_GIVEN_UP as u64);
+}
+
+#[test]
+fn what_waits_until_a_connection_is_decided_on_is_bounded() {
+    let begin: &[u8] = b"\x20 and so on";
+    let long = vec![b'x'; 70_000];
+    let behind = 100 + begin.len() as u32;
+    let connect = (A, C, 100, false, CONNECT);
+    let (short, long) = ((C, A, behind, false, &long[..9]), (C, A, behind, false, &long[..]));
+    assert_eq!(found(&[(C, A, 100, false, begin), short, connect]).len(), 1);
+    assert!(found(&[(C, A, 100, false, begin), long, connect]).is_empty());
+}
