@@ -8,20 +8,14 @@
 //!               └─ no frame at all: said; nothing more of this direction is looked at
 //! ```
 
-use std::collections::HashMap;
-
 use skein_protocol::{Connect, Error, Frame, Packet, PacketType, Version};
 
 use super::field::{Fields, Value};
 use super::packet::{Detail, fields};
+use super::remembered::Remembered;
 
 /// Longer packets are only named.
 const PACKET_BYTES_MAX: usize = 1024 * 1024;
-
-/// Of a topic so many letters are remembered, for the answers that name none, and of a SUBSCRIBE so many
-/// filters.
-const TOPIC_LETTERS_MAX: usize = 256;
-const TOPICS_MAX: usize = 16;
 
 /// Which way bytes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,9 +96,9 @@ struct Half {
     /// Bytes are missing, and where the next packet begins is not known.
     is_adrift: bool,
     is_over: bool,
-    aliases: HashMap<u16, String>,
+    aliases: Remembered,
     /// What each packet identifier of this side is about, until it is answered to the end.
-    topics: HashMap<u16, Vec<String>>,
+    topics: Remembered,
 }
 
 impl Conversation {
@@ -262,35 +256,37 @@ impl Conversation {
     /// What a packet is about: what it says itself, what its alias stands for, or what the packet that it
     /// answers said.
     fn topics_of(&mut self, direction: Direction, packet: &Packet<'_>) -> Vec<String> {
-        let of_filters = |filters: &mut dyn Iterator<Item = &str>| filters.map(shortened).collect();
+        let own = |text: &str| text.to_owned();
         let (id, topics): (_, Vec<String>) = match packet {
             Packet::Publish(publish) => {
                 let aliases = &mut self.half(direction).aliases;
                 let alias = publish.properties.topic_alias.map(|alias| alias.get());
-                let topic = publish.topic.map(|topic| shortened(topic.as_str()));
-                if let (Some(alias), Some(topic)) = (alias, &topic) {
-                    aliases.insert(alias, topic.clone());
+                let topics = match (publish.topic, alias) {
+                    (Some(topic), _) => vec![own(topic.as_str())],
+                    (None, Some(alias)) => aliases.of(alias),
+                    (None, None) => Vec::new(),
+                };
+                if let (Some(_), Some(alias)) = (publish.topic, alias) {
+                    aliases.put(alias, &topics);
                 }
-                let topic = topic.or_else(|| aliases.get(&alias?).cloned());
-                (publish.packet_id, topic.into_iter().collect())
+                (publish.packet_id, topics)
             }
             Packet::Subscribe(subscribe) => {
-                let mut filters = subscribe.filters.iter().map(|(filter, _)| filter.as_str());
-                (Some(subscribe.packet_id), of_filters(&mut filters))
+                let filters = subscribe.filters.iter().map(|(filter, _)| own(filter.as_str()));
+                (Some(subscribe.packet_id), filters.collect())
             }
             Packet::Unsubscribe(unsubscribe) => {
-                let mut filters = unsubscribe.filters.iter().map(|filter| filter.as_str());
-                (Some(unsubscribe.packet_id), of_filters(&mut filters))
+                let filters = unsubscribe.filters.iter().map(|filter| own(filter.as_str()));
+                (Some(unsubscribe.packet_id), filters.collect())
             }
             Packet::Connect(connect) => {
-                let will = connect.will.as_ref().map(|will| shortened(will.topic.as_str()));
+                let will = connect.will.as_ref().map(|will| own(will.topic.as_str()));
                 (None, will.into_iter().collect())
             }
             other => return self.topics_of_answer(direction, other),
         };
         if let Some(id) = id {
-            let remembered = topics.iter().take(TOPICS_MAX).cloned().collect();
-            self.half(direction).topics.insert(id.get(), remembered);
+            self.half(direction).topics.put(id.get(), &topics);
         }
         topics
     }
@@ -306,8 +302,7 @@ impl Conversation {
             _ => return Vec::new(),
         };
         let topics = &mut self.half(of).topics;
-        let found = if is_last { topics.remove(&id.get()) } else { topics.get(&id.get()).cloned() };
-        found.unwrap_or_default()
+        if is_last { topics.take(id.get()) } else { topics.of(id.get()) }
     }
 
     fn seen(&self, direction: Direction, offset: u64, what: What, bytes: &[u8]) -> Seen {
@@ -353,10 +348,6 @@ fn append_topic(packet: &Packet<'_>, topics: &[String], fields: &mut Fields) {
             fields.add("of", Value::List(topics.collect()));
         }
     }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(TOPIC_LETTERS_MAX).collect()
 }
 
 /// What else than MQTT a connection may begin with.

@@ -146,3 +146,16 @@ fn a_recording_that_begins_later_is_read_as_what_it_can_be() {
     let seen = take(&mut conversation, Direction::ToBroker, CONNECT_311);
     assert!(seen[0].contains("version=3.1.1"), "{seen:?}");
 }
+
+#[test]
+fn what_a_packet_is_about_is_told_whole() {
+    let topic = "x".repeat(300);
+    let publish = [b"\x32\xB3\x02\x01\x2C", topic.as_bytes(), b"\0\x07\0hi"].concat();
+    let mut conversation = after_connect();
+    let mut seen = Vec::new();
+    conversation.take(Direction::ToBroker, &publish, &mut seen);
+    conversation.take(Direction::FromBroker, PUBACK, &mut seen);
+    assert_eq!(seen[0].topics, [topic.as_str()]);
+    // Only what is remembered for the answer is shorter.
+    assert_eq!(seen[1].topics, [&topic[..256]]);
+}

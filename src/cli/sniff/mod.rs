@@ -10,6 +10,7 @@ mod packet;
 mod printing;
 mod proxy;
 mod recording;
+mod remembered;
 mod stream;
 mod tracker;
 
