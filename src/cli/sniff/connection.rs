@@ -10,9 +10,10 @@ use std::net::SocketAddr;
 
 use jiff::Timestamp;
 
-use super::conversation::{Conversation, Direction, Seen};
+use super::conversation::Conversation;
 use super::packet::Detail;
 use super::recording::Recorded;
+use super::seen::{Direction, Seen};
 use super::stream::{Piece, Stream};
 
 /// What may be said on a connection that nobody has decided on; with more of it, it is not MQTT.

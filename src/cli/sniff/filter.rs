@@ -3,7 +3,7 @@
 use clap::Args;
 use skein_protocol::{PacketType, TopicFilter, TopicName};
 
-use super::conversation::{Seen, What};
+use super::seen::{Seen, What};
 use crate::cli::mqtt::{UsageError, check_filter};
 
 /// What is printed; without any of them, everything.
@@ -102,8 +102,8 @@ fn packet_type(name: &str) -> Result<PacketType, UsageError> {
 mod tests {
     use skein_protocol::Error;
 
-    use super::super::conversation::Direction;
     use super::super::field::Fields;
+    use super::super::seen::Direction;
     use super::*;
 
     fn seen(packet_type: PacketType, topics: &[&str]) -> Seen {

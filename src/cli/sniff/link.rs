@@ -6,8 +6,9 @@ use std::io::{self, ErrorKind};
 use mio::net::TcpStream;
 use skein_client::transport::Transport;
 
-use super::conversation::{Conversation, Direction, Seen};
+use super::conversation::Conversation;
 use super::packet::Detail;
+use super::seen::{Direction, Seen};
 
 /// What may wait for a side that does not take it; then the other one is not read.
 const WAITING_BYTES_MAX: usize = 256 * 1024;

@@ -11,6 +11,7 @@ mod printing;
 mod proxy;
 mod recording;
 mod remembered;
+mod seen;
 mod stream;
 mod tracker;
 

@@ -8,8 +8,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use skein_protocol::PacketType;
 
-use super::conversation::{Direction, Seen, What};
 use super::filter::Filter;
+use super::seen::{Direction, Seen, What};
 
 /// Of a packet so many bytes are shown in hexadecimal.
 const HEX_BYTES_MAX: usize = 4_096;

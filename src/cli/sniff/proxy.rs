@@ -14,9 +14,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use skein_client::transport::{Dial, Dialed, Dialer};
 
-use super::conversation::Seen;
 use super::link::{Link, Standing};
 use super::packet::Detail;
+use super::seen::Seen;
 
 /// Connections at once; further ones are closed.
 const LINKS_MAX: usize = 1_000;

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 
 use super::connection::{Connection, Ends, Heard};
-use super::conversation::Seen;
 use super::packet::Detail;
 use super::recording::Recorded;
+use super::seen::Seen;
 
 /// Connections that are known at once. Beyond it, those on which nothing was recorded for the longest time
 /// are given up: first what is not MQTT.

@@ -1,4 +1,4 @@
-use super::super::conversation::{Direction, What};
+use super::super::seen::{Direction, What};
 use super::*;
 
 const CONNECT: &[u8] = b"\x10\x0E\0\x04MQTT\x04\x02\0\x3c\0\x02me";
