@@ -13,10 +13,12 @@ use skein_protocol::{Connect, Error, Frame, Packet, PacketType, Version};
 use super::field::{Fields, Value};
 use super::packet::{Detail, fields};
 use super::remembered::Remembered;
-use super::seen::{Direction, Seen, What};
+use super::seen::{Bytes, Direction, Seen, What, holds_secrets};
 
 /// Longer packets are only named.
 const PACKET_BYTES_MAX: usize = 1024 * 1024;
+/// The first byte of a packet, and the four that may tell its length.
+const HEADER_BYTES_MAX: usize = 5;
 
 /// A connection that is read along.
 #[derive(Debug)]
@@ -62,14 +64,13 @@ impl Conversation {
         half.skip -= skipped as u64;
         let whole = half.buffer.is_empty() && skipped == 0;
         half.buffer.extend_from_slice(&bytes[skipped..]);
-        if skipped > 0 {
-            half.offset += skipped as u64;
-        }
+        half.offset += skipped as u64;
         if half.offset == 0
             && whole
             && let Some(guess) = other_protocol(&half.buffer)
         {
-            return self.end(direction, What::NotMqtt { guess }, seen);
+            let begin = std::mem::take(&mut half.buffer);
+            return self.end(direction, What::NotMqtt { guess }, &begin, seen);
         }
         if half.is_adrift && !self.finds_its_feet(direction) {
             return;
@@ -97,7 +98,7 @@ impl Conversation {
             Some(skip) => half.skip = skip,
             None => half.is_adrift = true,
         }
-        seen.push(self.seen(direction, offset, What::Missing { count }, &[]));
+        seen.push(self.seen(direction, offset, What::Missing { count }, &[], 0));
     }
 
     /// What bytes have come last without being a whole packet.
@@ -149,7 +150,9 @@ impl Conversation {
                 }
                 Err(error) => {
                     let packet_type = rest.first().copied().and_then(PacketType::from_header);
-                    return self.end(direction, What::Malformed { packet_type, error }, seen);
+                    let header = &rest[..rest.len().min(HEADER_BYTES_MAX)];
+                    let what = What::Malformed { packet_type, error };
+                    return self.end(direction, what, header, seen);
                 }
             }
         }
@@ -161,7 +164,7 @@ impl Conversation {
         let Ok(Some(size)) = Frame::size(begun) else { return };
         let packet_type = begun.first().copied().and_then(PacketType::from_header);
         let offset = self.half(direction).offset;
-        seen.push(self.seen(direction, offset, What::TooLong { packet_type, size }, begun));
+        seen.push(self.seen(direction, offset, What::TooLong { packet_type, size }, begun, size));
         let half = self.half(direction);
         half.offset += begun.len() as u64;
         half.skip = (size - begun.len().min(size)) as u64;
@@ -179,7 +182,7 @@ impl Conversation {
             Err(error) => {
                 let packet_type = Some(frame.packet_type());
                 let what = What::Malformed { packet_type, error };
-                seen.push(self.seen(direction, offset, what, bytes));
+                seen.push(self.seen(direction, offset, what, bytes, bytes.len()));
                 return;
             }
         };
@@ -195,7 +198,11 @@ impl Conversation {
         let mut fields = fields(&packet, version, self.detail);
         append_topic(&packet, &topics, &mut fields);
         let what = What::Packet { packet_type: packet.packet_type(), fields };
-        seen.push(Seen { topics, ..self.seen(direction, offset, what, bytes) });
+        let mut it = Seen { topics, ..self.seen(direction, offset, what, bytes, bytes.len()) };
+        if !self.detail.has_secrets && holds_secrets(&packet) {
+            it.bytes = Bytes::Hidden;
+        }
+        seen.push(it);
     }
 
     /// What a packet is about: what it says itself, what its alias stands for, or what the packet that it
@@ -250,19 +257,28 @@ impl Conversation {
         if is_last { topics.take(id.get()) } else { topics.of(id.get()) }
     }
 
-    fn seen(&self, direction: Direction, offset: u64, what: What, bytes: &[u8]) -> Seen {
-        let (client_id, bytes) = (self.client_id.clone(), bytes.to_vec());
+    /// Something seen; these are the bytes of it that have come, of so many.
+    fn seen(
+        &self,
+        direction: Direction,
+        offset: u64,
+        what: What,
+        bytes: &[u8],
+        size: usize,
+    ) -> Seen {
+        let is_hidden = !self.detail.has_secrets && what.may_hold_secrets();
+        let bytes = if is_hidden { Bytes::Hidden } else { Bytes::of(bytes, size) };
+        let client_id = self.client_id.clone();
         Seen { direction, offset, client_id, what, topics: Vec::new(), bytes }
     }
 
-    /// Nothing more of this direction can be understood.
-    fn end(&mut self, direction: Direction, what: What, seen: &mut Vec<Seen>) {
+    /// Nothing more of this direction can be understood, from these bytes on.
+    fn end(&mut self, direction: Direction, what: What, bytes: &[u8], seen: &mut Vec<Seen>) {
         let offset = self.half(direction).offset;
         self.half(direction).is_over = true;
         // What is no MQTT in one direction is none in the other.
         self.half(direction.other()).is_over |= matches!(what, What::NotMqtt { .. });
-        let buffer = std::mem::take(&mut self.half(direction).buffer);
-        seen.push(self.seen(direction, offset, what, &buffer));
+        seen.push(self.seen(direction, offset, what, bytes, bytes.len()));
     }
 }
 

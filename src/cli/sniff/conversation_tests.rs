@@ -159,3 +159,44 @@ fn what_a_packet_is_about_is_told_whole() {
     // Only what is remembered for the answer is shorter.
     assert_eq!(seen[1].topics, [&topic[..256]]);
 }
+
+/// What the fields do not tell the bytes do not tell either.
+#[test]
+fn bytes_that_hold_secrets_are_hidden_unless_they_are_asked_for() {
+    let connect = b"\x10\x14\0\x04MQTT\x04\x42\0\x3c\0\x02me\0\x04word";
+    let scram = b"\x10\x19\0\x04MQTT\x05\x02\0\x3c\x0A\x15\0\x01s\x16\0\x03key\0\x02me";
+    let connack = b"\x20\x0D\0\0\x0A\x15\0\x01s\x16\0\x03key";
+    let auth = b"\xF0\x0C\x18\x0A\x15\0\x01s\x16\0\x03key";
+    let (up, down) = (Direction::ToBroker, Direction::FromBroker);
+    let rows: [(&[u8], Direction, bool); 11] = [
+        (connect, up, true),
+        (scram, up, true),
+        (connack, down, true),
+        (auth, down, true),
+        // Malformed: of another version, without a protocol, of no type, and not MQTT at all.
+        (b"\x11\x02\0\0", up, true),
+        (b"\x10\x04word", up, true),
+        (b"\x10\xff\xff\xff\xff\x01", up, true),
+        (b"\0word", down, true),
+        (b"GET / HTTP/1.1\r\nAuthorization: Basic word", up, true),
+        (CONNECT, up, false),
+        (b"\x36\x05\0\x01ahi", up, false),
+    ];
+    for (bytes, direction, is_secret) in rows {
+        for has_secrets in [false, true] {
+            let mut conversation = Conversation::new(Detail { has_secrets, ..DETAIL });
+            let mut seen = Vec::new();
+            if direction == down {
+                conversation.take(up, CONNECT, &mut Vec::new());
+            }
+            conversation.take(direction, bytes, &mut seen);
+            assert_eq!(seen.len(), 1, "{bytes:x?}");
+            let shown = match &seen[0].bytes {
+                Bytes::Hidden => None,
+                Bytes::Shown(shown, _) => Some(&bytes[..shown.len()] == shown && !shown.is_empty()),
+            };
+            let expected = (has_secrets || !is_secret).then_some(true);
+            assert_eq!(shown, expected, "{bytes:x?} {:?}", seen[0]);
+        }
+    }
+}

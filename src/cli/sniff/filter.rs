@@ -103,7 +103,7 @@ mod tests {
     use skein_protocol::Error;
 
     use super::super::field::Fields;
-    use super::super::seen::Direction;
+    use super::super::seen::{Bytes, Direction};
     use super::*;
 
     fn seen(packet_type: PacketType, topics: &[&str]) -> Seen {
@@ -113,7 +113,7 @@ mod tests {
             client_id: "meter-7".to_owned(),
             what: What::Packet { packet_type, fields: Fields::default() },
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
-            bytes: Vec::new(),
+            bytes: Bytes::of(&[], 0),
         }
     }
 

@@ -47,7 +47,7 @@ plain. With --read it prints what a file of pcap or pcapng holds, as tcpdump -w 
 Each packet is a line: the time, the connection's number, the client identifier, > to the broker or < from
 it, the packet and all its fields. A packet that breaks a rule of MQTT is MALFORMED: the line says which
 clause and at which byte of the direction, and it is passed on all the same. Passwords and what proves
-them are hidden. With --read the date stands above the first packet, and where it changes.
+them are hidden, among the bytes of --hex, too. With --read the date stands above the first packet, and where it changes.
 
 Exit codes: 0 when told to stop, after --count lines and at the end of the file; 1 where nothing can be
 listened on, connected to or read.
@@ -86,7 +86,7 @@ pub(super) struct Sniff {
     #[arg(long)]
     json: bool,
 
-    /// Print the bytes of each packet, too
+    /// Print the bytes of each packet, too; of those that hold passwords only with --show-secrets
     #[arg(long)]
     hex: bool,
 

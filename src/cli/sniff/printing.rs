@@ -9,10 +9,8 @@ use serde::{Serialize, Serializer};
 use skein_protocol::PacketType;
 
 use super::filter::Filter;
-use super::seen::{Direction, Seen, What};
+use super::seen::{Bytes, Direction, Seen, What};
 
-/// Of a packet so many bytes are shown in hexadecimal.
-const HEX_BYTES_MAX: usize = 4_096;
 const HEX_COLUMNS: usize = 16;
 
 /// Makes lines of what was seen.
@@ -91,8 +89,11 @@ fn words(seen: &Seen) -> String {
 }
 
 /// Sixteen bytes a line, with what of them is text.
-fn append_hex(bytes: &[u8], text: &mut String) {
-    let shown = &bytes[..bytes.len().min(HEX_BYTES_MAX)];
+fn append_hex(bytes: &Bytes, text: &mut String) {
+    let Bytes::Shown(shown, size) = bytes else {
+        text.push_str("    hidden: --show-secrets\n");
+        return;
+    };
     for (index, row) in shown.chunks(HEX_COLUMNS).enumerate() {
         let digits: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
         let printed = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' };
@@ -101,8 +102,8 @@ fn append_hex(bytes: &[u8], text: &mut String) {
         // A String takes everything.
         let _ = writeln!(text, "    {at:04x}  {digits:47}  {letters}");
     }
-    if shown.len() < bytes.len() {
-        let _ = writeln!(text, "    … {} bytes in all", bytes.len());
+    if shown.len() < *size {
+        let _ = writeln!(text, "    … {size} bytes in all");
     }
 }
 
@@ -147,12 +148,20 @@ impl Serialize for JsonLine<'_> {
             What::NotMqtt { guess } => map.serialize_entry("not_mqtt", guess)?,
         }
         if self.has_hex {
-            let shown = &seen.bytes[..seen.bytes.len().min(HEX_BYTES_MAX)];
-            let digits: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
-            map.serialize_entry("hex", &digits)?;
+            append_json_hex(&seen.bytes, &mut map)?;
         }
         map.end()
     }
+}
+
+/// All digits in a row; as with other bytes, there is their number if they are not all shown.
+fn append_json_hex<M: SerializeMap>(bytes: &Bytes, map: &mut M) -> Result<(), M::Error> {
+    let Bytes::Shown(shown, size) = bytes else {
+        return map.serialize_entry("hex", "hidden");
+    };
+    let digits: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+    map.serialize_entry("hex", &digits)?;
+    if shown.len() < *size { map.serialize_entry("hex_bytes", size) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -177,7 +186,7 @@ mod tests {
             client_id: "me\n".to_owned(),
             what,
             topics: Vec::new(),
-            bytes: b"0\x03\0\x01a".to_vec(),
+            bytes: Bytes::of(b"0\x03\0\x01a", 5),
         }
     }
 
@@ -217,9 +226,20 @@ mod tests {
         let text = lines(false, true).of(&at(), 2, &publish()).expect("it is asked for");
         let expected = format!("    0000  {:47}  0...a\n", "30 03 00 01 61");
         assert!(text.ends_with(&expected), "{text}");
-        let long = Seen { bytes: vec![b'x'; 5_000], ..publish() };
+        let long = Seen { bytes: Bytes::of(&[b'x'; 5_000], 6_000), ..publish() };
         let text = lines(false, true).of(&at(), 2, &long).expect("it is asked for");
-        assert!(text.ends_with("    … 5000 bytes in all\n"), "{text}");
+        assert!(text.ends_with("    … 6000 bytes in all\n"), "{text}");
         assert_eq!(text.lines().count(), 1 + 256 + 1);
+        let json = lines(true, true).of(&at(), 2, &long).expect("it is asked for");
+        assert!(json.ends_with("78\",\"hex_bytes\":6000}\n"), "{json}");
+    }
+
+    #[test]
+    fn hidden_bytes_are_said_to_be() {
+        let hidden = Seen { bytes: Bytes::Hidden, ..publish() };
+        let text = lines(false, true).of(&at(), 2, &hidden).expect("it is asked for");
+        assert!(text.ends_with("\n    hidden: --show-secrets\n"), "{text}");
+        let json = lines(true, true).of(&at(), 2, &hidden).expect("it is asked for");
+        assert!(json.ends_with("\"hex\":\"hidden\"}\n"), "{json}");
     }
 }
