@@ -99,6 +99,14 @@ fn main() -> ExitCode {
         ),
         alone("sniff_passes_bytes_unchanged", sniffing::sniff_passes_bytes_unchanged),
         alone("sniff_speaks_tls_to_the_broker", sniffing::sniff_speaks_tls_to_the_broker),
+        alone(
+            "sniff_lets_nobody_wait_for_ever_without_open_files",
+            sniffing::sniff_lets_nobody_wait_for_ever_without_open_files,
+        ),
+        alone(
+            "sniff_takes_as_many_open_files_as_it_may",
+            sniffing::sniff_takes_as_many_open_files_as_it_may,
+        ),
         alone("sniff_reads_recordings", sniffing::sniff_reads_recordings),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -1,7 +1,7 @@
 //! `skein sniff`: between Mosquitto's programs and skein, and of a recording.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::thread;
@@ -23,8 +23,18 @@ struct Sniffer {
 
 impl Sniffer {
     fn start(to: &str, words: &[&str]) -> Self {
+        Self::start_as(Command::new(skein()), to, words)
+    }
+
+    /// The same where the shell has set a limit with these words of `ulimit`.
+    fn start_within(limit: &str, to: &str, words: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]).arg(skein());
+        Self::start_as(command, to, words)
+    }
+
+    fn start_as(mut command: Command, to: &str, words: &[&str]) -> Self {
         let port = free_port();
-        let mut command = Command::new(skein());
         command.args(["sniff", "--listen", &format!("127.0.0.1:{port}"), "--to", to]).args(words);
         command.env("TZ", "UTC");
         let running = start(&mut command, None);
@@ -173,6 +183,54 @@ pub(crate) fn sniff_speaks_tls_to_the_broker() {
     assert!(ended.code != Some(0), "{}", ended.err);
     let text = sniffer.stop().text();
     assert!(text.contains("the broker cannot be reached"), "{text}");
+}
+
+/// Clients that have said CONNECT.
+fn clients(port: u16, count: usize) -> Vec<TcpStream> {
+    let connected = |number| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_millis(10))).expect("it is not zero");
+        let connect = format!("\x10\x0E\0\x04MQTT\x04\x02\0\x3c\0\x02{number:02}");
+        stream.write_all(connect.as_bytes()).expect("there is room in a socket");
+        stream
+    };
+    (0..count).map(connected).collect()
+}
+
+/// Whether there is an answer, or the end.
+fn is_served(mut client: &TcpStream) -> bool {
+    !matches!(client.read(&mut [0; 4]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
+pub(crate) fn sniff_lets_nobody_wait_for_ever_without_open_files() {
+    let broker = Broker::start();
+    let to = format!("127.0.0.1:{}", broker.port);
+    let sniffer = Sniffer::start_within("-n 40", &to, &["--type", "connack"]);
+    let mut waiting = clients(sniffer.port, 60);
+    let deadline = Instant::now() + PATIENCE;
+    // Who was served leaves, and makes room for others; nobody else comes.
+    while !waiting.is_empty() {
+        assert!(Instant::now() < deadline, "{} still wait", waiting.len());
+        waiting.retain(|client| !is_served(client));
+    }
+    let text = sniffer.stop().text();
+    assert!(text.contains("#0 cannot accept"), "it was short of them: {text}");
+    assert!(text.matches("cannot accept").count() < 30, "it says so now and then: {text}");
+}
+
+pub(crate) fn sniff_takes_as_many_open_files_as_it_may() {
+    let broker = Broker::start();
+    let to = format!("127.0.0.1:{}", broker.port);
+    let sniffer = Sniffer::start_within("-S -n 40", &to, &["--json"]);
+    let clients = clients(sniffer.port, 60);
+    let deadline = Instant::now() + PATIENCE;
+    let mut waiting: Vec<&TcpStream> = clients.iter().collect();
+    while !waiting.is_empty() {
+        assert!(Instant::now() < deadline, "{} still wait", waiting.len());
+        waiting.retain(|client| !is_served(client));
+    }
+    let packets = sniffer.packets();
+    assert_eq!(packets.iter().filter(|it| it["packet"] == "CONNACK").count(), 60);
 }
 
 /// A recording: frames of Ethernet, each with the moment at which it was recorded.

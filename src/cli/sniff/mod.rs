@@ -36,6 +36,7 @@ use self::recording::Contents;
 use self::tracker::{Found, Tracker};
 use super::mqtt::{Exit, TlsOptions, UsageError, code};
 use super::output::{self, OutputError, Reader};
+use crate::server::raise_open_files;
 
 /// Print what clients and a broker say to one another, packet by packet.
 #[derive(Clone, Debug, Args)]
@@ -148,6 +149,8 @@ impl Sniff {
     fn proxy(&self, mut task: Task) -> Result<Result<(), Exit>, UsageError> {
         let listen = address(&self.listen)?;
         let route = self.route()?;
+        // Each connection is two open files.
+        raise_open_files();
         let proxy = match Proxy::listen(listen, route) {
             Ok(proxy) => proxy,
             Err(error) => {

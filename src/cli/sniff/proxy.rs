@@ -21,6 +21,9 @@ use super::seen::Seen;
 /// Connections at once; further ones are closed.
 const LINKS_MAX: usize = 1_000;
 
+/// How long newcomers wait at most for another try where none could be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
 const SIGNALS: Token = Token(2);
@@ -56,6 +59,9 @@ pub(super) struct Proxy {
     opening: Sender<Opened>,
     links: HashMap<u64, Link>,
     numbers: u64,
+    /// Newcomers wait that could not be accepted, as the system had nothing to give. It says so only once:
+    /// they are tried again when a link has ended, and after a while.
+    is_short: bool,
     /// Links with more to do than one turn is for.
     busy: Vec<u64>,
 }
@@ -89,6 +95,7 @@ impl Proxy {
             opening,
             links: HashMap::new(),
             numbers: 0,
+            is_short: false,
             busy: Vec::new(),
         })
     }
@@ -108,8 +115,7 @@ impl Proxy {
     pub(super) fn run(mut self, mut tell: impl FnMut(u64, Told<'_>) -> bool) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         loop {
-            let timeout = (!self.busy.is_empty()).then_some(Duration::ZERO);
-            match self.poll.poll(&mut events, timeout) {
+            match self.poll.poll(&mut events, self.timeout()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
@@ -138,17 +144,32 @@ impl Proxy {
                     return Ok(());
                 }
             }
+            // What has ended has made room.
+            if self.is_short {
+                self.accept(&mut tell);
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        match self.busy.is_empty() {
+            false => Some(Duration::ZERO),
+            true => self.is_short.then_some(ACCEPT_PAUSE),
         }
     }
 
     fn accept(&mut self, tell: &mut impl FnMut(u64, Told<'_>) -> bool) {
+        let was_short = std::mem::take(&mut self.is_short);
         loop {
             let (mut client, peer) = match self.listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    tell(0, note("cannot accept", error.to_string()));
+                    self.is_short = true;
+                    if !was_short {
+                        tell(0, note("cannot accept", format!("{error}; trying again")));
+                    }
                     return;
                 }
             };
