@@ -48,6 +48,16 @@ struct Half {
     topics: Remembered,
 }
 
+/// What the first bytes of a direction are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beginning {
+    /// Too few have come to tell.
+    Open,
+    Mqtt,
+    /// Something else: what it seems to be.
+    Other(&'static str),
+}
+
 impl Conversation {
     pub(super) fn new(detail: Detail) -> Self {
         let (to_broker, from_broker) = (Half::default(), Half::default());
@@ -62,15 +72,17 @@ impl Conversation {
         }
         let skipped = usize::try_from(half.skip).unwrap_or(usize::MAX).min(bytes.len());
         half.skip -= skipped as u64;
-        let whole = half.buffer.is_empty() && skipped == 0;
         half.buffer.extend_from_slice(&bytes[skipped..]);
         half.offset += skipped as u64;
-        if half.offset == 0
-            && whole
-            && let Some(guess) = other_protocol(&half.buffer)
-        {
-            let begin = std::mem::take(&mut half.buffer);
-            return self.end(direction, What::NotMqtt { guess }, &begin, seen);
+        if half.offset == 0 {
+            match Beginning::of(&half.buffer) {
+                Beginning::Open => return,
+                Beginning::Mqtt => {}
+                Beginning::Other(guess) => {
+                    let begin = std::mem::take(&mut half.buffer);
+                    return self.end(direction, What::NotMqtt { guess }, &begin, seen);
+                }
+            }
         }
         if half.is_adrift && !self.finds_its_feet(direction) {
             return;
@@ -134,19 +146,20 @@ impl Conversation {
     }
 
     fn cut(&mut self, direction: Direction, seen: &mut Vec<Seen>) {
-        let buffer = std::mem::take(&mut self.half(direction).buffer);
-        let mut rest = buffer.as_slice();
+        let mut buffer = std::mem::take(&mut self.half(direction).buffer);
+        let mut read = 0;
         loop {
+            let rest = &buffer[read..];
             match Frame::decode(rest, PACKET_BYTES_MAX) {
                 Ok(Some((frame, size))) => {
                     self.look(direction, frame, &rest[..size], seen);
-                    rest = &rest[size..];
+                    read += size;
                     self.half(direction).offset += size as u64;
                 }
                 Ok(None) => break,
                 Err(Error::PacketTooLarge) => {
                     self.pass_over(direction, rest, seen);
-                    rest = &[];
+                    read = buffer.len();
                 }
                 Err(error) => {
                     let packet_type = rest.first().copied().and_then(PacketType::from_header);
@@ -156,7 +169,11 @@ impl Conversation {
                 }
             }
         }
-        self.half(direction).buffer = rest.to_vec();
+        // A long packet comes in many pieces: what is there of it stays where it is.
+        if read > 0 {
+            buffer = buffer.split_off(read);
+        }
+        self.half(direction).buffer = buffer;
     }
 
     /// A packet begins that is too long to be looked at.
@@ -311,17 +328,26 @@ fn append_topic(packet: &Packet<'_>, topics: &[String], fields: &mut Fields) {
     }
 }
 
-/// What else than MQTT a connection may begin with.
-fn other_protocol(begin: &[u8]) -> Option<&'static str> {
-    match begin {
-        [0x16, 0x03, ..] => Some("TLS: sniff between the client and TLS (--to mqtts://…)"),
-        [b'G', b'E', b'T', b' ', ..] | [b'H', b'T', b'T', b'P', ..] => Some(
-            "HTTP, perhaps MQTT over WebSocket: sniff between the client and that (--to ws://…)",
-        ),
-        [b'P', b'R', b'O', b'X', b'Y', b' ', ..] | [0x0D, 0x0A, 0x0D, 0x0A, 0x00, ..] => {
-            Some("the PROXY protocol")
+impl Beginning {
+    /// As what a direction begins with these bytes.
+    fn of(begin: &[u8]) -> Self {
+        let tls = "TLS: sniff between the client and TLS (--to mqtts://…)";
+        let http =
+            "HTTP, perhaps MQTT over WebSocket: sniff between the client and that (--to ws://…)";
+        let others: [(&[u8], &'static str); 5] = [
+            (&[0x16, 0x03], tls),
+            (b"GET ", http),
+            (b"HTTP", http),
+            (b"PROXY ", "the PROXY protocol"),
+            (b"\r\n\r\n\0", "the PROXY protocol"),
+        ];
+        if let Some((_, guess)) = others.iter().find(|(other, _)| begin.starts_with(other)) {
+            return Self::Other(guess);
         }
-        _ => None,
+        match others.iter().any(|(other, _)| other.starts_with(begin)) {
+            true => Self::Open,
+            false => Self::Mqtt,
+        }
     }
 }
 

@@ -200,3 +200,23 @@ fn bytes_that_hold_secrets_are_hidden_unless_they_are_asked_for() {
         }
     }
 }
+
+#[test]
+fn another_protocol_is_known_however_small_its_pieces_are() {
+    let begins: [(&[u8], &str); 4] = [
+        (b"\x16\x03\x01\x02\0\x01", "TLS"),
+        (b"GET /mqtt HTTP/1.1", "WebSocket"),
+        (b"PROXY TCP4", "PROXY"),
+        (b"\r\n\r\n\0\r\nQUIT\n", "PROXY"),
+    ];
+    for (begin, word) in begins {
+        for size in 1..begin.len() {
+            let mut conversation = Conversation::new(DETAIL);
+            let pieces = begin.chunks(size);
+            let seen: Vec<String> = pieces
+                .flat_map(|piece| take(&mut conversation, Direction::ToBroker, piece))
+                .collect();
+            assert!(seen.len() == 1 && seen[0].contains(word), "{size} at once: {seen:?}");
+        }
+    }
+}
