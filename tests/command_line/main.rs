@@ -97,6 +97,10 @@ fn main() -> ExitCode {
             "sniff_names_what_is_malformed",
             sniffing::sniff_names_what_is_malformed_and_passes_it_on,
         ),
+        alone(
+            "sniff_tells_of_connections_with_the_packets_that_are_asked_for",
+            sniffing::sniff_tells_of_connections_with_the_packets_that_are_asked_for,
+        ),
         alone("sniff_passes_bytes_unchanged", sniffing::sniff_passes_bytes_unchanged),
         alone("sniff_speaks_tls_to_the_broker", sniffing::sniff_speaks_tls_to_the_broker),
         alone(

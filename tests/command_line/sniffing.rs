@@ -147,6 +147,25 @@ pub(crate) fn sniff_names_what_is_malformed_and_passes_it_on() {
     assert_eq!(lines.len(), 2, "nothing else was asked for: {text}");
 }
 
+pub(crate) fn sniff_tells_of_connections_with_the_packets_that_are_asked_for() {
+    let broker = Broker::start();
+    let to = format!("127.0.0.1:{}", broker.port);
+    let sniffer = Sniffer::start(&to, &["--client", "wanted", "--type", "publish"]);
+    for client in ["another", "wanted"] {
+        let words = ["-i", client, "-t", "a", "-m", "x", "-q", "1"];
+        run(Whose::Skein, "pub", sniffer.port, &words).succeeded();
+    }
+    let text = sniffer.stop().text();
+    // Behind the time and the number of the connection.
+    let told: Vec<&str> = text.lines().filter_map(|line| line.splitn(4, ' ').nth(2)).collect();
+    assert_eq!(told, ["connected", "wanted", "closed"], "{text}");
+    // What is wrong is told in any case.
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let sniffer = Sniffer::start(&nobody, &["--client", "wanted"]);
+    let text = sniffer.stop().text();
+    assert!(text.contains(" closed as the broker cannot be reached"), "{text}");
+}
+
 /// Large messages in both directions at once, unchanged.
 pub(crate) fn sniff_passes_bytes_unchanged() {
     let broker = Broker::start();

@@ -6,21 +6,22 @@ use skein_protocol::{PacketType, TopicFilter, TopicName};
 use super::seen::{Seen, What};
 use crate::cli::mqtt::{UsageError, check_filter};
 
-/// What is printed; without any of them, everything.
+/// What is printed; without any of them, everything. That a connection has come and gone is told with the
+/// packets of it.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Filter")]
 pub(super) struct FilterOptions {
     /// Only packets of this type, like publish or connack; repeat for more
     #[arg(long = "type", value_name = "PACKET")]
-    types: Vec<String>,
+    pub(super) types: Vec<String>,
 
     /// Only connections of this client; a * at the end stands for anything; repeat for more
     #[arg(long, value_name = "ID")]
-    client: Vec<String>,
+    pub(super) client: Vec<String>,
 
     /// Only packets about topics that match this filter, answers to them included; repeat for more
     #[arg(short = 't', long, value_name = "FILTER")]
-    topic: Vec<String>,
+    pub(super) topic: Vec<String>,
 }
 
 /// The options, checked.
@@ -45,6 +46,11 @@ impl FilterOptions {
 }
 
 impl Filter {
+    /// Whether everything is printed.
+    pub(super) fn is_open(&self) -> bool {
+        self.types.is_empty() && self.clients.is_empty() && self.topics.is_empty()
+    }
+
     /// Whether it is to be printed. What is wrong with a connection is, whatever its packets are about.
     pub(super) fn takes(&self, seen: &Seen) -> bool {
         self.takes_client(&seen.client_id)

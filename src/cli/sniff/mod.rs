@@ -15,6 +15,7 @@ mod seen;
 mod stream;
 mod tracker;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -48,7 +49,8 @@ plain. With --read it prints what a file of pcap or pcapng holds, as tcpdump -w 
 Each packet is a line: the time, the connection's number, the client identifier, > to the broker or < from
 it, the packet and all its fields. A packet that breaks a rule of MQTT is MALFORMED: the line says which
 clause and at which byte of the direction, and it is passed on all the same. Passwords and what proves
-them are hidden, among the bytes of --hex, too. With --read the date stands above the first packet, and where it changes.
+them are hidden, among the bytes of --hex, too. With --type, --client and
+--topic, that a connection has come and gone is told with its packets. With --read the date stands above the first packet, and where it changes.
 
 Exit codes: 0 when told to stop, after --count lines and at the end of the file; 1 where nothing can be
 listened on, connected to or read.
@@ -118,6 +120,8 @@ pub(super) struct Sniff {
 struct Task {
     lines: Lines,
     left: Option<u64>,
+    /// That connections have come, where it is told with the first packet of them that is asked for.
+    held_back: HashMap<u64, String>,
     /// That of the last line of a recording.
     date: Option<Date>,
     /// Why the last line could not be printed.
@@ -132,7 +136,8 @@ impl Sniff {
             has_hex: self.hex,
             zone: TimeZone::system(),
         };
-        let task = Task { lines, left: self.count, date: None, lost: None };
+        let (held_back, date, lost) = (HashMap::new(), None, None);
+        let task = Task { lines, left: self.count, held_back, date, lost };
         let done = match &self.read {
             Some(file) => self.read_file(file, task),
             None => self.proxy(task)?,
@@ -164,16 +169,7 @@ impl Sniff {
         // With port 0 the system has chosen one.
         let here = proxy.address().unwrap_or(listen);
         eprintln!("Listening on {here}, passing on to {}", self.to);
-        let ran = proxy.run(|connection, told| {
-            let now = Zoned::now();
-            match told {
-                Told::Seen(seen) => task.print(task.lines.of(&now, connection, seen), true),
-                Told::Note { event, detail } => {
-                    let line = task.lines.note(&now, connection, event, &detail);
-                    task.print(Some(line), false)
-                }
-            }
-        });
+        let ran = proxy.run(|connection, told| task.print_told(connection, told));
         let ran = ran.map_err(|error| Exit::with(code::UNKNOWN, format!("Error: {error}")));
         Ok(ran.and_then(|()| task.end()))
     }
@@ -202,7 +198,8 @@ impl Sniff {
             true => Box::new(io::stdin()),
             false => Box::new(File::open(path).map_err(|error| failed(&error))?),
         };
-        let mut tracker = Tracker::new(self.port.clone(), self.detail());
+        let filter = task.lines.filter.clone();
+        let mut tracker = Tracker::new(self.port.clone(), filter, self.detail());
         let mut found = Vec::new();
         let mut goes_on = true;
         let read = recording::read(file, |recorded| {
@@ -250,6 +247,32 @@ impl Task {
     /// Something was not printed.
     fn end(&mut self) -> Result<(), Exit> {
         self.lost.take().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn print_told(&mut self, connection: u64, told: Told<'_>) -> bool {
+        let counts = matches!(told, Told::Seen(_));
+        let now = Zoned::now();
+        let note = |event, detail: &str| self.lines.note(&now, connection, event, detail);
+        let line = match told {
+            Told::Connected(detail) => {
+                let line = note("connected", &detail);
+                if self.lines.filter.is_open() {
+                    return self.print(Some(line), false);
+                }
+                self.held_back.insert(connection, line);
+                return true;
+            }
+            // Nothing of it was asked for.
+            Told::Closed(_) if self.held_back.remove(&connection).is_some() => return true,
+            Told::Closed(detail) => note("closed", &detail),
+            Told::Failed { event, detail } => note(event, &detail),
+            Told::Seen(seen) => match self.lines.of(&now, connection, seen) {
+                Some(line) => line,
+                None => return true,
+            },
+        };
+        let before = self.held_back.remove(&connection);
+        self.print(before, false) && self.print(Some(line), counts)
     }
 
     fn print_found(&mut self, found: &Found) -> bool {

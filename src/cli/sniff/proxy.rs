@@ -33,10 +33,14 @@ const FIRST_LINK: usize = 4;
 /// What the proxy tells of.
 #[derive(Debug)]
 pub(super) enum Told<'a> {
-    /// A connection has come, could not be passed on, or has ended.
-    Note { event: &'static str, detail: String },
+    /// A connection has come: from where, and where it goes.
+    Connected(String),
     /// Something was said on it.
     Seen(&'a Seen),
+    /// It has ended, and how.
+    Closed(String),
+    /// It could not be taken or passed on: what becomes of it, and why.
+    Failed { event: &'static str, detail: String },
 }
 
 /// Where it goes, and how.
@@ -168,7 +172,7 @@ impl Proxy {
                 Err(error) => {
                     self.is_short = true;
                     if !was_short {
-                        tell(0, note("cannot accept", format!("{error}; trying again")));
+                        tell(0, failed("cannot accept", format!("{error}; trying again")));
                     }
                     return;
                 }
@@ -176,7 +180,8 @@ impl Proxy {
             self.numbers += 1;
             let number = self.numbers;
             if self.links.len() >= LINKS_MAX {
-                tell(number, note("closed", format!("{peer}: {LINKS_MAX} connections are enough")));
+                let detail = format!("{peer}: {LINKS_MAX} connections are enough");
+                tell(number, failed("closed", detail));
                 continue;
             }
             // Packets are passed on as they come, however small.
@@ -184,10 +189,10 @@ impl Proxy {
             let (token, both) = (token(number, 0), Interest::READABLE | Interest::WRITABLE);
             let registered = self.poll.registry().register(&mut client, token, both);
             if let Err(error) = registered.and_then(|()| self.open(number)) {
-                tell(number, note("closed", error.to_string()));
+                tell(number, failed("closed", error.to_string()));
                 continue;
             }
-            tell(number, note("connected", format!("from {peer} to {}", self.route.server)));
+            tell(number, Told::Connected(format!("from {peer} to {}", self.route.server)));
             self.links.insert(number, Link::new(client, self.route.detail));
         }
     }
@@ -222,10 +227,8 @@ impl Proxy {
                 }
                 (Err(error), _) => {
                     self.links.remove(&number);
-                    tell(
-                        number,
-                        note("closed", format!("as the broker cannot be reached: {error}")),
-                    );
+                    let detail = format!("as the broker cannot be reached: {error}");
+                    tell(number, failed("closed", detail));
                 }
                 (Ok(_), None) => {}
             }
@@ -250,15 +253,15 @@ impl Proxy {
                     count => format!(", {count} bytes into a packet"),
                 };
                 self.links.remove(&number);
-                return tell(number, note("closed", how + &rest));
+                return tell(number, Told::Closed(how + &rest));
             }
         }
         true
     }
 }
 
-fn note(event: &'static str, detail: String) -> Told<'static> {
-    Told::Note { event, detail }
+fn failed(event: &'static str, detail: String) -> Told<'static> {
+    Told::Failed { event, detail }
 }
 
 fn token(number: u64, side: usize) -> Token {

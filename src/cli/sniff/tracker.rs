@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 
 use super::connection::{Connection, Ends, Heard};
+use super::filter::Filter;
 use super::packet::Detail;
 use super::recording::Recorded;
 use super::seen::Seen;
@@ -24,13 +25,14 @@ pub(super) struct Found {
     pub(super) number: u64,
     pub(super) client: SocketAddr,
     pub(super) broker: SocketAddr,
-    /// Whether it is the first on its connection.
+    /// Whether it is the first that is found on its connection.
     pub(super) is_first: bool,
     pub(super) seen: Seen,
 }
 
 /// All connections.
 pub(super) struct Tracker {
+    filter: Filter,
     /// Brokers listen on these.
     ports: Vec<u16>,
     detail: Detail,
@@ -45,6 +47,8 @@ pub(super) struct Tracker {
 struct Tracked {
     connection: Connection,
     number: Option<u64>,
+    /// Whether any of it was asked for.
+    was_found: bool,
     /// Which segment was the last of it.
     last_segment: u64,
 }
@@ -54,9 +58,10 @@ struct Tracked {
 struct Numbers(u64);
 
 impl Tracker {
-    pub(super) fn new(ports: Vec<u16>, detail: Detail) -> Self {
+    /// Brokers listen on these ports; what the filter does not ask for is not found.
+    pub(super) fn new(ports: Vec<u16>, filter: Filter, detail: Detail) -> Self {
         let (connections, numbers) = (HashMap::new(), Numbers::default());
-        Self { ports, detail, connections, numbers, segments: 0, given_up: 0 }
+        Self { filter, ports, detail, connections, numbers, segments: 0, given_up: 0 }
     }
 
     /// How many connections that speak MQTT were found.
@@ -81,16 +86,17 @@ impl Tracker {
         let begin = || Tracked {
             connection: Connection::new(from, to, &self.ports, self.detail),
             number: None,
+            was_found: false,
             last_segment: 0,
         };
         let tracked = self.connections.entry(ends).or_insert_with(begin);
         if tracked.connection.is_replaced_by(recorded) {
-            std::mem::replace(tracked, begin()).finish(&mut self.numbers, found);
+            std::mem::replace(tracked, begin()).finish(&self.filter, &mut self.numbers, found);
         }
         tracked.last_segment = self.segments;
         let mut heard = Vec::new();
         tracked.connection.take(recorded, &mut heard);
-        tracked.tell(heard, &mut self.numbers, found);
+        tracked.tell(heard, &self.filter, &mut self.numbers, found);
     }
 
     /// The recording is over.
@@ -114,24 +120,33 @@ impl Tracker {
     fn finish_these(&mut self, ends: impl IntoIterator<Item = Ends>, found: &mut Vec<Found>) {
         for ends in ends {
             if let Some(tracked) = self.connections.remove(&ends) {
-                tracked.finish(&mut self.numbers, found);
+                tracked.finish(&self.filter, &mut self.numbers, found);
             }
         }
     }
 }
 
 impl Tracked {
-    fn finish(mut self, numbers: &mut Numbers, found: &mut Vec<Found>) {
+    fn finish(mut self, filter: &Filter, numbers: &mut Numbers, found: &mut Vec<Found>) {
         let mut heard = Vec::new();
         self.connection.finish(&mut heard);
-        self.tell(heard, numbers, found);
+        self.tell(heard, filter, numbers, found);
     }
 
-    fn tell(&mut self, heard: Vec<Heard>, numbers: &mut Numbers, found: &mut Vec<Found>) {
+    fn tell(
+        &mut self,
+        heard: Vec<Heard>,
+        filter: &Filter,
+        numbers: &mut Numbers,
+        found: &mut Vec<Found>,
+    ) {
         let Some((client, broker)) = self.connection.client_and_broker() else { return };
         for Heard { at, seen } in heard {
-            let is_first = self.number.is_none();
             let number = *self.number.get_or_insert_with(|| numbers.next());
+            if !filter.takes(&seen) {
+                continue;
+            }
+            let is_first = !std::mem::replace(&mut self.was_found, true);
             found.push(Found { at, number, client, broker, is_first, seen });
         }
     }

@@ -1,3 +1,4 @@
+use super::super::filter::FilterOptions;
 use super::super::seen::{Direction, What};
 use super::*;
 
@@ -9,9 +10,13 @@ fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
+fn tracker(filter: Filter) -> Tracker {
+    Tracker::new(vec![1883], filter, Detail { bytes_max: 9, has_secrets: false })
+}
+
 /// From, to, sequence number, whether it is the first, bytes.
 fn found(segments: &[(&str, &str, u32, bool, &[u8])]) -> Vec<String> {
-    let mut tracker = Tracker::new(vec![1883], Detail { bytes_max: 9, has_secrets: false });
+    let mut tracker = tracker(Filter::default());
     let mut found = Vec::new();
     for (from, to, sequence, is_first, bytes) in segments {
         let recorded = Recorded {
@@ -40,6 +45,7 @@ fn found(segments: &[(&str, &str, u32, bool, &[u8])]) -> Vec<String> {
 const A: &str = "10.0.0.1:50000";
 const B: &str = "10.0.0.2:1883";
 const C: &str = "10.0.0.2:9999";
+const OTHER: &str = "10.0.0.3:50000";
 
 #[test]
 fn the_broker_is_who_has_the_port_or_gets_a_connect() {
@@ -128,7 +134,7 @@ fn a_connect_is_known_however_small_its_segments_are() {
 /// What is not MQTT goes first, however long ago a packet of MQTT was recorded.
 #[test]
 fn connections_are_bounded_and_those_that_speak_mqtt_stay_longest() {
-    let mut tracker = Tracker::new(vec![1883], Detail { bytes_max: 9, has_secrets: false });
+    let mut tracker = tracker(Filter::default());
     let mut found = Vec::new();
     let mut take = |tracker: &mut Tracker, from: SocketAddr, to: &str, sequence, bytes: &[u8]| {
         let (at, to, is_first) = (Timestamp::UNIX_EPOCH, address(to), bytes.is_empty());
@@ -166,4 +172,21 @@ fn what_waits_until_a_connection_is_decided_on_is_bounded() {
     let (short, long) = ((C, A, behind, false, &long[..9]), (C, A, behind, false, &long[..]));
     assert_eq!(found(&[(C, A, 100, false, begin), short, connect]).len(), 1);
     assert!(found(&[(C, A, 100, false, begin), long, connect]).is_empty());
+}
+
+#[test]
+fn a_connection_of_which_nothing_is_asked_for_is_not_told_of() {
+    let wanted = FilterOptions { client: vec!["me".to_owned()], ..FilterOptions::default() };
+    let mut tracker = tracker(wanted.check().expect("it makes sense"));
+    let mut found = Vec::new();
+    for (client, bytes) in [(A, PUBLISH), (OTHER, CONNECT), (OTHER, PUBLISH)] {
+        let (at, from, to) = (Timestamp::UNIX_EPOCH, address(client), address(B));
+        let sequence = if bytes == PUBLISH { 100 + CONNECT.len() as u32 } else { 100 };
+        let recorded = Recorded { at, from, to, sequence, is_first: false, bytes, cut: 0 };
+        tracker.take(&recorded, &mut found);
+    }
+    let told = found.iter().map(|it| (it.number, it.client, it.is_first));
+    let expected = [(2, address(OTHER), true), (2, address(OTHER), false)];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(tracker.count(), 2, "both speak MQTT");
 }
