@@ -111,6 +111,7 @@ fn main() -> ExitCode {
             "sniff_takes_as_many_open_files_as_it_may",
             sniffing::sniff_takes_as_many_open_files_as_it_may,
         ),
+        alone("sniff_says_what_it_lacks", sniffing::sniff_says_what_it_lacks),
         alone("sniff_reads_recordings", sniffing::sniff_reads_recordings),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

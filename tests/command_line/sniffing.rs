@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,11 +26,9 @@ impl Sniffer {
         Self::start_as(Command::new(skein()), to, words)
     }
 
-    /// The same where the shell has set a limit with these words of `ulimit`.
+    /// The same within a limit.
     fn start_within(limit: &str, to: &str, words: &[&str]) -> Self {
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]).arg(skein());
-        Self::start_as(command, to, words)
+        Self::start_as(within(limit), to, words)
     }
 
     fn start_as(mut command: Command, to: &str, words: &[&str]) -> Self {
@@ -60,6 +58,13 @@ impl Sniffer {
         let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         lines.filter(|line| line.get("event").is_none()).collect()
     }
+}
+
+/// The binary, to which the shell has set a limit with these words of `ulimit`.
+fn within(limit: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]).arg(skein());
+    command
 }
 
 pub(crate) fn sniff_tells_what_passes() {
@@ -250,6 +255,22 @@ pub(crate) fn sniff_takes_as_many_open_files_as_it_may() {
     }
     let packets = sniffer.packets();
     assert_eq!(packets.iter().filter(|it| it["packet"] == "CONNACK").count(), 60);
+}
+
+pub(crate) fn sniff_says_what_it_lacks() {
+    let ended = |limit: &str, listen: &str| {
+        start(within(limit).args(["sniff", "--listen", listen]), Some(b"")).wait()
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let taken = taken.local_addr().expect("it is bound").to_string();
+    let no_port = ended("-n 99", &taken);
+    assert!(no_port.code == Some(1) && no_port.err.contains("another port"), "{}", no_port.err);
+    // Too few open files for a listener and what waits for it: no other port would help.
+    for limit in 3..=7 {
+        let no_file = ended(&format!("-n {limit}"), "127.0.0.1:0");
+        assert!(no_file.code != Some(0), "{}", no_file.err);
+        assert!(!no_file.err.contains("another port"), "{}", no_file.err);
+    }
 }
 
 /// A recording: frames of Ethernet, each with the moment at which it was recorded.

@@ -27,6 +27,7 @@ use clap::Args;
 use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use mio::net::TcpListener;
 use skein_client::transport::{Address, Dial, Scheme};
 
 use self::filter::FilterOptions;
@@ -49,11 +50,13 @@ plain. With --read it prints what a file of pcap or pcapng holds, as tcpdump -w 
 Each packet is a line: the time, the connection's number, the client identifier, > to the broker or < from
 it, the packet and all its fields. A packet that breaks a rule of MQTT is MALFORMED: the line says which
 clause and at which byte of the direction, and it is passed on all the same. Passwords and what proves
-them are hidden, among the bytes of --hex, too. With --type, --client and
---topic, that a connection has come and gone is told with its packets. With --read the date stands above the first packet, and where it changes.
+them are hidden, among the bytes of --hex, too. With --type, --client and --topic, that a connection has
+come and gone is told with its packets. With --read the date stands above the first packet, and where it
+changes.
 
 Exit codes: 0 when told to stop, after --count lines and at the end of the file; 1 where nothing can be
-listened on, connected to or read.
+listened on or read; 13 where the system does not give what it takes to wait for connections. That the
+broker cannot be reached is told with each connection, and closes it.
 
 Examples:
   skein sniff --to broker:1883                          clients connect to port 1884 of this machine
@@ -156,22 +159,20 @@ impl Sniff {
         let route = self.route()?;
         // Each connection is two open files.
         raise_open_files();
-        let proxy = match Proxy::listen(listen, route) {
+        let failed = |error| Exit::with(code::UNKNOWN, format!("Error: {error}"));
+        let listener = match TcpListener::bind(listen) {
+            Ok(listener) => listener,
+            Err(error) => return Ok(Err(not_listening(listen, &error))),
+        };
+        let proxy = match Proxy::new(listener, route) {
             Ok(proxy) => proxy,
-            Err(error) => {
-                let text = format!(
-                    "Error: nobody can listen on {listen}: {error}. Choose another port: --listen \
-                     ADDRESS:PORT."
-                );
-                return Ok(Err(Exit::with(code::USAGE, text)));
-            }
+            Err(error) => return Ok(Err(failed(error))),
         };
         // With port 0 the system has chosen one.
         let here = proxy.address().unwrap_or(listen);
         eprintln!("Listening on {here}, passing on to {}", self.to);
         let ran = proxy.run(|connection, told| task.print_told(connection, told));
-        let ran = ran.map_err(|error| Exit::with(code::UNKNOWN, format!("Error: {error}")));
-        Ok(ran.and_then(|()| task.end()))
+        Ok(ran.map_err(failed).and_then(|()| task.end()))
     }
 
     fn route(&self) -> Result<Route, UsageError> {
@@ -324,4 +325,15 @@ fn address(text: &str) -> Result<SocketAddr, UsageError> {
         let wish = "write an address of this machine and a port, like 127.0.0.1:1884";
         UsageError::new(format!("--listen {text}: {wish}."))
     })
+}
+
+fn not_listening(listen: SocketAddr, error: &io::Error) -> Exit {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    let wish = match error.kind() {
+        AddrInUse | AddrNotAvailable | PermissionDenied => {
+            " Choose another port: --listen ADDRESS:PORT."
+        }
+        _ => "",
+    };
+    Exit::with(code::USAGE, format!("Error: nobody can listen on {listen}: {error}.{wish}"))
 }

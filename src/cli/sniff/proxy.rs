@@ -77,13 +77,12 @@ struct Opened {
 }
 
 impl Proxy {
-    /// Listens here.
+    /// Takes who comes to this listener.
     ///
     /// # Errors
-    /// Nobody can listen here, or the system has no poll to give.
-    pub(super) fn listen(address: SocketAddr, route: Route) -> io::Result<Self> {
+    /// The system has no poll to give, or what belongs to it.
+    pub(super) fn new(mut listener: TcpListener, route: Route) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut listener = TcpListener::bind(address)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
