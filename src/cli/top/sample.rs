@@ -15,7 +15,7 @@ const ROWS_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Board {
     values: BTreeMap<String, String>,
-    /// Whether anything of it was said just now, and not kept from earlier.
+    /// Whether what is said together was said just now, and not kept from earlier.
     is_live: bool,
 }
 
@@ -102,8 +102,12 @@ impl Board {
     pub(super) fn note(&mut self, topic: &str, payload: &[u8], is_retained: bool) -> bool {
         let Some(name) = topic.strip_prefix(ROOT) else { return false };
         self.values.insert(name.to_owned(), String::from_utf8_lossy(payload).into_owned());
-        self.is_live |= !is_retained;
-        name == "uptime"
+        let begins = name == "uptime";
+        if begins {
+            // After a reconnect what was kept comes once more.
+            self.is_live = !is_retained;
+        }
+        begins
     }
 
     /// Whether nothing was heard yet.
@@ -253,5 +257,18 @@ pub(super) mod tests {
             assert!(board(false, &rows(nonsense)).sample(start, None).slowest.is_empty());
         }
         assert!(!Board::default().note("home/uptime", b"x", false));
+    }
+
+    /// After a reconnect, what was kept comes once more, at a time that says nothing.
+    #[test]
+    fn what_was_kept_is_dated_by_the_brokers_clock_after_a_reconnect_too() {
+        let start = Instant::now();
+        let mut board = board(false, &[("uptime", "100 seconds"), ("bytes/sent", "1000")]);
+        let first = board.sample(start, None);
+        board.note("$SYS/broker/uptime", b"105 seconds", true);
+        board.note("$SYS/broker/bytes/sent", b"1500", true);
+        // It was said a moment ago, and had been said five seconds after the first.
+        let second = board.sample(start + Duration::from_secs(9), Some(&first));
+        assert_eq!(second.per_second.and_then(|rates| rates.bytes_sent), Some(100.0));
     }
 }
