@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use unicode_width::UnicodeWidthChar;
+
 use super::sample::{Sample, Slow};
 
 /// How the text looks.
@@ -20,8 +22,11 @@ impl Look {
         Self { has_colors: false, columns: usize::MAX, rows: usize::MAX };
 }
 
-/// A value that has no column of its own is cut behind so many letters.
-const VALUE_LETTERS_MAX: usize = 200;
+/// A value that has no place of its own is cut behind so many columns.
+const VALUE_COLUMNS_MAX: usize = 200;
+/// Some letters take no column, and there may be any number of them: for each column there are no more
+/// letters than these.
+const LETTERS_PER_COLUMN_MAX: usize = 4;
 
 /// A line, and how it is meant.
 struct Line {
@@ -46,7 +51,7 @@ pub(super) fn show(sample: &Sample, host: &str, look: Look) -> String {
     append_drops(sample, &mut lines);
     let mut text = String::new();
     for line in lines.into_iter().take(look.rows) {
-        let cut: String = line.text.chars().take(look.columns).collect();
+        let cut = cut(&line.text, look.columns);
         let (begin, end) = match line.tone {
             _ if !look.has_colors => ("", ""),
             Tone::Plain => ("", ""),
@@ -64,7 +69,7 @@ fn append_summary(sample: &Sample, host: &str, lines: &mut Vec<Line>) {
     let uptime = sample.uptime_s.map_or(String::new(), |s| format!(", up {}", duration(s)));
     lines.push(heading(format!(
         "{} at {}{uptime}",
-        shortened(&plain(version), VALUE_LETTERS_MAX),
+        shortened(&plain(version), VALUE_COLUMNS_MAX),
         plain(host)
     )));
     let clients = &sample.clients;
@@ -126,8 +131,8 @@ fn append_slowest(sample: &Sample, lines: &mut Vec<Line>) {
     )));
     for slow in &sample.slowest {
         let text = format!(
-            "{:30} {:9} {:>9} {:>10} {:>10} {:>9} {:>9} {:>9}",
-            shortened(&plain(&slow.client), 30),
+            "{} {:9} {:>9} {:>10} {:>10} {:>9} {:>9} {:>9}",
+            filled(&plain(&slow.client), 30),
             state(slow),
             count(Some(slow.queued_messages)),
             bytes(Some(slow.queued_bytes)),
@@ -148,10 +153,10 @@ fn append_drops(sample: &Sample, lines: &mut Vec<Line>) {
     lines.push(plain_line(String::new()));
     lines.push(heading(format!("{:30} {:20} {:>12}", "dropped", "why", "messages")));
     for dropped in &sample.drops {
-        let prefix = shortened(&plain(&dropped.prefix), 30);
-        let reason = shortened(&plain(&dropped.reason), 20);
+        let prefix = filled(&plain(&dropped.prefix), 30);
+        let reason = filled(&plain(&dropped.reason), 20);
         let messages = count(Some(dropped.messages));
-        lines.push(plain_line(format!("{prefix:30} {reason:20} {messages:>12}")));
+        lines.push(plain_line(format!("{prefix} {reason} {messages:>12}")));
     }
 }
 
@@ -188,11 +193,34 @@ fn turns_text(letter: char) -> bool {
     matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn shortened(text: &str, letters_max: usize) -> String {
-    if text.chars().count() <= letters_max {
-        return text.to_owned();
+/// What of it fits into so many columns; wide letters take two, and half of one cannot be shown.
+fn cut(text: &str, columns_max: usize) -> &str {
+    let letters_max = columns_max.saturating_mul(LETTERS_PER_COLUMN_MAX);
+    let mut columns = 0;
+    for (letters, (at, letter)) in text.char_indices().enumerate() {
+        columns += letter.width().unwrap_or(0);
+        if columns > columns_max || letters >= letters_max {
+            return &text[..at];
+        }
     }
-    text.chars().take(letters_max - 1).chain(['…']).collect()
+    text
+}
+
+fn shortened(text: &str, columns_max: usize) -> String {
+    let shown = cut(text, columns_max);
+    if shown.len() == text.len() {
+        text.to_owned()
+    } else {
+        format!("{}…", cut(text, columns_max - 1))
+    }
+}
+
+/// The same, with spaces behind it up to so many columns.
+fn filled(text: &str, columns: usize) -> String {
+    let mut text = shortened(text, columns);
+    let shown: usize = text.chars().filter_map(UnicodeWidthChar::width).sum();
+    text.extend(std::iter::repeat_n(' ', columns.saturating_sub(shown)));
+    text
 }
 
 /// A number with a comma between each three digits, or `-` if it is not known.
@@ -316,6 +344,10 @@ mod tests {
         );
         assert_eq!([Some(0.04), Some(1234.5), None].map(rate), ["0.0", "1,235", "-"]);
         assert_eq!(shortened("abcdef", 4), "abc…");
+        assert_eq!(shortened("漢字漢", 4), "漢…");
+        assert_eq!([cut("a漢字", 4), cut("漢字", usize::MAX)], ["a漢", "漢字"]);
+        // Marks above letters, one upon the other.
+        assert_eq!(cut(&"\u{301}".repeat(99), 3).chars().count(), 12);
     }
 
     #[test]
@@ -326,5 +358,24 @@ mod tests {
         let text = show(&board(false, &rows).sample(Instant::now(), None), "here", Look::PLAIN);
         assert!(text.contains("a\\u{202e}b\\u{2066}c"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() < 220), "{text}");
+    }
+
+    #[test]
+    fn wide_letters_take_two_columns() {
+        let wide = "\u{6f22}".repeat(60);
+        let slowest = format!(r#"[{{"client":"{wide}","connected":true}}]"#);
+        let drops = format!(r#"[{{"reason":"full","prefix":"{}","messages":7}}]"#, "\u{6f22}a");
+        let rows = [("version", wide.as_str()), ("clients/slowest", &slowest), ("drops", &drops)];
+        let sample = board(false, &rows).sample(Instant::now(), None);
+        let look = Look { has_colors: false, columns: 39, rows: 99 };
+        let text = show(&sample, "here", look);
+        // Nineteen of them, as half a letter cannot be shown.
+        assert_eq!(text.lines().next(), Some(&wide[..19 * 3]));
+        // What follows them stands where it always does.
+        let text = show(&sample, "here", Look::PLAIN);
+        let column = format!("\n{}\u{2026}  connected ", &wide[..14 * 3]);
+        assert!(text.contains(&column), "{text}");
+        let column = format!("\n\u{6f22}a{} full ", " ".repeat(27));
+        assert!(text.contains(&column), "{text}");
     }
 }
