@@ -217,9 +217,9 @@ impl Task<'_> {
         Exit::with(
             code::TIMED_OUT,
             format!(
-                "The broker has said {what} below $SYS for {} s. Either its access list keeps this \
-                 client from reading there (try another user: -u), or it is told not to speak of itself \
-                 (sys_interval_s of skein, sys_interval of Mosquitto).",
+                "The broker has said {what} of how it is below $SYS for {} s. Either its access list \
+                 keeps this client from reading there (try another user: -u), or it is told not to \
+                 speak of itself (sys_interval_s of skein, sys_interval of Mosquitto).",
                 self.top.timeout
             ),
         )

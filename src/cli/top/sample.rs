@@ -8,13 +8,35 @@ use serde::{Deserialize, Serialize};
 /// Where a broker speaks of itself.
 const ROOT: &str = "$SYS/broker/";
 
+/// What a sample is made of. A broker says more, and a bridge keeps there what it likes.
+const NAMES: [&str; 18] = [
+    "version",
+    "uptime",
+    "clients/connected",
+    "clients/disconnected",
+    "clients/maximum",
+    "subscriptions/count",
+    "retained messages/count",
+    "queues/messages",
+    "queues/bytes",
+    "memory/bytes",
+    "heap/current",
+    "publish/messages/received",
+    "publish/messages/sent",
+    "publish/messages/dropped",
+    "bytes/received",
+    "bytes/sent",
+    "clients/slowest",
+    "drops",
+];
+
 /// Rows of a list that are taken from a broker.
 const ROWS_MAX: usize = 100;
 
-/// What has been heard so far, by topic.
+/// What has been heard so far, by what of [`NAMES`] it is.
 #[derive(Debug, Default)]
 pub(super) struct Board {
-    values: BTreeMap<String, String>,
+    values: BTreeMap<&'static str, String>,
     /// Whether what is said together was said just now, and not kept from earlier.
     is_live: bool,
 }
@@ -100,8 +122,9 @@ pub(super) struct Dropped {
 impl Board {
     /// Takes in a message; true if it is the first of those that are said together.
     pub(super) fn note(&mut self, topic: &str, payload: &[u8], is_retained: bool) -> bool {
-        let Some(name) = topic.strip_prefix(ROOT) else { return false };
-        self.values.insert(name.to_owned(), String::from_utf8_lossy(payload).into_owned());
+        let name = topic.strip_prefix(ROOT);
+        let Some(name) = NAMES.into_iter().find(|known| name == Some(*known)) else { return false };
+        self.values.insert(name, String::from_utf8_lossy(payload).into_owned());
         let begins = name == "uptime";
         if begins {
             // After a reconnect what was kept comes once more.
@@ -118,7 +141,7 @@ impl Board {
     /// All of it, as of now; what was said `before` makes rates of it.
     pub(super) fn sample(&self, at: Instant, before: Option<&Sample>) -> Sample {
         let mut sample = Sample {
-            version: self.values.get("version").cloned().unwrap_or_default(),
+            version: self.text("version").unwrap_or_default().to_owned(),
             uptime_s: self.number("uptime"),
             clients: Clients {
                 connected: self.number("clients/connected"),
@@ -150,12 +173,17 @@ impl Board {
 
     /// The number that a value begins with: Mosquitto says "7 seconds".
     fn number(&self, name: &str) -> Option<u64> {
-        self.values.get(name)?.split(' ').next()?.parse().ok()
+        self.text(name)?.split(' ').next()?.parse().ok()
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        debug_assert!(NAMES.contains(&name), "{name} is not kept");
+        self.values.get(name).map(String::as_str)
     }
 
     /// A list of JSON; without it, an empty one.
     fn list<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Vec<T> {
-        let rows = self.values.get(name).and_then(|text| serde_json::from_str(text).ok());
+        let rows = self.text(name).and_then(|text| serde_json::from_str(text).ok());
         let mut rows: Vec<T> = rows.unwrap_or_default();
         rows.truncate(ROWS_MAX);
         rows
@@ -270,5 +298,15 @@ pub(super) mod tests {
         // It was said a moment ago, and had been said five seconds after the first.
         let second = board.sample(start + Duration::from_secs(9), Some(&first));
         assert_eq!(second.per_second.and_then(|rates| rates.bytes_sent), Some(100.0));
+    }
+
+    #[test]
+    fn what_no_sample_holds_is_not_kept() {
+        let mut board = Board::default();
+        for number in 0..1_000 {
+            board.note(&format!("$SYS/broker/clients/{number}"), b"x", false);
+        }
+        board.note("$SYS/broker/clients/connected", b"3", false);
+        assert_eq!(board.values.len(), 1);
     }
 }
