@@ -120,12 +120,14 @@ pub(super) struct Dropped {
 }
 
 impl Board {
-    /// Takes in a message; true if it is the first of those that are said together.
+    /// Takes in a message; true if it may be the first of those that are said together: as long as no
+    /// uptime was heard, which begins them, each may.
     pub(super) fn note(&mut self, topic: &str, payload: &[u8], is_retained: bool) -> bool {
         let name = topic.strip_prefix(ROOT);
         let Some(name) = NAMES.into_iter().find(|known| name == Some(*known)) else { return false };
         self.values.insert(name, String::from_utf8_lossy(payload).into_owned());
-        let begins = name == "uptime";
+        // An access list may keep this client from reading it.
+        let begins = name == "uptime" || !self.values.contains_key("uptime");
         if begins {
             // After a reconnect what was kept comes once more.
             self.is_live = !is_retained;
@@ -308,5 +310,36 @@ pub(super) mod tests {
         }
         board.note("$SYS/broker/clients/connected", b"3", false);
         assert_eq!(board.values.len(), 1);
+    }
+
+    /// By an access list that lets it read a part only.
+    #[test]
+    fn who_may_not_read_the_uptime_hears_of_the_rest() {
+        let mut board = Board::default();
+        let mut note = |name: &str, is_retained| {
+            board.note(&format!("{ROOT}{name}"), b"1", is_retained);
+            board.note(&format!("{ROOT}{name}"), b"2", is_retained)
+        };
+        assert!(note("clients/connected", true) && note("clients/maximum", false));
+        assert!(!note("load/bytes/sent/1min", false), "nobody looks at that");
+        // Once it is there, only that begins what is said together.
+        assert!(note("uptime", false) && !note("clients/connected", false));
+    }
+
+    #[test]
+    fn without_an_uptime_rates_are_known_of_what_is_said_just_now() {
+        let start = Instant::now();
+        let mut board = board(true, &[("bytes/sent", "1000")]);
+        let first = board.sample(start, None);
+        let mut rate_of = |payload: &[u8], is_retained, before: &Sample| {
+            board.note("$SYS/broker/bytes/sent", payload, is_retained);
+            let sample = board.sample(before.taken.at + Duration::from_secs(5), Some(before));
+            (sample.per_second.and_then(|rates| rates.bytes_sent), sample)
+        };
+        let (rate, second) = rate_of(b"1500", false, &first);
+        assert_eq!(rate, None, "nobody knows when the first was said");
+        let (rate, third) = rate_of(b"2000", false, &second);
+        assert_eq!(rate, Some(100.0));
+        assert_eq!(rate_of(b"2500", true, &third).0, None);
     }
 }
