@@ -28,12 +28,19 @@ impl Skein {
 
     /// Reads on to the line with these words.
     fn line_with(&mut self, words: &str) -> String {
+        let lines = self.lines_to(words);
+        lines.lines().last().expect("one has the words").to_owned()
+    }
+
+    /// All that it says, to the line with these words.
+    fn lines_to(&mut self, words: &str) -> String {
+        let mut lines = String::new();
         loop {
-            let mut line = String::new();
-            let count = self.lines.read_line(&mut line).expect("it prints UTF-8");
+            let begins = lines.len();
+            let count = self.lines.read_line(&mut lines).expect("it prints UTF-8");
             assert!(count > 0, "it ended before it said {words:?}");
-            if line.contains(words) {
-                return line;
+            if lines[begins..].contains(words) {
+                return lines;
             }
         }
     }
@@ -167,6 +174,46 @@ fn a_damaged_file_is_refused_with_its_name_and_the_offset() {
     fs::write(&segment, &whole).expect("it is written");
     let mut broker = Skein::start(&["--data-dir", path(&store)]);
     broker.line_with("3 sessions");
+    broker.end();
+}
+
+/// A torn write is what a crash leaves, so it is no reason to refuse; but damage looks the same.
+#[test]
+fn an_end_that_does_not_hold_is_told_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = imported(folder.path());
+    let segment = segments(&store).remove(0);
+    let mut bytes = fs::read(&segment).expect("it is there");
+    // Without the mark at the end, as if the broker had been killed.
+    bytes.truncate(bytes.len() - 32);
+    let warning = format!("{}: at byte 36: ", segment.display());
+    let start = || {
+        let mut broker = Skein::start(&["--data-dir", path(&store)]);
+        let said = broker.lines_to("sessions and messages are kept in");
+        broker.end();
+        said
+    };
+    fs::write(&segment, &bytes[..bytes.len() - 20]).expect("it is written");
+    let said = start();
+    let told: Vec<&str> = said.lines().filter(|line| line.contains(" WARN ")).collect();
+    assert!(matches!(told[..], [line] if line.contains(&warning)), "{said}");
+    assert!(said.contains(&format!(" {} bytes, is left out", bytes.len() - 20 - 36)), "{said}");
+    let said = start();
+    assert!(!said.contains(" WARN "), "the next start finds nothing that was cut: {said}");
+}
+
+#[test]
+fn a_store_that_a_broker_has_is_neither_checked_nor_exported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut broker = Skein::start(&["--data-dir", path(folder.path())]);
+    broker.line_with("recovered in");
+    for command in ["check", "export"] {
+        let output = run("store", &[command, path(folder.path())]);
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(why.contains("another process has this store open; "), "{why}");
+        assert!(why.contains("stop the broker first"), "{why}");
+    }
     broker.end();
 }
 

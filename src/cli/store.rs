@@ -1,5 +1,5 @@
 //! `skein store`: looks at the files of a store, writes them out and fills a new one. The broker
-//! must not run on it meanwhile.
+//! must not run on it meanwhile. Only filling changes any.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};
@@ -14,16 +14,17 @@ use super::output::{self, OutputError};
 use super::progress::{Progress, Unit, file_bytes, input_bytes};
 use crate::record::Record;
 use crate::record::state::{State, StateError};
-use crate::store::disk::{Files, LockError};
+use crate::store::disk::{Files, FilesReader, LockError};
 use crate::store::log::{
-    Batch, Log, LogError, LogOptions, Records, SegmentedLog, Sequence, is_of_log,
+    Batch, CutTail, Log, LogError, LogFiles, LogOptions, Records, SegmentedLog, Sequence, is_of_log,
 };
 use crate::store::mosquitto::{self, ImportError};
 
 /// Check, write out and fill the files in which a broker keeps what must not be lost.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The broker must not run on the folder meanwhile; it has a lock on it.
+The broker must not run on the folder meanwhile; it has a lock on it. `check` and `export` change
+nothing in it, so it may be a copy, or on a disk that can only be read.
 
 Examples:
   skein store check /var/lib/skein              says what is in it, or which file is broken where
@@ -117,27 +118,35 @@ impl Store {
 }
 
 fn check(folder: &Path, is_quiet: bool) -> Result<(), StoreCommandError> {
-    let (state, log) = recover(folder, is_quiet)?;
-    let (counts, files) = (state.counts(), log.sources().len());
+    let (state, log) = read(folder, is_quiet)?;
+    let (counts, files, cut_tail) = (state.counts(), log.sources().len(), log.cut_tail());
+    let verdict = if cut_tail.is_some() { "ok, with a warning" } else { "ok" };
     output::print(format!(
-        "{}: ok\n{files} files, {} bytes, batches up to {}\n\
+        "{}: {verdict}\n{files} files, {} bytes, batches up to {}\n\
          {} sessions, {} subscriptions, {} wills, {} messages on their way to clients, {} retained, \
-         {} messages stored\n",
+         {} messages stored\n{}",
         folder.display(),
         log.bytes(),
-        log.durable().0,
+        log.last().0,
         counts.sessions,
         counts.subscriptions,
         counts.wills,
         counts.entries,
         counts.retained,
-        counts.messages
+        counts.messages,
+        cut_tail.map(warning).unwrap_or_default()
     ))?;
     Ok(())
 }
 
+fn warning(cut_tail: &CutTail) -> String {
+    format!("warning: {cut_tail}\n")
+}
+
 fn export(folder: &Path, is_quiet: bool) -> Result<(), StoreCommandError> {
-    let (state, _log) = recover(folder, is_quiet)?;
+    let (state, log) = read(folder, is_quiet)?;
+    // Standard output is for records.
+    eprint!("{}", log.cut_tail().map(warning).unwrap_or_default());
     let is_quiet = is_quiet || io::stdout().is_terminal();
     let progress = Progress::new("writing", Unit::Pieces, None, is_quiet);
     let (mut drain, mut batch) = (state.into_drain(), Batch::default());
@@ -156,17 +165,15 @@ fn export(folder: &Path, is_quiet: bool) -> Result<(), StoreCommandError> {
     Ok(())
 }
 
-/// Reads a store. No file in it is changed; as at every start, a new one may say where the last one
-/// ends.
-fn recover(
+/// Reads a store, and changes nothing of it: what a start would do is left to a start.
+fn read(
     folder: &Path,
     is_quiet: bool,
-) -> Result<(State, SegmentedLog<Files>), StoreCommandError> {
-    let mut log =
-        SegmentedLog::open(Files::open_existing(folder, is_of_log)?, LogOptions::default())?;
+) -> Result<(State, LogFiles<FilesReader>), StoreCommandError> {
+    let log = LogFiles::open(FilesReader::open(folder, is_of_log)?)?;
     let mut state = State::with_shelf(log.shelf());
     let progress = Progress::new("reading", Unit::Bytes, Some(log.bytes()), is_quiet);
-    log.replay(Sequence(0), &mut |_: Sequence, records: Records<'_>| {
+    log.replay(&mut |_: Sequence, records: Records<'_>| {
         progress.add(records.bytes() as u64);
         state.apply_all(records).map_err(|error| error.to_string())
     })?;

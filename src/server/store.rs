@@ -89,6 +89,9 @@ impl OpenStore {
             .map_err(|error| StoreError::Unreadable { folder: folder.to_owned(), error })?;
         let broken = |error| StoreError::Log { folder: folder.to_owned(), error };
         let mut log = SegmentedLog::open(files, log_options(settings)).map_err(broken)?;
+        if let Some(cut_tail) = log.cut_tail() {
+            tracing::warn!("{cut_tail}");
+        }
         let mut state = replay(&mut log, folder, began).map_err(broken)?;
         state.set_connected_lost_at(last_change.map_or(0, unix_ms));
         Ok(Self { folder: folder.to_owned(), log, state, began })

@@ -54,6 +54,8 @@ struct World {
     faults: Faults,
     /// Files that were opened before the last crash do nothing any more.
     boots: u64,
+    /// How often the disk was asked to change or sync anything, or to open what can be changed.
+    touches: u64,
     rng: Option<Rng>,
 }
 
@@ -96,6 +98,18 @@ impl SimDisk {
 
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For what changes something, whether it fails or not.
+    fn touch(&self) -> MutexGuard<'_, World> {
+        let mut world = self.world();
+        world.touches += 1;
+        world
+    }
+
+    /// How often anything was to be changed, synced, or opened for that.
+    pub(crate) fn touches(&self) -> u64 {
+        self.world().touches
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {
@@ -240,7 +254,7 @@ impl Disk for SimDisk {
     type Reader = Self;
 
     fn create(&mut self, name: &str) -> io::Result<SimFile> {
-        let mut world = self.world();
+        let mut world = self.touch();
         let inode = if let Ok(inode) = world.find(name) {
             world.change(inode, Change::Truncate(0));
             inode
@@ -255,15 +269,8 @@ impl Disk for SimDisk {
     }
 
     fn open(&mut self, name: &str) -> io::Result<SimFile> {
-        let inode = self.world().find(name)?;
+        let inode = self.touch().find(name)?;
         Ok(self.file(inode))
-    }
-
-    fn read(&mut self, name: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
-        let world = self.world();
-        let inode = world.find(name)?;
-        buffer.clone_from(&world.inodes[inode].current);
-        Ok(())
     }
 
     fn reader(&self) -> Self {
@@ -271,14 +278,14 @@ impl Disk for SimDisk {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let mut world = self.world();
+        let mut world = self.touch();
         let inode = world.find(from)?;
         world.change_names(&NameChange::Rename(from.to_owned(), to.to_owned(), inode));
         Ok(())
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        let mut world = self.world();
+        let mut world = self.touch();
         world.find(name)?;
         if world.faults.fails_remove {
             return Err(broken());
@@ -287,14 +294,8 @@ impl Disk for SimDisk {
         Ok(())
     }
 
-    fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
-        let world = self.world();
-        let files = world.names.iter();
-        Ok(files.map(|(name, at)| (name.clone(), world.inodes[*at].current.len() as u64)).collect())
-    }
-
     fn sync_folder(&mut self) -> io::Result<()> {
-        let mut world = self.world();
+        let mut world = self.touch();
         if std::mem::take(&mut world.faults.fails_folder) {
             return Err(broken());
         }
@@ -302,20 +303,22 @@ impl Disk for SimDisk {
         world.synced_names = world.names.clone();
         Ok(())
     }
-
-    fn path_of(&self, name: &str) -> String {
-        name.to_owned()
-    }
 }
 
 impl DiskReader for SimDisk {
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let world = self.world();
+        let files = world.names.iter();
+        Ok(files.map(|(name, at)| (name.clone(), world.inodes[*at].current.len() as u64)).collect())
+    }
+
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskPages>> {
         let inode = self.world().find(name)?;
         Ok(Box::new(self.file(inode)))
     }
 
     fn path_of(&self, name: &str) -> String {
-        Disk::path_of(self, name)
+        name.to_owned()
     }
 }
 
@@ -332,7 +335,7 @@ impl DiskPages for SimFile {
 
 impl DiskFile for SimFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        let mut world = self.disk.world();
+        let mut world = self.disk.touch();
         if world.boots != self.boot || std::mem::take(&mut world.faults.fails_write) {
             return Err(broken());
         }
@@ -350,7 +353,7 @@ impl DiskFile for SimFile {
 
     /// After a failure the next sync succeeds, and what this one was to write is not there.
     fn sync(&mut self) -> io::Result<()> {
-        let world = &mut *self.disk.world();
+        let world = &mut *self.disk.touch();
         if world.boots != self.boot {
             return Err(broken());
         }
@@ -368,7 +371,7 @@ impl DiskFile for SimFile {
     }
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
-        let mut world = self.disk.world();
+        let mut world = self.disk.touch();
         if world.boots != self.boot || world.faults.fails_truncate {
             return Err(broken());
         }

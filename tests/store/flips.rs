@@ -2,7 +2,7 @@
 //! offset, or changes nothing.
 
 use fastrand::Rng;
-use skein::store::disk::Disk;
+use skein::store::disk::DiskReader;
 use skein::store::log::{Batch, Log, LogError, LogOptions, Records, SegmentedLog, Sequence};
 
 use crate::disk::SimDisk;
@@ -75,7 +75,7 @@ fn check(disk: &SimDisk, name: &str, bit: usize) -> bool {
 }
 
 fn files(disk: &SimDisk) -> Vec<(String, usize)> {
-    let listed = disk.clone().list().expect("it can be listed");
+    let listed = disk.list().expect("it can be listed");
     let sized = listed.into_iter().map(|(name, bytes)| (name, bytes as usize));
     sized.filter(|(_, bytes)| *bytes > 0).collect()
 }

@@ -7,11 +7,13 @@
 //!
 //! The promise: what was said to be durable is there after every crash, in order; nothing else but
 //! a prefix of what was appended behind it; a flipped bit is named by its file, or changes nothing;
-//! and a disk that works again is enough to go on.
+//! a disk that works again is enough to go on; and who only reads changes nothing.
 
 mod disk;
 mod flips;
 mod full;
+mod reading;
+mod replayed;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,9 +1,11 @@
 //! One seed: a log, what was told to it, what it said, and the promise that this implies.
 
 use fastrand::Rng;
-use skein::store::log::{Batch, Log, LogError, LogOptions, Records, SegmentedLog, Sequence};
+use skein::store::disk::{Disk, DiskReader};
+use skein::store::log::{Batch, Log, LogError, LogOptions, SegmentedLog, Sequence};
 
 use crate::disk::{Faults, SimDisk};
+use crate::replayed::{self, Replayed};
 
 /// Runs one seed.
 ///
@@ -124,8 +126,7 @@ impl World {
     }
 
     fn segments(&self) -> Vec<String> {
-        let mut disk = self.disk.clone();
-        let files = skein::store::disk::Disk::list(&mut disk).unwrap_or_default();
+        let files = self.disk.list().unwrap_or_default();
         let names = files.into_iter().map(|(name, _)| name);
         names.filter(|name| name.starts_with("segment-")).collect()
     }
@@ -234,9 +235,17 @@ impl World {
     /// Opens the log and compares all of it with what was appended.
     fn start(&mut self) -> Result<(), String> {
         self.snapshot = None;
+        // Now and then, as it takes as long as the rest.
+        let reads_first = self.steps.is_multiple_of(4);
+        let read = reads_first.then(|| replayed::read_only(&self.disk)).transpose()?;
         let opened = SegmentedLog::open(self.disk.clone(), self.options.clone());
         let mut log = opened.map_err(|error| format!("refused after a crash: {error}"))?;
-        let replayed = replay(&mut log, 0).map_err(|error| format!("replay: {error}"))?;
+        let replayed = Replayed::of(&mut log).map_err(|error| format!("replay: {error}"))?;
+        if let Some(read) = read
+            && read != (log.durable(), log.cut_tail().cloned(), replayed.clone())
+        {
+            return Err("who only reads finds something else".to_owned());
+        }
         self.compare(&replayed, &log)?;
         self.say(format!("started at {}", log.durable().0));
         self.appended.truncate(usize::try_from(log.durable().0).expect("it is small"));
@@ -277,8 +286,7 @@ impl World {
             return Ok(());
         }
         self.lose_newest()?;
-        let mut disk = self.disk.clone();
-        let files = skein::store::disk::Disk::list(&mut disk).unwrap_or_default();
+        let files = self.disk.list().unwrap_or_default();
         if let Some((name, bytes)) = self.rng.choice(files.iter()).filter(|(_, bytes)| *bytes > 0) {
             let bit = self.rng.usize(..usize::try_from(*bytes).expect("it is small") * 8);
             self.say(format!("bit {bit} of {name} flips"));
@@ -293,7 +301,7 @@ impl World {
     fn lose_newest(&self) -> Result<(), String> {
         let Some(name) = self.segments().pop() else { return Ok(()) };
         let mut disk = self.disk.fork();
-        let removed = skein::store::disk::Disk::remove(&mut disk, &name);
+        let removed = disk.remove(&name);
         removed.map_err(|error| format!("{name} can not be removed: {error}"))?;
         match SegmentedLog::open(disk, self.options.clone()) {
             Err(LogError::Refused { file, .. }) if file == name => Ok(()),
@@ -306,7 +314,8 @@ impl World {
     fn check_damaged(&mut self, name: &str) -> Result<(), String> {
         // Whatever is done about the damage, it is done to a copy: nothing is changed by it.
         let opened = SegmentedLog::open(self.disk.fork(), self.options.clone());
-        let seen = opened.and_then(|mut log| replay(&mut log, 0).map(|replayed| (log, replayed)));
+        let seen =
+            opened.and_then(|mut log| Replayed::of(&mut log).map(|replayed| (log, replayed)));
         match seen {
             Ok((log, replayed)) => self.compare(&replayed, &log),
             Err(LogError::Refused { file, .. }) if file == name => Ok(()),
@@ -335,31 +344,6 @@ impl World {
         self.start()?;
         expect_equal("after the end", self.durable, self.appended.len() as u64)
     }
-}
-
-struct Replayed {
-    covers: u64,
-    snapshot: Vec<Vec<u8>>,
-    batches: Vec<(u64, Vec<Vec<u8>>)>,
-}
-
-fn replay(log: &mut SegmentedLog<SimDisk>, from: u64) -> Result<Replayed, LogError> {
-    let covers = log
-        .sources()
-        .first()
-        .filter(|it| it.name.starts_with("snapshot-"))
-        .map_or(0, |it| it.through.0);
-    let mut replayed = Replayed { covers, snapshot: Vec::new(), batches: Vec::new() };
-    log.replay(Sequence(from), &mut |sequence: Sequence, records: Records<'_>| {
-        let records: Vec<Vec<u8>> = records.map(<[u8]>::to_vec).collect();
-        if sequence.0 <= covers {
-            replayed.snapshot.extend(records);
-        } else {
-            replayed.batches.push((sequence.0, records));
-        }
-        Ok(())
-    })?;
-    Ok(replayed)
 }
 
 /// What a snapshot of the first batches holds here: a checksum for each.

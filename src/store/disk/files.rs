@@ -1,9 +1,10 @@
 //! The real disk: one folder that one process has for itself.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
@@ -24,10 +25,12 @@ pub struct Files {
     _lock: File,
 }
 
-/// Reads pieces of the files of a folder.
-#[derive(Debug)]
+/// Reads the files of a folder, and changes nothing in it.
+#[derive(Clone, Debug)]
 pub struct FilesReader {
     path: PathBuf,
+    /// Keeps brokers away, of a folder that was opened to be read only.
+    _lock: Option<Arc<File>>,
 }
 
 /// Why a folder can not be used.
@@ -71,36 +74,11 @@ impl Files {
             // Messages are nobody else's business. Where others have files, ours alone are closed.
             fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)).map_err(because)?;
         }
-        Self::lock(path, options().create(true).truncate(false))
-    }
-
-    /// Opens a folder in which a store is, or files whose names are those of one, and locks it.
-    ///
-    /// # Errors
-    /// It is not there, or no store is; another process has it, or the system refuses.
-    pub fn open_existing(path: &Path, is_of_store: fn(&str) -> bool) -> Result<Self, LockError> {
-        let because = |error| LockError::Io { path: path.to_owned(), error };
-        let mut is_store = false;
-        for entry in fs::read_dir(path).map_err(because)? {
-            let name = entry.map_err(because)?.file_name();
-            is_store |= name == LOCK || name.to_str().is_some_and(is_of_store);
-        }
-        if !is_store {
-            return Err(LockError::NoStore(path.to_owned()));
-        }
-        Self::lock(path, options().create(true).truncate(false))
-    }
-
-    fn lock(path: &Path, options: &OpenOptions) -> Result<Self, LockError> {
-        let because = |error| LockError::Io { path: path.to_owned(), error };
         let folder = File::open(path).map_err(because)?;
-        let lock = options.open(path.join(LOCK)).map_err(because)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::InUse(path.to_owned())),
-            Err(errno) => return Err(because(errno.into())),
-        }
-        Ok(Self { path: path.to_owned(), folder, _lock: lock })
+        let opened = options().create(true).truncate(false).open(path.join(LOCK));
+        let file = opened.map_err(because)?;
+        lock(path, &file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { path: path.to_owned(), folder, _lock: file })
     }
 
     /// When a file of the folder was last changed; `None` if there is none, or the system does not
@@ -118,6 +96,38 @@ impl Files {
         }
         Ok(last)
     }
+}
+
+impl FilesReader {
+    /// Opens a folder in which a store is, or files whose names are those of one. Nothing in it is
+    /// changed; no broker can have it as long as this lives, while others may read it, too.
+    ///
+    /// # Errors
+    /// It is not there, or no store is; another process has it, or the system refuses.
+    pub fn open(path: &Path, is_of_store: fn(&str) -> bool) -> Result<Self, LockError> {
+        let because = |error| LockError::Io { path: path.to_owned(), error };
+        let (mut has_lock, mut is_store) = (false, false);
+        for entry in fs::read_dir(path).map_err(because)? {
+            let name = entry.map_err(because)?.file_name();
+            has_lock |= name == LOCK;
+            is_store |= name.to_str().is_some_and(is_of_store);
+        }
+        if !has_lock {
+            // A broker makes the file before anything else, so none has this folder: it is a copy.
+            let is_copy = is_store.then(|| Self { path: path.to_owned(), _lock: None });
+            return is_copy.ok_or_else(|| LockError::NoStore(path.to_owned()));
+        }
+        let file = File::open(path.join(LOCK)).map_err(because)?;
+        lock(path, &file, FlockOperation::NonBlockingLockShared)?;
+        Ok(Self { path: path.to_owned(), _lock: Some(Arc::new(file)) })
+    }
+}
+
+fn lock(path: &Path, file: &File, how: FlockOperation) -> Result<(), LockError> {
+    flock(file, how).map_err(|errno| match errno {
+        rustix::io::Errno::WOULDBLOCK => LockError::InUse(path.to_owned()),
+        errno => LockError::Io { path: path.to_owned(), error: errno.into() },
+    })
 }
 
 fn options() -> OpenOptions {
@@ -138,15 +148,8 @@ impl Disk for Files {
         options().open(self.path.join(name))
     }
 
-    fn read(&mut self, name: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
-        buffer.clear();
-        let mut file = File::open(self.path.join(name))?;
-        buffer.reserve(usize::try_from(file.metadata()?.len()).unwrap_or(0));
-        file.read_to_end(buffer).map(|_| ())
-    }
-
     fn reader(&self) -> FilesReader {
-        FilesReader { path: self.path.clone() }
+        FilesReader { path: self.path.clone(), _lock: None }
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -157,7 +160,13 @@ impl Disk for Files {
         fs::remove_file(self.path.join(name))
     }
 
-    fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
+    fn sync_folder(&mut self) -> io::Result<()> {
+        self.folder.sync_all()
+    }
+}
+
+impl DiskReader for FilesReader {
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -171,17 +180,6 @@ impl Disk for Files {
         found.sort();
         Ok(found)
     }
-
-    fn sync_folder(&mut self) -> io::Result<()> {
-        self.folder.sync_all()
-    }
-
-    fn path_of(&self, name: &str) -> String {
-        self.path.join(name).display().to_string()
-    }
-}
-
-impl DiskReader for FilesReader {
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskPages>> {
         Ok(Box::new(File::open(self.path.join(name))?))
     }
@@ -241,6 +239,24 @@ mod tests {
     }
 
     #[test]
+    fn who_only_reads_keeps_brokers_away_and_makes_no_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, is_of_store) = (folder.path(), |name: &str| name == "a");
+        let mut files = Files::open(path).expect("it opens");
+        files.create("a").expect("a file");
+        let refused = FilesReader::open(path, is_of_store).expect_err("a broker has it");
+        assert!(matches!(refused, LockError::InUse(_)));
+        drop(files);
+        let first = FilesReader::open(path, is_of_store).expect("it is free");
+        let second = FilesReader::open(path, is_of_store).expect("another one may read it, too");
+        assert!(matches!(Files::open(path), Err(LockError::InUse(_))));
+        drop((first, second));
+        fs::remove_file(path.join(LOCK)).expect("removed");
+        let copy = FilesReader::open(path, is_of_store).expect("a copy needs no lock");
+        assert_eq!(copy.list().expect("listed"), [("a".into(), 0)]);
+    }
+
+    #[test]
     fn nobody_else_reads_what_is_stored() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/data");
@@ -256,10 +272,7 @@ mod tests {
         let open_to_all = || fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755));
         fs::write(folder.path().join("theirs"), "").expect("written");
         open_to_all().expect("it is ours");
-        assert!(matches!(
-            Files::open_existing(folder.path(), |_| false),
-            Err(LockError::NoStore(_))
-        ));
+        assert!(matches!(FilesReader::open(folder.path(), |_| false), Err(LockError::NoStore(_))));
         drop(Files::open(folder.path()).expect("it opens"));
         assert_eq!((mode(folder.path()), mode(&folder.path().join(LOCK))), (0o755, 0o600));
         let empty = tempfile::tempdir().expect("a folder");
@@ -276,15 +289,14 @@ mod tests {
         super::super::write_all(&mut file, 0, b"hello").expect("written");
         file.truncate(4).and_then(|()| file.sync()).expect("cut and synced");
         files.rename("b", "a").and_then(|()| files.sync_folder()).expect("renamed");
-        let (mut all, mut middle) = (vec![9], [0; 2]);
-        files.read("a", &mut all).expect("read");
-        assert_eq!(files.reader().read_at("a", 1, &mut middle).expect("read"), 2);
-        assert_eq!((all.as_slice(), middle), (&b"hell"[..], *b"el"));
-        assert_eq!(files.reader().read_at("a", 3, &mut middle).expect("read"), 1, "it ends there");
-        assert_eq!(files.list().expect("listed"), [("a".into(), 4), (LOCK.into(), 0)]);
+        let (reader, mut middle) = (files.reader(), [0; 2]);
+        assert_eq!(reader.read_at("a", 1, &mut middle).expect("read"), 2);
+        assert_eq!(middle, *b"el");
+        assert_eq!(reader.read_at("a", 3, &mut middle).expect("read"), 1, "it ends there");
+        assert_eq!(reader.list().expect("listed"), [("a".into(), 4), (LOCK.into(), 0)]);
         assert!(files.last_change().expect("listed").is_some());
         files.remove("a").expect("removed");
-        assert_eq!(files.list().expect("listed").len(), 1);
+        assert_eq!(reader.list().expect("listed").len(), 1);
         assert_eq!(files.last_change().expect("listed"), None, "the lock does not count");
     }
 }

@@ -12,7 +12,7 @@ pub use files::{Files, FilesReader, LockError};
 pub trait Disk: Send {
     /// A file that is written.
     type File: DiskFile;
-    /// What reads pieces of files.
+    /// What reads its files.
     type Reader: DiskReader;
 
     /// Makes an empty file, or empties the one that has this name.
@@ -27,13 +27,7 @@ pub trait Disk: Send {
     /// As the system says.
     fn open(&mut self, name: &str) -> io::Result<Self::File>;
 
-    /// All bytes of a file, in place of what `buffer` held.
-    ///
-    /// # Errors
-    /// As the system says.
-    fn read(&mut self, name: &str, buffer: &mut Vec<u8>) -> io::Result<()>;
-
-    /// What reads pieces of files, in whatever thread.
+    /// What reads the files, in whatever thread.
     fn reader(&self) -> Self::Reader;
 
     /// Gives a file another name, in place of the one that had it.
@@ -48,25 +42,22 @@ pub trait Disk: Send {
     /// As the system says.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 
-    /// The files and how many bytes each has, in the order of their names.
-    ///
-    /// # Errors
-    /// As the system says.
-    fn list(&mut self) -> io::Result<Vec<(String, u64)>>;
-
     /// Makes names durable: files that were made, renamed and removed. What stands in them is made
     /// durable by [`DiskFile::sync`].
     ///
     /// # Errors
     /// As the system says.
     fn sync_folder(&mut self) -> io::Result<()>;
-
-    /// What the folder is called in messages to people.
-    fn path_of(&self, name: &str) -> String;
 }
 
-/// Reads pieces of the files of a folder.
-pub trait DiskReader: fmt::Debug + Send + Sync + 'static {
+/// Reads the files of a folder, and can change nothing in it.
+pub trait DiskReader: Clone + fmt::Debug + Send + Sync + 'static {
+    /// The files and how many bytes each has, in the order of their names.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn list(&self) -> io::Result<Vec<(String, u64)>>;
+
     /// Opens a file.
     ///
     /// # Errors

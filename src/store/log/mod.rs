@@ -1,6 +1,7 @@
 //! The log: batches of records in the order in which they happened, durable on demand.
 //!
-//! [`Log`] is all that the rest of the broker knows of it; [`SegmentedLog`] keeps it in files:
+//! [`Log`] is all that the rest of the broker knows of it; [`SegmentedLog`] keeps it in files, and
+//! [`LogFiles`] reads them:
 //!
 //! ```text
 //! segment-0000000007   sealed: all of it was synced before the next one was begun
@@ -13,11 +14,13 @@
 //!
 //! Recovery trusts what holds, and knows three endings: where a segment ends, the tail of the last
 //! one that a crash has torn before it was synced, and everything else, which is refused by file
-//! and offset. It changes no file: what comes next goes into a new segment, whose first sequence
+//! and offset. A torn tail is told ([`CutTail`]), since damage to what was written last looks the
+//! same. Recovery changes no file: what comes next goes into a new segment, whose first sequence
 //! says where the one before it ends. Batches that hold, but that nothing calls durable, are
 //! written anew into it: that the system's memory has them proves nothing about the disk.
 
 mod error;
+mod files;
 mod frame;
 mod layout;
 mod newest;
@@ -29,6 +32,7 @@ mod snapshot;
 
 pub use crate::record::{Batch, Records, Shelf};
 pub use error::LogError;
+pub use files::{CutTail, LogFiles};
 pub use layout::is_of_log;
 pub use replay::{Cursor, Source, Visit};
 pub use segmented::{LogOptions, SegmentedLog};

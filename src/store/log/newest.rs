@@ -10,13 +10,13 @@
 //! and until then it may vouch for one segment less.
 
 use super::{
-    super::disk::Disk,
-    LogError,
+    super::disk::{Disk, DiskReader},
+    LogError, LogFiles,
     layout::{newest_name, newest_number, segment_name},
     segmented::SegmentedLog,
 };
 
-impl<D: Disk> SegmentedLog<D> {
+impl<R: DiskReader> LogFiles<R> {
     /// Looks for the newest segment that should be there.
     ///
     /// # Errors
@@ -32,18 +32,20 @@ impl<D: Disk> SegmentedLog<D> {
             _ => Ok(()),
         }
     }
+}
 
+impl<D: Disk> SegmentedLog<D> {
     /// The newest segment has its name for good: vouches for it from now on. A help, not a promise:
     /// if it fails, an older one is vouched for.
     pub(super) fn note_newest(&mut self) {
-        let Some(number) = self.segments.last().map(|segment| segment.number) else { return };
+        let Some(number) = self.files.segments.last().map(|segment| segment.number) else { return };
         let name = newest_name(number);
-        let noted = match self.newest {
+        let noted = match self.files.newest {
             Some(before) => self.disk.rename(&newest_name(before), &name),
             None => self.disk.create(&name).map(drop),
         };
         if noted.is_ok() {
-            self.newest = Some(number);
+            self.files.newest = Some(number);
         }
     }
 }

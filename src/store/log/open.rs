@@ -2,11 +2,12 @@
 
 use super::{
     super::disk::{Disk, DiskReader},
-    Log, LogError, LogOptions, Sequence,
+    CutTail, Log, LogError, LogFiles, LogOptions, Sequence,
+    files::{KeptSnapshot, Segment},
     frame::{FileKind, HEADER_BYTES, Header, is_called_durable},
     layout::{SEGMENT_DRAFT, SNAPSHOT_DRAFT, segment_name, segment_number, snapshot_covers},
     replay::Walk,
-    segmented::{KeptSnapshot, Segment, SegmentedLog},
+    segmented::SegmentedLog,
 };
 
 impl<D: Disk> SegmentedLog<D> {
@@ -16,20 +17,25 @@ impl<D: Disk> SegmentedLog<D> {
     /// # Errors
     /// A file is broken or missing, or the disk does not work.
     pub fn open(disk: D, options: LogOptions) -> Result<Self, LogError> {
-        let mut log = Self::new(disk, options);
+        let (files, doubt) = LogFiles::find(disk.reader())?;
+        let is_new = files.segments.is_empty();
+        let mut log = Self::new(disk, options, files);
         log.remove_leftovers();
-        let files = log.list()?;
-        log.find_snapshot(&files)?;
-        log.find_segments(&files)?;
-        log.check_newest(&files)?;
         log.trim();
-        log.check_order()?;
-        log.find_end()?;
+        if is_new {
+            return Ok(log);
+        }
+        // What was not found now, because it was cut off and that was not synced, must not be found
+        // after the next crash either: a new segment says where this one ends. If it can not be
+        // made now, it is before anything else is.
+        let _ = match doubt {
+            None => log.begin_segment(),
+            Some(Doubt { durable, frames }) => {
+                log.write_anew(durable, frames);
+                log.sync().map(drop)
+            }
+        };
         Ok(log)
-    }
-
-    fn list(&mut self) -> Result<Vec<(String, u64)>, LogError> {
-        self.disk.list().map_err(|error| self.failed("list", "", error))
     }
 
     fn remove_leftovers(&mut self) {
@@ -37,10 +43,28 @@ impl<D: Disk> SegmentedLog<D> {
         let _ = self.disk.remove(SNAPSHOT_DRAFT);
         let _ = self.disk.remove(SEGMENT_DRAFT);
     }
+}
 
-    fn header(&mut self, name: &str) -> Result<Header, LogError> {
+impl<R: DiskReader> LogFiles<R> {
+    /// Finds the log of a folder, and the batches at its end that nothing calls durable.
+    ///
+    /// # Errors
+    /// A file is broken or missing, or the disk does not work.
+    pub(super) fn find(reader: R) -> Result<(Self, Option<Doubt>), LogError> {
+        let mut files = Self::new(reader);
+        let names = files.reader.list().map_err(|error| files.failed("list", "", error))?;
+        files.find_snapshot(&names)?;
+        files.find_segments(&names)?;
+        files.check_newest(&names)?;
+        files.forget_covered();
+        files.check_order()?;
+        let doubt = files.find_end()?;
+        Ok((files, doubt))
+    }
+
+    fn header(&self, name: &str) -> Result<Header, LogError> {
         let mut bytes = [0; HEADER_BYTES];
-        let count = self.disk.reader().read_at(name, 0, &mut bytes);
+        let count = self.reader.read_at(name, 0, &mut bytes);
         let count = count.map_err(|error| self.failed("read", name, error))?;
         self.header_of(name, &bytes[..count])
     }
@@ -68,7 +92,7 @@ impl<D: Disk> SegmentedLog<D> {
 
     /// Each segment goes on where the one before it ends.
     fn check_order(&self) -> Result<(), LogError> {
-        let covers = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.covers.0);
+        let covers = self.covers().0;
         let refused = |number, why| Err(self.refused(&segment_name(number), 0, why));
         match self.segments.first() {
             None if covers > 0 => {
@@ -90,33 +114,34 @@ impl<D: Disk> SegmentedLog<D> {
         Ok(())
     }
 
-    /// Finds the last batch, and what is known to be durable.
-    fn find_end(&mut self) -> Result<(), LogError> {
-        let Some(last) = self.segments.last().copied() else { return Ok(()) };
+    /// Finds the last batch, and those whose durability is in doubt.
+    fn find_end(&mut self) -> Result<Option<Doubt>, LogError> {
+        let Some(last) = self.segments.last() else { return Ok(None) };
         let name = segment_name(last.number);
-        let mut bytes = Vec::new();
-        let read = self.disk.read(&name, &mut bytes);
-        read.map_err(|error| self.failed("read", &name, error))?;
+        let bytes = self.read_all(&name, last.bytes)?;
         let header = self.header_of(&name, &bytes)?;
-        let found = self.end_of(&name, &header, &bytes)?;
-        let covers = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.covers.0);
-        if found.last < covers {
-            let why = format!("batches {} to {covers} are missing", found.last + 1);
-            return Err(self.refused(&name, found.offset, why));
+        let end = self.end_of(&name, &header, &bytes)?;
+        let covers = self.covers().0;
+        if end.last < covers {
+            let why = format!("batches {} to {covers} are missing", end.last + 1);
+            return Err(self.refused(&name, end.offset, why));
         }
-        let durable = found.durable.max(covers);
+        let durable = end.durable.max(covers);
         let mut walk = Walk::new(&bytes, &header);
         while walk.next <= durable && matches!(walk.step(), Ok(Some(_))) {}
-        let frames = bytes.get(walk.offset..found.offset).unwrap_or_default();
+        (self.written, self.cut_tail) = (Sequence(end.last), end.tail);
         // Marks behind the last durable batch are not written anew.
-        let frames = if found.last > durable { frames } else { &[] };
-        self.go_on(Sequence(durable), Sequence(found.last), frames);
-        // What was not found now, because it was cut off and that was not synced, must not be found
-        // after the next crash either: a new segment says where this one ends. If it can not be
-        // made now, it is before anything else is.
-        let is_known = frames.is_empty();
-        let _ = if is_known { self.begin_segment() } else { self.sync().map(drop) };
-        Ok(())
+        Ok((end.last > durable).then(|| {
+            let frames = bytes.get(walk.offset..end.offset).unwrap_or_default();
+            Doubt { durable: Sequence(durable), frames: frames.to_vec() }
+        }))
+    }
+
+    fn read_all(&self, name: &str, count: u64) -> Result<Vec<u8>, LogError> {
+        let mut bytes = vec![0; usize::try_from(count).unwrap_or(usize::MAX)];
+        let read = self.reader.read_at(name, 0, &mut bytes);
+        bytes.truncate(read.map_err(|error| self.failed("read", name, error))?);
+        Ok(bytes)
     }
 
     /// Where the last segment ends. A tail that a crash has torn is left out; it is one if nothing
@@ -125,22 +150,34 @@ impl<D: Disk> SegmentedLog<D> {
         debug_assert_eq!(header.kind, FileKind::Segment, "its name says so");
         let mut walk = Walk::new(bytes, header);
         let mut durable = header.first - 1;
-        loop {
+        let why = loop {
             match walk.step() {
                 Ok(Some(frame)) => durable = durable.max(frame.durable),
-                Ok(None) => break,
-                Err(why) => {
-                    let tail = bytes.get(walk.offset..).unwrap_or_default();
-                    if is_called_durable(tail, header.salt, walk.next) {
-                        let why = format!("{why}, and it was durable");
-                        return Err(self.refused(name, walk.offset, why));
-                    }
-                    break;
-                }
+                Ok(None) => break None,
+                Err(why) => break Some(why),
             }
+        };
+        let tail = bytes.get(walk.offset..).unwrap_or_default();
+        if let Some(why) = &why
+            && is_called_durable(tail, header.salt, walk.next)
+        {
+            return Err(self.refused(name, walk.offset, format!("{why}, and it was durable")));
         }
-        Ok(End { last: walk.next - 1, durable, offset: walk.offset })
+        let tail = why.map(|why| CutTail {
+            file: self.reader.path_of(name),
+            offset: walk.offset as u64,
+            bytes: tail.len() as u64,
+            why,
+        });
+        Ok(End { last: walk.next - 1, durable, offset: walk.offset, tail })
     }
+}
+
+/// Batches at the end that hold, but that nothing calls durable.
+pub(super) struct Doubt {
+    /// The last batch before them.
+    durable: Sequence,
+    frames: Vec<u8>,
 }
 
 /// Where a segment ends.
@@ -150,4 +187,6 @@ struct End {
     /// The last batch that something behind it calls durable.
     durable: u64,
     offset: usize,
+    /// What is left out behind it.
+    tail: Option<CutTail>,
 }

@@ -1,14 +1,10 @@
 //! Reading the log from its files.
 
 use super::{
-    super::disk::{Disk, DiskReader},
-    LogError, Records, Sequence,
-    frame::{
-        FRAME_BYTES, FileKind, Frame, FrameKind, HEADER_BYTES, Header, frame_bytes,
-        frames_in_memory, parse,
-    },
+    super::disk::DiskReader,
+    LogError, LogFiles, Records, Sequence,
+    frame::{FRAME_BYTES, FileKind, Frame, FrameKind, HEADER_BYTES, Header, frame_bytes, parse},
     layout::segment_name,
-    segmented::SegmentedLog,
 };
 use crate::record::Spot;
 
@@ -116,9 +112,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl<D: Disk> SegmentedLog<D> {
+impl<R: DiskReader> LogFiles<R> {
     pub(super) fn list_sources(&self) -> Vec<Source> {
-        let covers = self.snapshot.as_ref().map_or(Sequence(0), |snapshot| snapshot.covers);
+        let covers = self.covers();
         let snapshot = self.snapshot.as_ref().map(|snapshot| Source {
             name: snapshot.name.clone(),
             after: Sequence(0),
@@ -139,7 +135,7 @@ impl<D: Disk> SegmentedLog<D> {
     }
 
     pub(super) fn replay_from(
-        &mut self,
+        &self,
         from: Sequence,
         visit: &mut dyn Visit,
     ) -> Result<(), LogError> {
@@ -150,23 +146,12 @@ impl<D: Disk> SegmentedLog<D> {
                 while self.show_piece(&mut cursor, visit)? {}
             }
         }
-        self.replay_memory(from, visit)
-    }
-
-    /// What was found in a file that is in doubt, and could not be written anew so far.
-    fn replay_memory(&self, from: Sequence, visit: &mut dyn Visit) -> Result<(), LogError> {
-        for (sequence, body) in frames_in_memory(self.unwritten()) {
-            if sequence >= from {
-                let shown = visit.batch(sequence, Records::new(body));
-                shown.map_err(|why| self.refused("what is not written", 0, why))?;
-            }
-        }
         Ok(())
     }
 
     /// Shows the batches of a piece; false at the end of the file.
     pub(super) fn show_piece(
-        &mut self,
+        &self,
         cursor: &mut Cursor,
         visit: &mut dyn Visit,
     ) -> Result<bool, LogError> {
@@ -189,7 +174,7 @@ impl<D: Disk> SegmentedLog<D> {
 
     fn begin(&self, cursor: &mut Cursor) -> Result<Header, LogError> {
         let mut bytes = [0; HEADER_BYTES];
-        let count = self.disk.reader().read_at(&cursor.source.name, 0, &mut bytes);
+        let count = self.reader.read_at(&cursor.source.name, 0, &mut bytes);
         let count = count.map_err(|error| self.failed("read", &cursor.source.name, error))?;
         let header = self.header_of(&cursor.source.name, &bytes[..count])?;
         cursor.next = Walk::new(&[], &header).next;
@@ -205,7 +190,7 @@ impl<D: Disk> SegmentedLog<D> {
                 cursor.buffer.resize(bytes, 0);
             }
             let buffer = &mut cursor.buffer[..bytes];
-            let read = self.disk.reader().read_at(&cursor.source.name, cursor.offset, buffer);
+            let read = self.reader.read_at(&cursor.source.name, cursor.offset, buffer);
             let filled = read.map_err(|error| self.failed("read", &cursor.source.name, error))?;
             cursor.filled = filled;
             let wanted = frame_bytes(&cursor.buffer[..filled], salt);
@@ -226,10 +211,6 @@ impl<D: Disk> SegmentedLog<D> {
             return Err(self.refused(name, 0, format!("it was written as {expected}")));
         }
         Ok(header)
-    }
-
-    pub(super) fn refused(&self, name: &str, offset: usize, why: String) -> LogError {
-        LogError::Refused { file: self.disk.path_of(name), offset: offset as u64, why }
     }
 }
 

@@ -15,8 +15,11 @@ use std::sync::Arc;
 
 use super::{
     super::disk::{Disk, DiskFile, write_all},
-    Batch, Cursor, Log, LogError, Sequence, Shelf, Source, Visit,
-    frame::{FRAME_BYTES, FileKind, FrameKind, HEADER_BYTES, Header, put_frame, seal},
+    Batch, Cursor, CutTail, Log, LogError, LogFiles, Records, Sequence, Shelf, Source, Visit,
+    files::Segment,
+    frame::{
+        FRAME_BYTES, FileKind, FrameKind, HEADER_BYTES, Header, frames_in_memory, put_frame, seal,
+    },
     layout::{SEGMENT_DRAFT, segment_name},
     snapshot::Draft,
 };
@@ -46,12 +49,7 @@ impl Default for LogOptions {
 pub struct SegmentedLog<D: Disk> {
     pub(super) disk: D,
     pub(super) options: LogOptions,
-    /// The newest snapshot.
-    pub(super) snapshot: Option<KeptSnapshot>,
-    /// All segments, oldest first; the last one is the one that is written, or was.
-    pub(super) segments: Vec<Segment>,
-    /// The segment that [`newest`](super::newest) vouches for.
-    pub(super) newest: Option<u64>,
+    pub(super) files: LogFiles<D::Reader>,
     /// The last segment while it may be written to.
     active: Option<Active<D::File>>,
     pub(super) draft: Option<Draft<D::File>>,
@@ -59,34 +57,11 @@ pub struct SegmentedLog<D: Disk> {
     pending: Vec<u8>,
     /// How many bytes of them are in the active segment.
     written_bytes: usize,
-    /// The last batch in the files.
-    pub(super) written: Sequence,
     pub(super) durable: Sequence,
     /// The last batch of all.
     appended: Sequence,
-    /// What bytes of closed files there are.
-    pub(super) closed_bytes: u64,
     /// Whether the newest batches have a mark behind them.
     is_marked: bool,
-    /// Shared with those who read records of the files.
-    pub(super) readers: Arc<()>,
-}
-
-/// A snapshot that is in force.
-#[derive(Clone, Debug)]
-pub(super) struct KeptSnapshot {
-    pub(super) name: String,
-    pub(super) covers: Sequence,
-    pub(super) bytes: u64,
-}
-
-/// One segment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Segment {
-    pub(super) number: u64,
-    /// The first sequence in it; the segment before it ends there, whatever else stands in it.
-    pub(super) first: u64,
-    pub(super) bytes: u64,
 }
 
 #[derive(Debug)]
@@ -99,38 +74,45 @@ struct Active<F> {
 }
 
 impl<D: Disk> SegmentedLog<D> {
-    /// A log without batches.
-    pub(super) fn new(disk: D, options: LogOptions) -> Self {
+    /// A log that goes on with these files.
+    pub(super) fn new(disk: D, options: LogOptions, files: LogFiles<D::Reader>) -> Self {
+        let last = files.written;
         Self {
             disk,
             options,
-            snapshot: None,
-            segments: Vec::new(),
-            newest: None,
+            files,
             active: None,
             draft: None,
             pending: Vec::new(),
             written_bytes: 0,
-            written: Sequence(0),
-            durable: Sequence(0),
-            appended: Sequence(0),
-            closed_bytes: 0,
+            durable: last,
+            appended: last,
             is_marked: false,
-            readers: Arc::default(),
         }
     }
 
-    /// Goes on after what was found: batches that are durable, and behind them frames of which
-    /// only this is known, that they hold. A sync of their file proves nothing, for one that failed
+    /// Behind the batches that are durable frames were found of which only this is known, that they
+    /// hold. A sync of their file proves nothing, for one that failed
     /// may have come before it; so they are written anew.
-    pub(super) fn go_on(&mut self, durable: Sequence, last: Sequence, frames: &[u8]) {
-        (self.written, self.durable, self.appended) = (durable, durable, last);
-        self.pending = frames.to_vec();
+    pub(super) fn write_anew(&mut self, durable: Sequence, frames: Vec<u8>) {
+        (self.files.written, self.durable) = (durable, durable);
+        self.pending = frames;
     }
 
-    /// Frames that are in no file, or in none that counts.
-    pub(super) fn unwritten(&self) -> &[u8] {
-        &self.pending[self.written_bytes..]
+    /// What was found in a file that is in doubt, and could not be written anew so far.
+    fn replay_memory(&self, from: Sequence, visit: &mut dyn Visit) -> Result<(), LogError> {
+        for (sequence, body) in frames_in_memory(&self.pending[self.written_bytes..]) {
+            if sequence >= from {
+                let shown = visit.batch(sequence, Records::new(body));
+                shown.map_err(|why| self.files.refused("what is not written", 0, why))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a start has left out at the end, if anything was.
+    pub fn cut_tail(&self) -> Option<&CutTail> {
+        self.files.cut_tail()
     }
 
     /// Syncs all and leaves a mark that is synced, too: whatever is damaged from now on is seen.
@@ -149,8 +131,8 @@ impl<D: Disk> SegmentedLog<D> {
         Ok(self.disk)
     }
 
-    pub(super) fn failed(&self, doing: &'static str, name: &str, error: io::Error) -> LogError {
-        LogError::Io { doing, file: self.disk.path_of(name), error }
+    fn failed(&self, doing: &'static str, name: &str, error: io::Error) -> LogError {
+        self.files.failed(doing, name, error)
     }
 
     /// A number that others can not guess, different for each file.
@@ -162,7 +144,7 @@ impl<D: Disk> SegmentedLog<D> {
     }
 
     fn newest_name(&self) -> String {
-        self.segments.last().map_or_else(String::new, |segment| segment_name(segment.number))
+        self.files.segments.last().map_or_else(String::new, |segment| segment_name(segment.number))
     }
 
     /// Writes what is in memory only. What a failed write has left in the file is cut off, or the
@@ -190,7 +172,7 @@ impl<D: Disk> SegmentedLog<D> {
         }
         active.end += frames.len() as u64;
         self.written_bytes = self.pending.len();
-        self.written = self.appended;
+        self.files.written = self.appended;
         self.is_marked = false;
         Ok(())
     }
@@ -206,7 +188,7 @@ impl<D: Disk> SegmentedLog<D> {
             self.leave_segment();
             return Err(self.failed("sync", &name, error));
         }
-        self.durable = self.written;
+        self.durable = self.files.written;
         self.pending.drain(..self.written_bytes);
         self.written_bytes = 0;
         Ok(())
@@ -217,7 +199,7 @@ impl<D: Disk> SegmentedLog<D> {
     fn leave_segment(&mut self) {
         self.active = None;
         self.written_bytes = 0;
-        self.written = self.durable;
+        self.files.written = self.durable;
     }
 
     /// Makes a segment of what is not durable, and makes it durable before it has its name: from then
@@ -227,7 +209,7 @@ impl<D: Disk> SegmentedLog<D> {
             self.written_bytes, 0,
             "what is written is durable, or its segment is left"
         );
-        let number = self.segments.last().map_or(1, |last| last.number + 1);
+        let number = self.files.segments.last().map_or(1, |last| last.number + 1);
         let first = self.durable.next().0;
         let name = segment_name(number);
         let salt = self.salt(number);
@@ -237,11 +219,11 @@ impl<D: Disk> SegmentedLog<D> {
             Ok(file) => {
                 self.close_active();
                 let end = (HEADER_BYTES + self.pending.len()) as u64;
-                self.segments.push(Segment { number, first, bytes: 0 });
+                self.files.segments.push(Segment { number, first, bytes: 0 });
                 self.active = Some(Active { file, name, salt, end });
                 self.is_marked &= self.pending.is_empty();
                 self.pending.clear();
-                (self.written, self.durable) = (self.appended, self.appended);
+                (self.files.written, self.durable) = (self.appended, self.appended);
                 self.note_newest();
                 self.remove_empty();
                 Ok(())
@@ -256,12 +238,12 @@ impl<D: Disk> SegmentedLog<D> {
 
     /// Removes segments that end where they begin: starts leave them behind.
     fn remove_empty(&mut self) {
-        while let [.., empty, last] = self.segments.as_slice()
+        while let [.., empty, last] = self.files.segments.as_slice()
             && empty.first == last.first
         {
             let _ = self.disk.remove(&segment_name(empty.number));
-            self.closed_bytes = self.closed_bytes.saturating_sub(empty.bytes);
-            self.segments.remove(self.segments.len() - 2);
+            self.files.closed_bytes = self.files.closed_bytes.saturating_sub(empty.bytes);
+            self.files.segments.remove(self.files.segments.len() - 2);
         }
     }
 
@@ -277,9 +259,10 @@ impl<D: Disk> SegmentedLog<D> {
     }
 
     fn close_active(&mut self) {
-        if let (Some(active), Some(segment)) = (self.active.take(), self.segments.last_mut()) {
+        if let (Some(active), Some(segment)) = (self.active.take(), self.files.segments.last_mut())
+        {
             segment.bytes = active.end;
-            self.closed_bytes += active.end;
+            self.files.closed_bytes += active.end;
         }
     }
 }
@@ -299,7 +282,7 @@ impl<D: Disk> Log for SegmentedLog<D> {
 
     fn write(&mut self) -> Result<Sequence, LogError> {
         self.write_pending()?;
-        Ok(self.written)
+        Ok(self.files.written)
     }
 
     fn sync(&mut self) -> Result<Sequence, LogError> {
@@ -338,7 +321,8 @@ impl<D: Disk> Log for SegmentedLog<D> {
     }
 
     fn replay(&mut self, from: Sequence, visit: &mut dyn Visit) -> Result<(), LogError> {
-        self.replay_from(from, visit)
+        self.files.replay_from(from, visit)?;
+        self.replay_memory(from, visit)
     }
 
     fn begin_snapshot(&mut self, covers: Sequence) -> Result<(), LogError> {
@@ -354,24 +338,23 @@ impl<D: Disk> Log for SegmentedLog<D> {
     }
 
     fn sources(&self) -> Vec<Source> {
-        self.list_sources()
+        self.files.sources()
     }
 
     fn replay_piece(&mut self, at: &mut Cursor, visit: &mut dyn Visit) -> Result<bool, LogError> {
-        self.show_piece(at, visit)
+        self.files.show_piece(at, visit)
     }
 
     fn shelf(&self) -> Box<dyn Shelf> {
-        self.new_shelf()
+        self.files.shelf()
     }
 
     fn has_readers(&self) -> bool {
-        Arc::strong_count(&self.readers) > 1
+        Arc::strong_count(&self.files.readers) > 1
     }
 
     fn bytes(&self) -> u64 {
         let active = self.active.as_ref().map_or(0, |active| active.end);
-        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes);
-        self.closed_bytes + snapshot + active
+        self.files.bytes() + active
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    super::disk::{Disk, DiskPages, DiskReader},
+    super::disk::{DiskPages, DiskReader},
+    LogFiles,
     layout::segment_name,
     replay::SNAPSHOT_FILE,
-    segmented::SegmentedLog,
 };
 use crate::record::{Pages, Shelf};
 
@@ -30,11 +30,11 @@ impl Pages for LogPages {
     }
 }
 
-impl<D: Disk> SegmentedLog<D> {
+impl<R: DiskReader> LogFiles<R> {
     pub(super) fn new_shelf(&self) -> Box<dyn Shelf> {
         let snapshot = self.snapshot.as_ref().map(|snapshot| snapshot.name.clone());
         Box::new(LogShelf {
-            reader: self.disk.reader(),
+            reader: self.reader.clone(),
             snapshot: snapshot.unwrap_or_default(),
             _readers: Arc::clone(&self.readers),
         })

@@ -1,11 +1,12 @@
 //! A snapshot: written beside the running log, worth nothing before it has its name.
 
 use super::{
-    super::disk::{Disk, DiskFile, write_all},
+    super::disk::{Disk, DiskFile, DiskReader, write_all},
     Batch, LogError, Sequence,
+    files::KeptSnapshot,
     frame::{FileKind, FrameKind, HEADER_BYTES, Header, put_frame, seal},
-    layout::{SNAPSHOT_DRAFT, segment_name, snapshot_covers, snapshot_name},
-    segmented::{KeptSnapshot, SegmentedLog},
+    layout::{SNAPSHOT_DRAFT, snapshot_name},
+    segmented::SegmentedLog,
 };
 
 /// After so many bytes a draft is synced: one large sync at its end would hold up the commits.
@@ -32,7 +33,7 @@ impl<D: Disk> SegmentedLog<D> {
             write_all(&mut file, 0, &header.encode())?;
             Ok(file)
         });
-        let file = made.map_err(|error| self.failed("make", SNAPSHOT_DRAFT, error))?;
+        let file = made.map_err(|error| self.files.failed("make", SNAPSHOT_DRAFT, error))?;
         let end = HEADER_BYTES as u64;
         self.draft = Some(Draft { file, covers, salt, end, synced: 0, batches: 0 });
         Ok(())
@@ -57,32 +58,27 @@ impl<D: Disk> SegmentedLog<D> {
         let named = self.disk.rename(SNAPSHOT_DRAFT, &name);
         named
             .and_then(|()| self.disk.sync_folder())
-            .map_err(|error| self.failed("put in place", &name, error))?;
-        self.snapshot = Some(KeptSnapshot { name, covers: draft.covers, bytes: draft.end });
+            .map_err(|error| self.files.failed("put in place", &name, error))?;
+        self.files.snapshot = Some(KeptSnapshot { name, covers: draft.covers, bytes: draft.end });
         self.trim();
         Ok(())
     }
 
     fn give_up(&mut self, doing: &'static str, error: std::io::Error) -> LogError {
         let _ = self.disk.remove(SNAPSHOT_DRAFT);
-        self.failed(doing, SNAPSHOT_DRAFT, error)
+        self.files.failed(doing, SNAPSHOT_DRAFT, error)
     }
 
     /// Removes what the snapshot stands for. What can not be removed now is found at the next
     /// start.
     pub(super) fn trim(&mut self) {
-        let Some(snapshot) = &self.snapshot else { return };
-        let covers = snapshot.covers.0;
-        let whole = self.segments.windows(2).take_while(|pair| pair[1].first <= covers + 1).count();
-        for segment in self.segments.drain(..whole) {
-            let _ = self.disk.remove(&segment_name(segment.number));
-            self.closed_bytes = self.closed_bytes.saturating_sub(segment.bytes);
+        self.files.forget_covered();
+        if self.files.snapshot.is_none() {
+            return;
         }
-        let Ok(files) = self.disk.list() else { return };
-        for (name, _) in files {
-            if snapshot_covers(&name).is_some_and(|other| other < covers) {
-                let _ = self.disk.remove(&name);
-            }
+        let Ok(found) = self.files.reader.list() else { return };
+        for (name, _) in found.iter().filter(|(name, _)| self.files.is_covered(name)) {
+            let _ = self.disk.remove(name);
         }
     }
 }
