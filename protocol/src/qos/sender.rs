@@ -10,10 +10,12 @@
 //! A new connection moves nothing along these arrows; it only makes everything in flight wait
 //! to be resent: PUBLISH where nothing was acknowledged, PUBREL where PUBREC was.
 
+mod drain;
 #[cfg(test)]
 mod tests;
 mod window;
 
+use self::drain::Drain;
 use self::window::{State, Window};
 use super::{PacketId, QoS};
 
@@ -375,32 +377,5 @@ impl<T> Sender<T> {
         self.in_flight -= 1;
         self.quota_used -= u16::from(counted);
         Ok(value)
-    }
-}
-
-struct Drain<'a, T>(&'a mut Sender<T>);
-
-impl<T> Iterator for Drain<'_, T> {
-    type Item = (QoS, T);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while let Some(id) = self.0.window.first() {
-            let (state, _, value) = self.0.window.remove(id)?;
-            self.0.in_flight -= 1;
-            let qos = match state {
-                State::AtLeastOnce => QoS::AtLeastOnce,
-                _ => QoS::ExactlyOnce,
-            };
-            if let Some(value) = value {
-                return Some((qos, value));
-            }
-        }
-        None
-    }
-}
-
-impl<T> Drop for Drain<'_, T> {
-    fn drop(&mut self) {
-        self.for_each(drop);
     }
 }
