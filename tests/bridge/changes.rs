@@ -35,6 +35,29 @@ pub(crate) fn changed_under_load(kind: Kind) {
     assert_all_came(&messages);
 }
 
+/// A bridge has another name and the client identifier that it had: its sessions, and what waits in them,
+/// are those of the new one.
+pub(crate) fn renamed(_: Kind) {
+    let remote = Broker::remote(Kind::Skein);
+    let section = |name: &str| {
+        let topics = "topics = [{ filter = \"out/#\", direction = \"out\", qos = 2 }]";
+        remote.bridge("b", topics).replace("[bridge.b]", &format!("[bridge.{name}]"))
+    };
+    let local = Broker::skein(&section("one"));
+    local.await_state("one", "1");
+    let there = remote.client("there");
+    let messages = remote.listen(&there, "out/#");
+    let here = local.client("here");
+    let load = thread::spawn(move || publish_all(&here, "out/"));
+    for name in ["two", "three", "one"] {
+        thread::sleep(Duration::from_millis(150));
+        local.configure(&section(name));
+        local.signal("-HUP");
+    }
+    load.join().expect("everything was published");
+    assert_all_came(&messages);
+}
+
 pub(crate) fn reload(_: Kind) {
     let (first, second) = (Broker::remote(Kind::Skein), Broker::remote(Kind::Skein));
     let topics = |filter: &str| format!("topics = [{{ filter = \"{filter}\", qos = 1 }}]");

@@ -72,6 +72,7 @@ fn main() -> ExitCode {
         Kind::Skein,
         scripted::changed_and_removed,
     );
+    trial("a_bridge_with_another_name_loses_nothing_under_load", Kind::Skein, changes::renamed);
     trial("the_next_address_is_tried", Kind::Skein, carrying::addresses);
     libtest_mimic::run(&arguments, trials).exit_code()
 }

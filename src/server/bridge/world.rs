@@ -1,6 +1,6 @@
 //! The thread of the bridges: all of them on one reactor, and what they are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -27,15 +27,18 @@ pub(super) struct World {
     handle: Handle,
     /// What this broker calls itself towards others.
     own: Arc<str>,
-    relays: BTreeMap<Box<str>, Place>,
+    relays: BTreeMap<Box<str>, Relay>,
+    /// Those that start when others have ended.
+    next: Vec<Next>,
     owners: BTreeMap<MemberId, Box<str>>,
     is_ending: bool,
 }
 
-/// A bridge, and the one that follows it under its name.
-struct Place {
-    relay: Relay,
-    next: Option<Plan>,
+/// A bridge that waits for its name, or its sessions.
+struct Next {
+    plan: Planned,
+    /// The one that had its sessions, if that has ended.
+    before: Option<Bridge>,
 }
 
 impl World {
@@ -43,7 +46,8 @@ impl World {
         let [high, low]: [[u8; 8]; 2] = [random(), random()];
         let own = format!("{:016x}{:016x}", u64::from_ne_bytes(high), u64::from_ne_bytes(low));
         let (relays, owners) = (BTreeMap::new(), BTreeMap::new());
-        Self { reactor, handle, own: own.into(), relays, owners, is_ending: false }
+        let next = Vec::new();
+        Self { reactor, handle, own: own.into(), relays, next, owners, is_ending: false }
     }
 
     /// Runs until it is told to end, or nobody can tell it anything any more.
@@ -66,9 +70,9 @@ impl World {
                 return;
             }
             for (id, happening) in inbox.drain(..) {
-                let place = self.owners.get(&id).and_then(|name| self.relays.get_mut(name));
-                if let Some(place) = place {
-                    place.relay.on(id, happening, &mut self.reactor);
+                let relay = self.owners.get(&id).and_then(|name| self.relays.get_mut(name));
+                if let Some(relay) = relay {
+                    relay.on(id, happening, &mut self.reactor);
                 }
             }
             self.step();
@@ -83,57 +87,84 @@ impl World {
         if self.is_ending {
             return;
         }
-        let until = Instant::now() + DRAIN;
-        for (name, place) in &mut self.relays {
-            place.next = None;
+        for name in self.relays.keys() {
             if plans.iter().all(|Plan(plan)| plan.bridge.name != *name) {
                 tracing::info!("bridge {name}: removed");
-                place.relay.leave(until, true);
             }
         }
+        let mut stays = BTreeSet::new();
+        let mut before = std::mem::take(&mut self.next);
         for Plan(plan) in plans {
-            match self.relays.get_mut(&plan.bridge.name) {
-                None => self.start(plan, None),
-                Some(Place { relay, .. })
-                    if relay.leaving.is_none() && relay.plan.is_same(&plan) =>
-                {
+            match self.relays.get(&plan.bridge.name) {
+                Some(relay) if relay.leaving.is_none() && relay.plan.is_same(&plan) => {
                     relay.dialer.renew(&plan);
+                    stays.insert(plan.bridge.name);
+                    continue;
                 }
-                Some(place) => {
-                    tracing::info!("bridge {}: changed", plan.bridge.name);
-                    let is_other = place.relay.plan.client_id != plan.client_id;
-                    place.relay.leave(until, is_other);
-                    place.next = Some(Plan(plan));
-                }
+                Some(_) => tracing::info!("bridge {}: changed", plan.bridge.name),
+                None => {}
+            }
+            let heir = before.iter_mut().find(|next| next.plan.client_id == plan.client_id);
+            let before = heir.and_then(|next| next.before.take());
+            self.next.push(Next { plan, before });
+        }
+        let until = Instant::now() + DRAIN;
+        for (name, relay) in &mut self.relays {
+            if !stays.contains(name) {
+                // Whoever has the client identifier has the sessions.
+                let mut heirs = self.next.iter();
+                let is_last = heirs.all(|next| next.plan.client_id != relay.plan.client_id);
+                relay.leave(until, is_last);
             }
         }
+        self.start_next();
     }
 
     fn drain(&mut self) {
         self.is_ending = true;
+        self.next.clear();
         let until = Instant::now() + DRAIN;
-        for place in self.relays.values_mut() {
-            place.next = None;
-            if place.relay.leaving.is_none() {
-                place.relay.leave(until, false);
+        for relay in self.relays.values_mut() {
+            if relay.leaving.is_none() {
+                relay.leave(until, false);
             }
         }
     }
 
-    /// Looks after each bridge; starts what follows one that has ended.
+    /// Looks after each bridge; starts what follows those that have ended.
     fn step(&mut self) {
         let now = Instant::now();
         let mut ended = Vec::new();
-        for (name, place) in &mut self.relays {
-            if place.relay.step(now, &mut self.reactor) {
+        for (name, relay) in &mut self.relays {
+            if relay.step(now, &mut self.reactor) {
                 ended.push(name.clone());
             }
         }
+        if ended.is_empty() {
+            return;
+        }
         for name in ended {
             self.owners.retain(|_, owner| *owner != name);
-            let Some(Place { relay, next }) = self.relays.remove(&name) else { continue };
-            if let Some(Plan(plan)) = next {
-                self.start(plan, Some(&relay.plan.bridge));
+            let Some(relay) = self.relays.remove(&name) else { continue };
+            let mut heirs = self.next.iter_mut();
+            if let Some(heir) = heirs.find(|next| next.plan.client_id == relay.plan.client_id) {
+                heir.before = Some(relay.plan.bridge);
+            }
+        }
+        self.start_next();
+    }
+
+    /// Starts the bridges whose name and whose sessions no other one has.
+    fn start_next(&mut self) {
+        for next in std::mem::take(&mut self.next) {
+            let is_free = |relay: &Relay| {
+                relay.plan.bridge.name != next.plan.bridge.name
+                    && relay.plan.client_id != next.plan.client_id
+            };
+            if self.relays.values().all(is_free) {
+                self.start(next.plan, next.before.as_ref());
+            } else {
+                self.next.push(next);
             }
         }
     }
@@ -141,9 +172,7 @@ impl World {
     fn start(&mut self, plan: Planned, before: Option<&Bridge>) {
         let name = plan.bridge.name.clone();
         match self.add(plan, before) {
-            Ok(relay) => {
-                self.relays.insert(name, Place { relay, next: None });
-            }
+            Ok(relay) => drop(self.relays.insert(name, relay)),
             Err(error) => tracing::error!("bridge {name}: it cannot start: {error}"),
         }
     }
@@ -218,11 +247,11 @@ impl World {
 
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
-        let relays = self.relays.values().map(|place| &place.relay);
-        if self.is_ending || relays.clone().any(|relay| relay.leaving.is_some()) {
+        let mut relays = self.relays.values();
+        if self.is_ending || relays.any(|relay| relay.leaving.is_some()) {
             return Some(LEAVING_STEP);
         }
-        relays.filter_map(|relay| relay.next_step(now)).min()
+        self.relays.values().filter_map(|relay| relay.next_step(now)).min()
     }
 }
 
