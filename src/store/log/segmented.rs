@@ -91,9 +91,9 @@ impl<D: Disk> SegmentedLog<D> {
         }
     }
 
-    /// Behind the batches that are durable frames were found of which only this is known, that they
-    /// hold. A sync of their file proves nothing, for one that failed
-    /// may have come before it; so they are written anew.
+    /// Behind the batches that are durable, frames were found of which only this is known, that they
+    /// hold. A sync of their file proves nothing, for one that failed may have come before it; so they
+    /// are written anew.
     pub(super) fn write_anew(&mut self, durable: Sequence, frames: Vec<u8>) {
         (self.files.written, self.durable) = (durable, durable);
         self.pending = frames;
