@@ -36,7 +36,8 @@ pub(super) struct Tracker {
     /// Brokers listen on these.
     ports: Vec<u16>,
     detail: Detail,
-    connections: HashMap<Ends, Tracked>,
+    /// Each for itself in memory: the table is moved as it grows, and has room for more than there are.
+    connections: HashMap<Ends, Box<Tracked>>,
     numbers: Numbers,
     /// Segments so far.
     segments: u64,
@@ -89,9 +90,13 @@ impl Tracker {
             was_found: false,
             last_segment: 0,
         };
-        let tracked = self.connections.entry(ends).or_insert_with(begin);
+        let tracked = self.connections.entry(ends).or_insert_with(|| Box::new(begin()));
         if tracked.connection.is_replaced_by(recorded) {
-            std::mem::replace(tracked, begin()).finish(&self.filter, &mut self.numbers, found);
+            std::mem::replace(&mut **tracked, begin()).finish(
+                &self.filter,
+                &mut self.numbers,
+                found,
+            );
         }
         tracked.last_segment = self.segments;
         let mut heard = Vec::new();
@@ -107,10 +112,11 @@ impl Tracker {
     }
 
     fn give_up(&mut self, found: &mut Vec<Found>) {
-        let rank = |(ends, tracked): (&Ends, &Tracked)| {
-            (tracked.number.is_some(), tracked.last_segment, *ends)
-        };
-        let mut ranks: Vec<_> = self.connections.iter().map(rank).collect();
+        let ranked = self
+            .connections
+            .iter()
+            .map(|(ends, tracked)| (tracked.number.is_some(), tracked.last_segment, *ends));
+        let mut ranks: Vec<_> = ranked.collect();
         ranks.sort_unstable();
         ranks.truncate(CONNECTIONS_GIVEN_UP);
         self.given_up += ranks.iter().filter(|(is_mqtt, ..)| *is_mqtt).count() as u64;
