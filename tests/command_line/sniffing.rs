@@ -355,6 +355,15 @@ pub(crate) fn sniff_reads_recordings() {
     let [packet] = packets.collect::<Vec<_>>()[..] else { panic!("one was asked for: {only}") };
     let packet: Value = serde_json::from_str(packet).expect("JSON");
     assert_eq!((&packet["packet"], &packet["id"]), (&"PUBACK".into(), &7.into()));
+    // A frame of no protocol that is known here.
+    let (mut other, frame) = (Recording::new().0, [0; 60]);
+    for field in [1_600_000_000, 0, frame.len() as u32, frame.len() as u32] {
+        other.extend(field.to_le_bytes());
+    }
+    other.extend(frame);
+    fs::write(&file, &other).expect("room for a file");
+    let none = read(&[]).succeeded().err;
+    assert!(none.contains("No MQTT among 1 packets, 1 of them without TCP. "), "{none}");
     fs::write(&file, &recording[..recording.len() - 1]).expect("room for a file");
     let broken = read(&["--count", "99"]);
     assert_eq!(broken.code, Some(1));
