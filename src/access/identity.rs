@@ -100,8 +100,8 @@ impl Identity {
 }
 
 /// The first bytes of a hash over something that is kept, to notice that it has changed.
-pub(super) fn fingerprint(text: &str) -> u64 {
-    let digest = Sha256::digest(text.as_bytes());
+pub(super) fn fingerprint(kept: impl AsRef<[u8]>) -> u64 {
+    let digest = Sha256::digest(kept);
     digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 

@@ -25,6 +25,7 @@ use skein_protocol::{TopicFilter, TopicName};
 use self::acl::Acl;
 pub use self::author::Author;
 pub use self::cache::{CacheKey, CredentialCache};
+use self::certificate::RevokedCertificates;
 pub use self::credentials::{Credentials, Secret};
 pub use self::denial::Denial;
 pub use self::gate::{Gate, Passage, Ticket};
@@ -59,6 +60,8 @@ pub struct ListenerAccess {
     /// Whether a subscription is refused that asks for more than the client may receive. Otherwise
     /// it is granted, and only what the client may receive is sent, as Mosquitto does.
     pub is_strict: bool,
+    /// The client certificates that are good no more, whoever else vouches for who shows one.
+    pub revoked: RevokedCertificates,
 }
 
 impl ListenerAccess {
@@ -67,7 +70,14 @@ impl ListenerAccess {
     pub fn without_providers(settings: &config::Access) -> Self {
         let chain = if settings.anonymous { vec![Provider::Everybody] } else { Vec::new() };
         // The key is for SCRAM alone.
-        Self { providers: Providers::new(chain, 0, [0; 32]), acl: None, is_strict: false }
+        Self::of_providers(Providers::new(chain, 0, [0; 32]))
+    }
+
+    /// A listener where these say who clients are, and everybody may do everything.
+    #[must_use]
+    pub fn of_providers(providers: Providers) -> Self {
+        let revoked = RevokedCertificates::default();
+        Self { providers, acl: None, is_strict: false, revoked }
     }
 }
 
@@ -83,11 +93,11 @@ impl Access {
                 anonymous,
                 ..config::Access::default()
             }),
-            inside: ListenerAccess {
-                providers: Providers::new(vec![Provider::Inside], 0, [0; 32]),
-                acl: None,
-                is_strict: false,
-            },
+            inside: ListenerAccess::of_providers(Providers::new(
+                vec![Provider::Inside],
+                0,
+                [0; 32],
+            )),
             listeners: listeners.into(),
             deny_publish: boxed(&settings.deny_publish),
             deny_subscribe: boxed(&settings.deny_subscribe),

@@ -53,6 +53,15 @@ impl std::error::Error for StartError {
     }
 }
 
+/// Adds what is wrong with the rules. A list of revoked certificates is read for TLS and for them:
+/// what is wrong with it need not be said twice.
+pub(super) fn add_unsaid(errors: &mut Vec<StartError>, more: Vec<StartError>) {
+    let has_tls = errors.iter().any(|error| matches!(error, StartError::Tls(_)));
+    let is_said =
+        |error: &StartError| has_tls && matches!(error, StartError::Rules(RulesError::Revoked(_)));
+    errors.extend(more.into_iter().filter(|error| !is_said(error)));
+}
+
 /// What is wrong with listening there, and what helps.
 fn advice(address: &Address, error: &io::Error) -> String {
     let port = match address {

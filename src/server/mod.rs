@@ -283,7 +283,7 @@ pub fn check_files(settings: &Settings) -> Result<Vec<String>, Vec<StartError>> 
         Ok(rules) if problems.is_empty() => Ok(rules.warnings),
         Ok(_) => Err(problems),
         Err(more) => {
-            problems.extend(more);
+            error::add_unsaid(&mut problems, more);
             Err(problems)
         }
     }

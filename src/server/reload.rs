@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::acceptor::Acceptor;
 use super::bridge::{self, Bridges};
-use super::error::StartError;
+use super::error::{StartError, add_unsaid};
 use super::fixed::keep_fixed;
 use super::key_fetcher::{KeyFetcher, KeySource};
 use super::listener::{Listener, layers};
@@ -185,7 +185,7 @@ impl Acceptor {
             }
             Ok(_) => Err(errors),
             Err(more) => {
-                errors.extend(more);
+                add_unsaid(&mut errors, more);
                 Err(errors)
             }
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::tls::{self, TlsError};
 use crate::access::acl::Acl;
 use crate::access::certificate::CertificateName;
 use crate::access::jwt::{Jwt, JwtKeys, JwtSettings};
@@ -33,6 +34,8 @@ pub enum RulesError {
     },
     /// What is in a file, or in the configuration, is wrong.
     Content(ConfigError),
+    /// It cannot be said which certificates are revoked.
+    Revoked(TlsError),
 }
 
 impl fmt::Display for RulesError {
@@ -40,6 +43,7 @@ impl fmt::Display for RulesError {
         match self {
             Self::File { place, text } => write!(formatter, "{place}{text}"),
             Self::Content(error) => error.fmt(formatter),
+            Self::Revoked(error) => error.fmt(formatter),
         }
     }
 }
@@ -164,6 +168,10 @@ impl Sources {
         let access = &settings.access;
         let mut rules = ListenerAccess::without_providers(access);
         rules.is_strict = access.acl_strict || listener.acl_strict;
+        match tls::load_revoked(listener) {
+            Ok(revoked) => rules.revoked = revoked,
+            Err(error) => reader.errors.push(RulesError::Revoked(error)),
+        }
         let at = |key: &'static str| Line { written: &listener.written, section: "listener", key };
         rules.acl = match &listener.acl_file {
             Some(file) => reader.acl(file, at("acl_file")),

@@ -17,6 +17,7 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
+use crate::access::certificate::RevokedCertificates;
 use crate::config::{ClientCertificates, Listener, Protocol, Tls, TlsVersion};
 
 /// The section's name in the file.
@@ -51,16 +52,45 @@ pub(super) fn load(listener: &Listener) -> Result<Option<Arc<ServerConfig>>, Tls
     if listener.tls.certificate.is_empty() {
         return Ok(None);
     }
-    build(&listener.tls, listener.protocol).map(Some).map_err(|Wrong(key, text)| TlsError {
-        place: listener.written.place(SECTION, key),
-        listener: listener.name.clone(),
-        key,
-        text,
-    })
+    build(&listener.tls, listener.protocol).map(Some).map_err(|wrong| wrong.of(listener))
+}
+
+/// Reads which certificates of a listener's clients are revoked.
+///
+/// # Errors
+/// As [`load`], which says the same of a list that it cannot read.
+pub(super) fn load_revoked(listener: &Listener) -> Result<RevokedCertificates, TlsError> {
+    revoked(&listener.tls).map_err(|wrong| wrong.of(listener))
+}
+
+fn revoked(tls: &Tls) -> Result<RevokedCertificates, Wrong> {
+    let mut revoked = RevokedCertificates::default();
+    for file in &tls.crl {
+        for list in revocation_lists(file)? {
+            revoked.add(&list).map_err(|_| {
+                Wrong(
+                    "crl",
+                    format!(
+                        "{}: a list of revoked certificates in it is malformed",
+                        file.display()
+                    ),
+                )
+            })?;
+        }
+    }
+    Ok(revoked)
 }
 
 /// What is wrong with a key of the section.
 struct Wrong(&'static str, String);
+
+impl Wrong {
+    fn of(self, listener: &Listener) -> TlsError {
+        let Self(key, text) = self;
+        let (place, listener) = (listener.written.place(SECTION, key), listener.name.clone());
+        TlsError { place, listener, key, text }
+    }
+}
 
 fn build(tls: &Tls, protocol: Protocol) -> Result<Arc<ServerConfig>, Wrong> {
     let provider = Arc::new(aws_lc_rs::default_provider());

@@ -30,7 +30,7 @@ pub use id::{ConnectionId, FilterId, ListenerId, SessionKey, ShardId};
 pub use kept::KeptMessages;
 pub use order::AcceptOrder;
 pub use outbox::{Buffers, Outbox};
-pub use peer::PeerAddress;
+pub use peer::{CertificateId, PeerAddress};
 pub use pool::Pool;
 pub use pressure::{Pressure, Publisher, grace_ms};
 pub use queue::{Pushed, Queue, QueueLimits};

@@ -19,6 +19,17 @@ enum Peer {
 struct Other {
     address: Box<str>,
     certificates: Box<[Box<[u8]>]>,
+    certificate_id: Option<CertificateId>,
+}
+
+/// Which certificate of all that authorities have signed a client's is: what a list of the revoked
+/// ones is searched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CertificateId(pub u64);
+
+impl CertificateId {
+    /// Of a certificate that cannot be read: no list can say that it is not revoked.
+    pub const UNREADABLE: Self = Self(0);
 }
 
 const _: () = assert!(size_of::<PeerAddress>() <= 16);
@@ -46,15 +57,29 @@ impl PeerAddress {
         }
     }
 
+    /// Which certificate the client's is, if it has shown one.
+    pub fn certificate_id(&self) -> Option<CertificateId> {
+        match &self.0 {
+            Peer::V4(_) => None,
+            Peer::Other(other) => other.certificate_id,
+        }
+    }
+
     /// Takes in what was learned after the connection had come: its address beyond a proxy, if it
-    /// came through one, and the certificates that it has shown.
-    pub(crate) fn introduce(&mut self, source: Option<SocketAddr>, certificates: Vec<Box<[u8]>>) {
+    /// came through one, and the certificates that it has shown, with what the first is found by.
+    pub(crate) fn introduce(
+        &mut self,
+        source: Option<SocketAddr>,
+        certificates: Vec<Box<[u8]>>,
+        certificate_id: Option<CertificateId>,
+    ) {
         if let Some(source) = source {
             *self = Self::from(source);
         }
         if !certificates.is_empty() {
             let address = self.to_string().into();
-            let other = Other { address, certificates: certificates.into_boxed_slice() };
+            let certificates = certificates.into_boxed_slice();
+            let other = Other { address, certificates, certificate_id };
             self.0 = Peer::Other(Box::new(other));
         }
     }
@@ -99,17 +124,22 @@ mod tests {
     fn an_introduction_changes_what_it_knows() {
         let mut peer = PeerAddress::new("unix:/run/skein.sock");
         assert_eq!(peer.ip(), None);
-        peer.introduce(None, Vec::new());
+        peer.introduce(None, Vec::new(), None);
         assert_eq!(peer, PeerAddress::new("unix:/run/skein.sock"));
         let certificates = vec![Box::from([1, 2]), Box::from([3])];
-        peer.introduce(None, certificates.clone());
+        peer.introduce(None, certificates.clone(), Some(CertificateId(7)));
         assert_eq!(
             (peer.to_string().as_str(), peer.certificates().len()),
             ("unix:/run/skein.sock", 2)
         );
         let mut peer = PeerAddress::from(address("10.0.0.1:1"));
-        peer.introduce(Some(address("192.0.2.1:4711")), certificates.clone());
+        peer.introduce(
+            Some(address("192.0.2.1:4711")),
+            certificates.clone(),
+            Some(CertificateId(7)),
+        );
         assert_eq!(peer.to_string(), "192.0.2.1:4711");
         assert_eq!(peer.certificates(), certificates);
+        assert_eq!(peer.certificate_id(), Some(CertificateId(7)));
     }
 }

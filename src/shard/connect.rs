@@ -20,7 +20,10 @@ use super::{
     respond::Violation,
     timers::Timer,
 };
-use crate::session::{AcceptOrder, ListenerId, PeerAddress};
+use crate::{
+    access::certificate,
+    session::{AcceptOrder, ListenerId, PeerAddress},
+};
 
 /// How long a CONNECT may have waited for a shard that is busy. One that comes longer than this
 /// after its connection was accepted was sent late.
@@ -83,7 +86,8 @@ impl Shard {
         certificates: Vec<Box<[u8]>>,
     ) {
         let Some(connection) = self.connections.find_mut(id) else { return };
-        connection.peer.introduce(source, certificates);
+        let certificate_id = certificates.first().map(|der| certificate::id_of(der));
+        connection.peer.introduce(source, certificates, certificate_id);
     }
 
     pub(super) fn arm_connection(&mut self, id: ConnectionId, at: super::Time) {

@@ -24,7 +24,6 @@ use super::{
     Connection, ConnectionId, HandOver, Message, NoticeLevel, Shard, ShardId, Stage, Time, Turn,
     connection::{Admitted, PendingConnect},
     registrar::Located,
-    reload::REVOKED,
     respond::Violation,
     rights::EXPIRED,
 };
@@ -305,7 +304,7 @@ impl Shard {
             return Some(EXPIRED);
         }
         // The rules may have changed on its way, and this shard heard of it before it came.
-        (!self.access_of(id).providers.still_vouches(identity)).then_some(REVOKED)
+        self.revocation(id, identity)
     }
 
     /// The session has had a newer connection. This one would have been taken over by it

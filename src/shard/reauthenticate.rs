@@ -118,9 +118,8 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let is_same = self.owner(key) == identity.user_name.as_deref();
-        let still_vouches = self.access_of(id).providers.still_vouches(&identity);
-        if !is_same || !still_vouches {
-            let text = if is_same { "the user is not known here any more" } else { ANOTHER_USER };
+        let objection = if is_same { self.revocation(id, &identity) } else { Some(ANOTHER_USER) };
+        if let Some(text) = objection {
             self.notice_of(NoticeLevel::Warning, "login-refused", id, text, turn);
             self.disconnect(id, &Violation::new(ReasonCode::NotAuthorized, text), turn);
             return;

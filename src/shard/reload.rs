@@ -79,18 +79,25 @@ impl Shard {
     fn check_identity(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         let Some(connection) = self.connections.find(id) else { return };
         let Some(key) = connection.session() else { return };
-        let providers = &self.access.of(connection.listener).providers;
-        let is_known = match self.rights.find(key) {
-            Some(rights) => providers.still_vouches(&rights.identity),
-            None => providers.still_vouches(&Identity::anonymous()),
+        let revocation = match self.rights.find(key) {
+            Some(rights) => self.revocation(id, &rights.identity),
+            None => self.revocation(id, &Identity::anonymous()),
         };
-        if !is_known {
+        if let Some(text) = revocation {
             self.metrics.connections_revoked += 1;
-            self.notice_of(NoticeLevel::Info, "login-revoked", id, REVOKED, turn);
-            self.disconnect(id, &Violation::new(ReasonCode::NotAuthorized, REVOKED), turn);
+            self.notice_of(NoticeLevel::Info, "login-revoked", id, text, turn);
+            self.disconnect(id, &Violation::new(ReasonCode::NotAuthorized, text), turn);
         }
     }
-}
 
-/// What a client is told for which nobody vouches any more.
-pub(super) const REVOKED: &str = "the login is not valid any more";
+    /// Why the client of a connection may not be who it has proved to be any more, if it may not.
+    pub(super) fn revocation(&self, id: ConnectionId, identity: &Identity) -> Option<&'static str> {
+        let rules = self.access_of(id);
+        let shown = self.connections.find(id).and_then(|found| found.peer.certificate_id());
+        if shown.is_some_and(|certificate| rules.revoked.contain(certificate)) {
+            return Some("the certificate has been revoked");
+        }
+        let text = "the login is not valid any more";
+        (!rules.providers.still_vouches(identity)).then_some(text)
+    }
+}

@@ -26,7 +26,7 @@ fn broker(shards: usize) -> Broker {
 fn scram_rules(names: &[&str], salt: u8) -> Vec<ListenerAccess> {
     let chain = vec![passwords(names), scram::provider(names, salt)];
     let providers = Providers::new(chain, 0, [7; 32]);
-    vec![ListenerAccess { providers, acl: None, is_strict: false }]
+    vec![ListenerAccess::of_providers(providers)]
 }
 
 #[test]

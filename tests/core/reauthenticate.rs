@@ -17,7 +17,7 @@ use crate::{
 
 fn rules(names: &[&str], salt: u8) -> Vec<ListenerAccess> {
     let providers = Providers::new(vec![scram::provider(names, salt)], 0, [7; 32]);
-    vec![ListenerAccess { providers, acl: None, is_strict: false }]
+    vec![ListenerAccess::of_providers(providers)]
 }
 
 /// A client that has come in by SCRAM, and a broker that looks at no further login.
@@ -170,7 +170,7 @@ fn new_permissions_hold_at_once() {
     let url = "http://192.0.2.2".into();
     let hook = Provider::Http(Arc::new(HttpHook { url, timeout_ms: 1, cache_ms: 0 }));
     let providers = Providers::new(vec![scram::provider(&["ann"], 1), hook], 0, [7; 32]);
-    broker.change_rules(vec![ListenerAccess { providers, acl: None, is_strict: false }]);
+    broker.change_rules(vec![ListenerAccess::of_providers(providers)]);
     let identity = Identity { source, ..Identity::user("ann", Voucher::Hook) };
     broker.answer_login_with(Outcome { result: Ok(identity), data: None, cache_ms: 0 });
     assert!(broker.hear(peer)[0].starts_with("AUTH 0x00"));

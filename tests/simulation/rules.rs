@@ -187,7 +187,8 @@ impl Book {
         let lines: String = known.map(|(name, _)| password_line(name)).collect();
         let file = PasswordFile::parse(lines.as_bytes(), "passwords").expect("it was written here");
         let providers = Providers::new(vec![Provider::Password(Arc::new(file))], 0, [0; 32]);
-        let for_users = ListenerAccess { providers, acl: acl.clone(), is_strict: false };
+        let for_users =
+            ListenerAccess { acl: acl.clone(), ..ListenerAccess::of_providers(providers) };
         let for_anybody =
             ListenerAccess { acl, ..ListenerAccess::without_providers(&config::Access::default()) };
         Access::new(vec![for_users, for_anybody], settings)

@@ -2,11 +2,13 @@
 //! TLS before; here it is only read.
 
 mod distinguished;
+mod revoked;
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
+pub use self::revoked::{RevokedCertificates, id_of};
 use super::identity::is_user_name;
 
 /// Which part of a certificate is the user name.

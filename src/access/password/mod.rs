@@ -69,7 +69,7 @@ impl PasswordFile {
     /// What changes when the user's line does; `None` for an unknown user.
     pub fn fingerprint(&self, user_name: &str) -> Option<u64> {
         let (_, hash) = self.users.get(self.find(user_name).ok()?)?;
-        Some(fingerprint(&hash.to_string()))
+        Some(fingerprint(hash.to_string()))
     }
 
     fn find(&self, user_name: &str) -> Result<usize, usize> {

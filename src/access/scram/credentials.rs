@@ -120,7 +120,7 @@ impl ScramCredentials {
 impl ScramCredentials {
     /// What changes when the credentials do.
     pub(super) fn fingerprint(&self) -> u64 {
-        fingerprint(&self.to_string())
+        fingerprint(self.to_string())
     }
 }
 

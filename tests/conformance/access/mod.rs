@@ -6,6 +6,7 @@ mod change;
 mod hook;
 mod login;
 mod reload;
+mod revoked;
 mod rights;
 mod scene;
 mod startup;

@@ -191,8 +191,8 @@ fn w15_older_versions_are_refused_with_an_alert() {
     }
 }
 
-/// New files are for the connections that come; those that are there stay. Files that cannot be
-/// used leave everything as it was (W16, G15).
+/// New files are for the connections that come; those that are there stay, unless the new list names
+/// their certificate. Files that cannot be used leave everything as it was (W16, G15).
 #[test]
 fn sighup_reads_certificates_and_lists_again_and_keeps_the_old_ones_if_they_are_bad() {
     let authority = Authority::new("reload");
@@ -223,7 +223,8 @@ fn sighup_reads_certificates_and_lists_again_and_keeps_the_old_ones_if_they_are_
         };
         assert!(eventually(Duration::from_secs(4), is_told), "{}", case.broker.log());
     };
-    let mut early = shows(Some(authority.revoked_client())).expect("the list names nobody yet");
+    shows(Some(authority.revoked_client())).expect("the list names nobody yet");
+    let mut early = shows(Some(authority.client("early"))).expect("nor later");
     std::fs::copy(authority.path("clients.crl"), authority.path("now.crl")).expect("room");
     let renewed = authority.write_server("broker", "localhost");
     reload("SIGHUP");

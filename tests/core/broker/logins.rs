@@ -117,7 +117,7 @@ pub(crate) fn users(names: &[&str], acl: &str) -> ListenerAccess {
 /// A listener where these users may do everything.
 pub(crate) fn users_without_list(names: &[&str]) -> ListenerAccess {
     let providers = Providers::new(vec![passwords(names)], 0, [7; 32]);
-    ListenerAccess { providers, acl: None, is_strict: false }
+    ListenerAccess::of_providers(providers)
 }
 
 /// A listener where everybody is anonymous, with this access list.
