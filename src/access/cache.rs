@@ -120,10 +120,10 @@ mod tests {
         let mut cache = cache();
         let key = cache.key(1, &[b"user", b"password"]);
         assert_eq!(name(cache.find(&key, at(0))), None);
-        cache.remember(&key, Identity::user("user", Voucher::Token), at(0), 100);
+        cache.remember(&key, Identity::user("user", Voucher::Token(1)), at(0), 100);
         assert_eq!(name(cache.find(&key, at(99))), Some("user"));
         assert_eq!(name(cache.find(&key, at(100))), None);
-        cache.remember(&key, Identity::user("user", Voucher::Token), at(100), 0);
+        cache.remember(&key, Identity::user("user", Voucher::Token(1)), at(100), 0);
         assert_eq!(name(cache.find(&key, at(100))), None, "kept for no time at all");
     }
 
@@ -147,13 +147,13 @@ mod tests {
     fn a_reload_forgets_what_was_verified_and_what_is_being_verified() {
         let mut cache = cache();
         let key = cache.key(1, &[b"user"]);
-        cache.remember(&key, Identity::user("user", Voucher::Token), at(0), 100);
+        cache.remember(&key, Identity::user("user", Voucher::Token(1)), at(0), 100);
         cache.clear();
         assert!(cache.is_empty() && cache.find(&key, at(0)).is_none());
-        cache.remember(&key, Identity::user("user", Voucher::Token), at(0), 100);
+        cache.remember(&key, Identity::user("user", Voucher::Token(1)), at(0), 100);
         assert!(cache.is_empty(), "the check began before the reload");
         let key = cache.key(1, &[b"user"]);
-        cache.remember(&key, Identity::user("user", Voucher::Token), at(0), 100);
+        cache.remember(&key, Identity::user("user", Voucher::Token(1)), at(0), 100);
         assert_eq!(cache.len(), 1);
     }
 

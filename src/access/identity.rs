@@ -32,8 +32,8 @@ pub enum Voucher {
     Certificate,
     /// A line of a password file, by its fingerprint.
     Password(u64),
-    /// A signed token.
-    Token,
+    /// A token that a key with this fingerprint has signed.
+    Token(u64),
     /// The answer of the HTTP hook.
     Hook,
     /// A line of a SCRAM file, by its fingerprint.
@@ -121,7 +121,7 @@ mod tests {
     fn the_list_in_force_decides_unless_permissions_were_given() {
         let list = Acl::parse(b"user u\ntopic read a\n", "acl").expect("a valid list");
         let topic = TopicName::new("a").expect("a valid topic");
-        let user = Identity::user("u", Voucher::Token);
+        let user = Identity::user("u", Voucher::Token(1));
         assert!(user.permissions(Some(&list), "id").may_receive(topic));
         assert!(!user.permissions(Some(&Acl::default()), "id").may_receive(topic));
         assert!(user.permissions(None, "id").may_publish(topic));
@@ -129,7 +129,7 @@ mod tests {
         let given = Permissions::of_filters(&[], &["b".into()]);
         let token = Identity {
             source: PermissionSource::Given(given),
-            ..Identity::user("u", Voucher::Token)
+            ..Identity::user("u", Voucher::Token(1))
         };
         assert!(!token.permissions(Some(&list), "id").may_receive(topic));
         assert!(!token.permissions(None, "id").may_receive(topic));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn an_identity_ends_at_its_expiry() {
-        let token = Identity { expiry_s: Some(10), ..Identity::user("u", Voucher::Token) };
+        let token = Identity { expiry_s: Some(10), ..Identity::user("u", Voucher::Token(1)) };
         assert!(!token.has_expired(9) && token.has_expired(10));
         assert!(!Identity::anonymous().has_expired(u64::MAX));
     }

@@ -303,7 +303,7 @@ fn an_identity_that_has_ended_before_it_is_known_does_not_come_in() {
     broker.logins.identity_ms = Some(0);
     broker.logins.are_held = true;
     let peer = broker.dial(0, as_user(v5("client"), "ann"));
-    let identity = Identity::user("ann", Voucher::Token);
+    let identity = Identity::user("ann", Voucher::Token(1));
     broker.answer_login_with(Outcome { result: Ok(identity), data: None, cache_ms: 0 });
     broker.expect(peer, ["CONNACK 0x87"]);
 }

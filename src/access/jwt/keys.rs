@@ -6,6 +6,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
 
+use crate::access::identity::fingerprint;
 use crate::config::{ConfigError, Problem};
 
 /// A set of keys, as one file or one address has it.
@@ -21,6 +22,8 @@ pub(super) struct Key {
     id: Option<String>,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) key: DecodingKey,
+    /// What changes when the key or its name does.
+    pub(super) fingerprint: u64,
 }
 
 impl JwtKeys {
@@ -64,6 +67,12 @@ impl JwtKeys {
     /// Keys that were left out.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// Whether a token that the key with this fingerprint has verified may still be believed. A set
+    /// without keys is one that has not been fetched yet, and says nothing.
+    pub(super) fn still_have(&self, fingerprint: u64) -> bool {
+        self.keys.is_empty() || self.keys.iter().any(|key| key.fingerprint == fingerprint)
     }
 
     /// The keys a token with this header may be signed with: the one it names, or all of its kind
@@ -110,7 +119,9 @@ impl Key {
             }
         }
         let key = DecodingKey::from_jwk(&jwk).map_err(|error| wrong(&error.to_string()))?;
-        Ok(Self { id: jwk.common.key_id, algorithms, key })
+        let text = serde_json::to_string(&(&jwk.common.key_id, &jwk.algorithm));
+        let fingerprint = fingerprint(text.map_err(|error| wrong(&error.to_string()))?);
+        Ok(Self { id: jwk.common.key_id, algorithms, key, fingerprint })
     }
 }
 

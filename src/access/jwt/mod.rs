@@ -60,6 +60,8 @@ pub struct Token {
     pub permissions: Option<Permissions>,
     /// When the session has to end, leeway included, in seconds since the Unix epoch.
     pub expiry_s: u64,
+    /// The fingerprint of the key that has signed it; see [`Jwt::still_has`].
+    pub key: u64,
 }
 
 /// Why a token is not accepted.
@@ -110,23 +112,30 @@ impl Jwt {
         if header.crit.is_some() {
             return Err(JwtError::Critical);
         }
-        let claims = self.claims(token, &header)?;
+        let (claims, key) = self.claims(token, &header)?;
         let expiry_s = self.check_time(&claims, now_s)?;
         self.check_parties(&claims, client_id)?;
         let user_name = text(&claims, &self.settings.user_name_claim)?;
         if !is_user_name(user_name) {
             return Err(JwtError::Claim(self.settings.user_name_claim.clone()));
         }
-        Ok(Token { user_name: user_name.into(), permissions: self.permissions(&claims)?, expiry_s })
+        let permissions = self.permissions(&claims)?;
+        Ok(Token { user_name: user_name.into(), permissions, expiry_s, key })
     }
 
-    /// The claims, once a key has been found that signed them.
-    fn claims(&self, token: &[u8], header: &Header) -> Result<Map<String, Value>, JwtError> {
+    /// Whether the key with this fingerprint still signs tokens. While no key has been fetched at
+    /// all, those that had before count.
+    pub fn still_has(&self, key: u64) -> bool {
+        self.keys.still_have(key)
+    }
+
+    /// The claims, once a key has been found that signed them, and its fingerprint.
+    fn claims(&self, token: &[u8], header: &Header) -> Result<(Map<String, Value>, u64), JwtError> {
         let validation = signature_only(header.alg);
         let mut error = JwtError::UnknownKey;
         for key in self.keys.candidates(header.kid.as_deref(), header.alg) {
             match jsonwebtoken::decode::<Map<String, Value>>(token, &key.key, &validation) {
-                Ok(decoded) => return Ok(decoded.claims),
+                Ok(decoded) => return Ok((decoded.claims, key.fingerprint)),
                 Err(_) => error = JwtError::Signature,
             }
         }

@@ -145,6 +145,37 @@ fn a_token_can_be_for_one_client_only() {
     assert_eq!(verify("two"), Err(JwtError::Claim("client".into())));
 }
 
+#[test]
+fn a_token_is_believed_as_long_as_its_key_is_there() {
+    let set = |keys: &[Value]| {
+        let text = json!({ "keys": keys }).to_string();
+        let keys = JwtKeys::parse(text.as_bytes(), "keys").expect("a valid set");
+        Jwt::new(keys, settings())
+    };
+    let list: Value = serde_json::from_str(KEYS).expect("JSON");
+    let list = list["keys"].as_array().expect("a list");
+    let tokens: Map<String, Value> = serde_json::from_str(TOKENS).expect("JSON");
+    let mut found = std::collections::BTreeSet::new();
+    for (algorithm, token) in &tokens {
+        let token = verify(token.as_str().expect("text")).expect("it is good");
+        let has = |key: &&Value| set(&[(*key).clone()]).still_has(token.key);
+        let keys: Vec<&Value> = list.iter().filter(has).collect();
+        let [key] = keys[..] else { panic!("{algorithm}: {} keys", keys.len()) };
+        found.insert(token.key);
+        let others: Vec<Value> = list.iter().filter(|other| *other != key).cloned().collect();
+        assert!(!set(&others).still_has(token.key), "{algorithm}");
+        let mut said = key.clone();
+        said["x5t"] = "AAAA".into();
+        assert!(set(&[said]).still_has(token.key), "{algorithm}: it is the same key");
+        let mut renamed = key.clone();
+        renamed["kid"] = "another name".into();
+        assert!(!set(&[renamed]).still_has(token.key), "{algorithm}: no token asks for it");
+    }
+    assert_eq!(found.len(), list.len(), "every key is another");
+    let unfetched = Jwt::new(JwtKeys::default(), settings());
+    assert!(found.iter().all(|key| unfetched.still_has(*key)), "nobody knows yet");
+}
+
 /// A public key is no secret, an unsigned token no token, and a name in the header no key.
 #[test]
 fn headers_choose_nothing_dangerous() {

@@ -122,8 +122,8 @@ impl Providers {
     }
 
     /// Whether this client could still log in as what it is: it has shown what is believed here,
-    /// and that has neither gone nor changed. Tokens and the answers of the hook are believed until
-    /// they end.
+    /// and that has neither gone nor changed. Of a token that is its key; what it says, and what the
+    /// hook has answered, is believed until it ends.
     pub fn still_vouches(&self, identity: &Identity) -> bool {
         self.chain.iter().any(|provider| provider.still_vouches(identity))
     }
@@ -175,11 +175,11 @@ impl Provider {
             (Self::Everybody | Self::Anonymous, Voucher::Nothing)
             | (Self::Inside, Voucher::Inside)
             | (Self::Certificate(_), Voucher::Certificate)
-            | (Self::Jwt(_), Voucher::Token)
             | (Self::Http(_), Voucher::Hook) => true,
             (Self::Password(file), Voucher::Password(line)) => {
                 user_name.and_then(|name| file.fingerprint(name)) == Some(line)
             }
+            (Self::Jwt(jwt), Voucher::Token(key)) => jwt.still_has(key),
             (Self::Scram(file), Voucher::Scram(line)) => {
                 user_name.is_some_and(|name| file.has(name, line))
             }

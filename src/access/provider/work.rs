@@ -193,7 +193,7 @@ fn of_token(jwt: &Jwt, credentials: &Credentials, now_s: u64) -> Answer {
             user_name: Some((*token.user_name).into()),
             source: token.permissions.map_or(PermissionSource::AccessList, PermissionSource::Given),
             expiry_s: Some(token.expiry_s),
-            voucher: Voucher::Token,
+            voucher: Voucher::Token(token.key),
         }),
         Err(error) => Answer::Pass(Some(error.into())),
     }

@@ -111,3 +111,57 @@ fn keys_from_an_address_come_when_they_can_and_are_fetched_again() {
     assert!(eventually(PATIENCE, || comes_in(OTHER_SECRET)));
     assert!(!comes_in(SECRET));
 }
+
+/// A token is as good as its key: those whom a key has let in go with it, wherever it stood.
+#[test]
+fn a_key_that_is_taken_away_ends_the_sessions_that_it_let_in() {
+    let both = key_set(&[SECRET, OTHER_SECRET]);
+    for (keys, file, before, after) in [
+        ("keys_file = \"FOLDER/keys\"", "keys", both.as_str(), &*key_set(&[OTHER_SECRET])),
+        ("secret_file = \"FOLDER/secret\"", "secret", SECRET, OTHER_SECRET),
+    ] {
+        let sections = format!("[access]\nlogin_delay_ms = 0\n[jwt]\n{keys}\n");
+        let scene = Scene::start(&guarded("auth = \"jwt\"\n", &sections), &[(file, before)]);
+        let (old, new) = (alice(SECRET, 60), alice(OTHER_SECRET, 60));
+        let mut gone: Vec<_> = [Version::V3_1_1, Version::V5]
+            .map(|version| scene.come(&with(connect(version, &format!("{version:?}")), "", &old)))
+            .into();
+        scene.reload();
+        assert!(gone.iter_mut().all(|peer| publishes(peer, "a/1", b"x") == 0), "nothing changed");
+        let mut stays =
+            (file == "keys").then(|| scene.come(&with(connect(Version::V5, "stays"), "", &new)));
+        scene.change(file, after);
+        gone.iter_mut().for_each(|peer| peer.expect_closed_with(0x87));
+        if let Some(stays) = &mut stays {
+            assert_eq!(publishes(stays, "a/1", b"x"), 0);
+        }
+        scene.refuses(&with(connect(Version::V5, "late"), "", &old), 0x86, 4);
+    }
+}
+
+#[test]
+fn a_key_that_its_address_has_no_more_ends_the_sessions_that_it_let_in() {
+    let (url, set) = keys_at_an_address();
+    let serve = |text: String| *set.lock().expect("no test panics with it") = text;
+    serve(key_set(&[SECRET, OTHER_SECRET]));
+    let sections =
+        format!("[access]\nlogin_delay_ms = 0\n[jwt]\nkeys_url = \"{url}\"\nkeys_refresh_s = 1\n");
+    let scene = Scene::start(&guarded("auth = \"jwt\"\n", &sections), &[]);
+    let are_there = || scene.case.broker.log().contains("the keys of tokens were fetched");
+    assert!(eventually(PATIENCE, are_there), "{}", scene.case.broker.log());
+    let (gone, stays) = (alice(SECRET, 60), alice(OTHER_SECRET, 60));
+    let mut gone = scene.come(&with(connect(Version::V5, "gone"), "", &gone));
+    let mut stays = scene.come(&with(connect(Version::V5, "stays"), "", &stays));
+    serve(String::new());
+    scene.expect_log("those fetched before stay in use", || {});
+    assert_eq!(publishes(&mut gone, "a/1", b"x"), 0, "who cannot be asked has taken nothing away");
+    // Another address has not said anything yet.
+    let (other, keys) = keys_at_an_address();
+    let text = std::fs::read_to_string(scene.folder.path("skein.toml")).expect("it was written");
+    scene.folder.configure(&text.replace(&url, &other));
+    scene.reload();
+    assert_eq!(publishes(&mut gone, "a/1", b"x"), 0, "nor has it");
+    *keys.lock().expect("no test panics with it") = key_set(&[OTHER_SECRET]);
+    gone.expect_closed_with(0x87);
+    assert_eq!(publishes(&mut stays, "a/1", b"x"), 0);
+}
