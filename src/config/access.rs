@@ -62,6 +62,9 @@ section! {
     /// How many logins wait for a thread.
     logins_waiting_max: usize = 1_000, 1..=100_000, "CONNECT is refused with 0x89";
     => {
+        /// Whether a line of a password file that has no colon is skipped, as Mosquitto does with its
+        /// own files; otherwise it is an error.
+        skips_lines: bool = false;
         /// Where it was written.
         written: Written = Written::default();
     }

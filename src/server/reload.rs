@@ -248,8 +248,11 @@ impl Acceptor {
                 None => places.push(place),
             }
         }
-        Rules::load(settings, &places, given)
-            .map_err(|errors| errors.into_iter().map(StartError::Rules).collect())
+        let rules = Rules::load(settings, &places, given).and_then(|rules| {
+            rules.check_users(settings, &places, access).map_err(|error| vec![error])?;
+            Ok(rules)
+        });
+        rules.map_err(|errors| errors.into_iter().map(StartError::Rules).collect())
     }
 
     /// Lets all of it hold.

@@ -1,16 +1,15 @@
 //! From the files that the settings name to the rules of the broker: who clients are, what they may
 //! do.
 
-use std::collections::BTreeMap;
+mod reader;
+
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use self::reader::{Kind, Line, Reader};
 use super::tls::{self, TlsError};
 use crate::access::acl::Acl;
 use crate::access::certificate::CertificateName;
@@ -19,7 +18,7 @@ use crate::access::password::PasswordFile;
 use crate::access::provider::{HttpHook, Provider, Providers};
 use crate::access::scram::ScramFile;
 use crate::access::{Access, ListenerAccess};
-use crate::config::{self, Authentication, ConfigError, Listener, Problem, Settings, Written};
+use crate::config::{self, Authentication, ConfigError, Listener, Problem, Settings};
 use crate::session::ListenerId;
 
 /// Why the rules cannot be had: what is wrong, where, and what to do.
@@ -84,7 +83,7 @@ impl Rules {
         places: &[Place<'_>],
         given: &Given,
     ) -> Result<Self, Vec<RulesError>> {
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(settings);
         if let Err(error) = config::check_identities(settings) {
             reader.errors.push(RulesError::Content(error));
         }
@@ -92,7 +91,7 @@ impl Rules {
         let rules_of = |place: &Place<'_>| match place.removed {
             None => sources.of(place.listener, settings, given, &mut reader),
             Some(before) => {
-                let mut reader = Reader::default();
+                let mut reader = Reader::new(settings);
                 let rules = sources.of(place.listener, settings, given, &mut reader);
                 let is_whole = reader.errors.is_empty() && sources.serve(place.listener);
                 if is_whole { rules } else { before.clone() }
@@ -105,6 +104,37 @@ impl Rules {
         let access = Access::new(listeners, &settings.access).with_inside(sources.acl.clone());
         let access = Arc::new(access);
         Ok(Self { access, warnings: reader.warnings })
+    }
+
+    /// Whether the lines that were skipped have left a listener without users that has some now: so
+    /// looks a file that was cut, or overwritten with something else.
+    ///
+    /// # Errors
+    /// Says so, and which lines those were.
+    pub(super) fn check_users(
+        &self,
+        settings: &Settings,
+        places: &[Place<'_>],
+        before: &Access,
+    ) -> Result<(), RulesError> {
+        if !settings.access.skips_lines {
+            return Ok(());
+        }
+        let ids = (0..=u16::MAX).map(ListenerId);
+        for (place, id) in places.iter().zip(ids) {
+            let found = self.access.of(id).providers.password_file();
+            let had = before.of(id).providers.password_file().is_some_and(|file| !file.is_empty());
+            let (Some(file), Some(path)) = (found, &place.listener.password_file) else { continue };
+            if had && file.is_empty() && place.removed.is_none() {
+                let mut problems = file.warnings().to_vec();
+                let text =
+                    "there were users in it, and those stay: restart the broker to have none";
+                problems.push(Problem { line: None, text: text.to_owned() });
+                let file = path.display().to_string();
+                return Err(RulesError::Content(ConfigError { file, problems }));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -142,8 +172,9 @@ impl Sources {
         let passwords = access.password_file.as_deref();
         let passwords = passwords.and_then(|file| reader.passwords(file, at("password_file")));
         let scram = access.scram_file.as_deref().and_then(|file| {
-            let scram = reader.parse(file, at("scram_file"), Kind::Secret, ScramFile::parse);
-            scram.map(Arc::new)
+            let scram = reader.parse(file, at("scram_file"), Kind::Secret, ScramFile::parse)?;
+            reader.warn(file, scram.warnings().as_slice());
+            Some(Arc::new(scram))
         });
         let acl = access.acl_file.as_deref().and_then(|file| reader.acl(file, at("acl_file")));
         let hook = (!settings.http_hook.url.is_empty()).then(|| {
@@ -260,106 +291,6 @@ fn jwt_settings(jwt: &config::Jwt) -> JwtSettings {
         subscribe_claim: jwt.subscribe_claim.as_str().into(),
         client_id_claim: named(&jwt.client_id_claim),
     }
-}
-
-/// Where the configuration names a file.
-#[derive(Clone, Copy)]
-struct Line<'a> {
-    written: &'a Written,
-    section: &'static str,
-    key: &'static str,
-}
-
-/// Whether others may read a file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Secret,
-    Public,
-}
-
-/// Reads files and remembers what was wrong.
-#[derive(Default)]
-struct Reader {
-    errors: Vec<RulesError>,
-    warnings: Vec<String>,
-    /// What was read already, or found wrong and said: several listeners may name one file.
-    password_files: BTreeMap<PathBuf, Option<Arc<PasswordFile>>>,
-    acl_files: BTreeMap<PathBuf, Option<Arc<Acl>>>,
-}
-
-impl Reader {
-    fn passwords(&mut self, file: &Path, line: Line<'_>) -> Option<Arc<PasswordFile>> {
-        if let Some(read) = self.password_files.get(file) {
-            return read.clone();
-        }
-        let passwords = self.parse(file, line, Kind::Secret, PasswordFile::parse);
-        self.warn(file, passwords.as_ref().map_or(&[], PasswordFile::warnings));
-        let passwords = passwords.map(Arc::new);
-        self.password_files.insert(file.to_owned(), passwords.clone());
-        passwords
-    }
-
-    fn acl(&mut self, file: &Path, line: Line<'_>) -> Option<Arc<Acl>> {
-        if let Some(read) = self.acl_files.get(file) {
-            return read.clone();
-        }
-        let acl = self.parse(file, line, Kind::Public, Acl::parse);
-        self.warn(file, acl.as_ref().map_or(&[], Acl::warnings));
-        let acl = acl.map(Arc::new);
-        self.acl_files.insert(file.to_owned(), acl.clone());
-        acl
-    }
-
-    fn parse<T>(
-        &mut self,
-        file: &Path,
-        line: Line<'_>,
-        kind: Kind,
-        parse: impl Fn(&[u8], &str) -> Result<T, ConfigError>,
-    ) -> Option<T> {
-        let Line { written, section, key } = line;
-        let text = match fs::read(file) {
-            Ok(text) => text,
-            Err(error) => {
-                let hint = match error.kind() {
-                    std::io::ErrorKind::NotFound => "; write the path of a file that is there",
-                    std::io::ErrorKind::PermissionDenied => {
-                        "; let the user that runs skein read it"
-                    }
-                    _ => "",
-                };
-                let text = format!("{key}: cannot read {}: {error}{hint}", file.display());
-                let place = written.place(section, key);
-                self.errors.push(RulesError::File { place, text });
-                return None;
-            }
-        };
-        if kind == Kind::Secret && is_open_to_all(file) {
-            self.warnings.push(format!(
-                "{0}: everybody on this machine can read it; chmod o= {0}",
-                file.display()
-            ));
-        }
-        match parse(&text, &file.display().to_string()) {
-            Ok(parsed) => Some(parsed),
-            Err(error) => {
-                self.errors.push(RulesError::Content(error));
-                None
-            }
-        }
-    }
-
-    fn warn(&mut self, file: &Path, problems: &[Problem]) {
-        let file = file.display();
-        self.warnings.extend(problems.iter().map(|Problem { line, text }| match line {
-            Some(line) => format!("{file}:{line}: {text}"),
-            None => format!("{file}: {text}"),
-        }));
-    }
-}
-
-fn is_open_to_all(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(test)]

@@ -22,10 +22,20 @@ impl PasswordFile {
     /// Reads a file. `file` is what errors call it.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its line and what to write instead. A line without a
-    /// colon is no user; Mosquitto skips it, and so does skein, with a warning.
+    /// Everything that is wrong, each with its line and what to write instead.
     pub fn parse(text: &[u8], file: &str) -> Result<Self, ConfigError> {
-        let mut reader = Reader::default();
+        Self::read(text, file, Reader::default())
+    }
+
+    /// Reads a file as Mosquitto does, which skips lines without a colon: they are warnings.
+    ///
+    /// # Errors
+    /// Everything else that is wrong, as with [`parse`](Self::parse).
+    pub fn parse_skipping(text: &[u8], file: &str) -> Result<Self, ConfigError> {
+        Self::read(text, file, Reader { skips_lines: true, ..Reader::default() })
+    }
+
+    fn read(text: &[u8], file: &str, mut reader: Reader) -> Result<Self, ConfigError> {
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             reader.line = index + 1;
             match str::from_utf8(line) {
@@ -36,7 +46,7 @@ impl PasswordFile {
         reader.finish(file)
     }
 
-    /// Lines that were skipped.
+    /// Lines that were skipped, and that there are no users.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
@@ -89,6 +99,8 @@ impl PasswordFile {
 #[derive(Default)]
 struct Reader {
     line: usize,
+    /// Whether lines without a colon are skipped.
+    skips_lines: bool,
     /// Each with its line.
     users: Vec<(Box<str>, PasswordHash, usize)>,
     problems: Vec<Problem>,
@@ -99,8 +111,7 @@ impl Reader {
     fn read(&mut self, line: &str) {
         let Some((name, hash)) = entry(line) else {
             if !line.starts_with('#') && !line.trim().is_empty() {
-                let text = "skipped, for it has no colon; write NAME:HASH".to_owned();
-                self.warnings.push(Problem { line: Some(self.line), text });
+                self.on_no_colon();
             }
             return;
         };
@@ -111,6 +122,17 @@ impl Reader {
             Ok(hash) => self.users.push((name.into(), hash, self.line)),
             Err(error) => self.problem(&format!("user {name:?}: {error}")),
         }
+    }
+
+    /// What is left of a file that was cut, too. The line may be a password: it is not shown.
+    fn on_no_colon(&mut self) {
+        if !self.skips_lines {
+            let text =
+                "it has no colon; let `skein passwd` write NAME:HASH, or begin a comment with #";
+            return self.problem(text);
+        }
+        let text = "skipped, for it has no colon; write NAME:HASH".to_owned();
+        self.warnings.push(Problem { line: Some(self.line), text });
     }
 
     fn problem(&mut self, text: &str) {
@@ -130,6 +152,10 @@ impl Reader {
         if !self.problems.is_empty() {
             self.problems.sort_by_key(|problem| problem.line);
             return Err(ConfigError { file: file.to_owned(), problems: self.problems });
+        }
+        if self.users.is_empty() {
+            let text = "it has no users: nobody can log in by password".to_owned();
+            self.warnings.push(Problem { line: None, text });
         }
         let users = self.users.into_iter().map(|(name, hash, _)| (name, hash)).collect();
         Ok(PasswordFile { users, warnings: self.warnings })
@@ -214,11 +240,27 @@ mod tests {
         assert!(PasswordFile::parse(b"\xff:x", "passwords").is_err());
     }
 
+    /// H13: what a truncated file begins with is no comment.
     #[test]
-    fn lines_without_a_colon_are_skipped_and_said() {
-        let file = parse("# a:b\n\nroger\n").expect("nothing is wrong");
-        assert!(file.is_empty() && !file.verify("roger", b""));
+    fn h13_a_line_without_a_colon_is_an_error_unless_mosquitto_would_skip_it() {
+        let text = format!("# a:b\n\nroger\nz:{}\n", hash("x", 1));
+        let error = parse(&text).expect_err("a line is none").to_string();
+        assert!(error.starts_with("passwords:3: it has no colon; let `skein passwd`"), "{error}");
+        assert!(!error.contains("roger"), "it may be a password: {error}");
+        let skipping = |text: &str| PasswordFile::parse_skipping(text.as_bytes(), "passwords");
+        let file = skipping(&text).expect("nothing else is wrong");
+        assert!(file.len() == 1 && !file.verify("roger", b""));
         let lines: Vec<_> = file.warnings().iter().map(|warning| warning.line).collect();
         assert_eq!(lines, [Some(3)]);
+        assert!(skipping("roger:secret").is_err(), "Mosquitto would not take it either");
+    }
+
+    #[test]
+    fn h13_a_file_without_users_is_said() {
+        for text in ["", "\n", "# nobody yet\n"] {
+            let file = parse(text).expect("nothing is wrong");
+            let [Problem { line: None, text }] = file.warnings() else { panic!("{file:?}") };
+            assert!(file.is_empty() && text.contains("nobody can log in by password"), "{text}");
+        }
     }
 }

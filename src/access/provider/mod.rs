@@ -138,6 +138,14 @@ impl Providers {
         Self { chain: self.chain.iter().map(renewed).collect(), ..self.clone() }
     }
 
+    /// The first password file that is asked.
+    pub fn password_file(&self) -> Option<&PasswordFile> {
+        self.chain.iter().find_map(|provider| match provider {
+            Provider::Password(file) => Some(&**file),
+            _ => None,
+        })
+    }
+
     /// Whether nobody can ever connect.
     pub fn is_empty(&self) -> bool {
         self.chain.is_empty()

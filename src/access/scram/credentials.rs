@@ -176,6 +176,12 @@ impl ScramFile {
         }
     }
 
+    /// That there are no users.
+    pub fn warnings(&self) -> Option<Problem> {
+        let text = "it has no users: nobody can log in by SCRAM";
+        self.users.is_empty().then(|| Problem { line: None, text: text.to_owned() })
+    }
+
     /// A user's credentials for a mechanism. The name is prepared with SASLprep, as it is in the
     /// file.
     pub fn find(&self, mechanism: Mechanism, user_name: &str) -> Option<&ScramCredentials> {
@@ -265,6 +271,8 @@ mod tests {
         assert!(file.find(Mechanism::Sha256, "user").is_some());
         assert!(file.find(Mechanism::Sha512, "user").is_none());
         assert_eq!(file.usual(Mechanism::Sha256), (4096, 16));
+        let empty = ScramFile::parse(b"# nobody yet\n", "scram").expect("nothing is wrong");
+        assert!(file.warnings().is_none() && empty.warnings().is_some());
         let bad = format!(
             "user:{OF_RFC}\nuser:{OF_RFC}\nnothing\na:SCRAM-SHA-1$4096:eA==$x:y\n\u{2168}:{OF_RFC}\n\
              a:{}\nb:{}\n",

@@ -38,6 +38,7 @@ impl Draft {
     pub(super) fn new(lines: &Lines) -> Self {
         let mut settings = Settings::default();
         settings.access.anonymous = true;
+        settings.access.skips_lines = true;
         let main = lines.beginning().file;
         Self {
             settings,

@@ -200,6 +200,11 @@ one: when passwords come, a client that had its session before is refused (the l
 skein store export OLD | sed 's/\"owner\":null/\"owner\":\"bob\"/' | skein store import NEW
 ```
 
+A line of a password file that has no colon is skipped with a warning, as Mosquitto does; in a configuration
+of skein's own it is an error. But when such a file, read again, leaves a listener without users that had
+some, it was more likely cut than meant: nothing is taken over, the users that were there stay, and the log
+says so. To have none, restart the broker.
+
 | option | what becomes of it |
 |---|---|
 ";

@@ -1,6 +1,9 @@
 //! What files make the rules, and how it is said that they do not.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
@@ -158,4 +161,46 @@ fn a_removed_listener_keeps_what_it_cannot_have_anew() {
     assert_eq!(reload(), (false, true));
     folder.write("gone", "nonsense\n");
     assert_eq!(reload(), (true, false));
+}
+
+/// H13: what is wrong in Mosquitto's own files is skipped, and said, but not until nobody is left.
+#[test]
+fn h13_skipped_lines_do_not_empty_a_file_that_had_users() {
+    let folder = Folder::new("emptied");
+    let guarded = Listener {
+        password_file: folder.write("passwords", "alice:$6$AAAAAAAAAAAAAAAA$AAAA\n"),
+        ..listener(&[Authentication::Password])
+    };
+    let access = config::Access { skips_lines: true, ..config::Access::default() };
+    let mut settings = Settings { access, listeners: vec![guarded], ..Settings::default() };
+    let hash = crate::access::password::PasswordHash::make(
+        crate::access::password::Scheme::Sha512,
+        b"password",
+        &[1; 12],
+    );
+    let hash = hash.expect("it costs nothing");
+    let with = |text: &str| folder.write("passwords", text);
+    with(&format!("no line\nalice:{hash}\n"));
+    let before = load(&settings).expect("one line is skipped");
+    assert!(before.warnings[0].contains("passwords:1: skipped"), "{:?}", before.warnings);
+    let reload = |settings: &Settings, before: &Rules| {
+        let rules = load(settings)?;
+        let listeners = settings.listeners.iter();
+        let places: Vec<_> = listeners.map(|listener| Place { listener, removed: None }).collect();
+        let checked = rules.check_users(settings, &places, &before.access);
+        checked.map(|()| rules).map_err(|error| error.to_string())
+    };
+    with(&format!("bob:{hash}\n"));
+    assert!(reload(&settings, &before).is_ok(), "there are others now");
+    with("al");
+    let error = reload(&settings, &before).map(drop).expect_err("nobody is left");
+    assert!(error.contains("passwords:1: skipped") && error.contains("those stay"), "{error}");
+    let empty = load(&settings).expect("a broker that starts has none to lose");
+    assert!(reload(&settings, &empty).is_ok());
+    settings.access.skips_lines = false;
+    let error = reload(&settings, &before).map(drop).expect_err("it is no line");
+    assert!(error.contains("passwords:1: it has no colon"), "{error}");
+    with("");
+    let rules = reload(&settings, &before).expect("as somebody wants it");
+    assert!(rules.warnings[0].contains("it has no users"), "{:?}", rules.warnings);
 }

@@ -3,6 +3,7 @@
 //! is guarded.
 
 mod change;
+mod cut;
 mod hook;
 mod login;
 mod reload;

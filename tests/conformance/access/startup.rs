@@ -40,7 +40,12 @@ fn h13_a_bad_line_of_a_password_file_is_an_error_and_no_user() {
     for arguments in [&["check-config", &config][..], &["serve", "--config", &config]] {
         let (is_content, text) = run(arguments);
         assert!(!is_content, "{text}");
-        for line in ["passwords:1: user \"alice\"", "passwords:2: user name \"\""] {
+        let lines = [
+            "passwords:1: user \"alice\"",
+            "passwords:2: user name \"\"",
+            "passwords:3: it has no colon",
+        ];
+        for line in lines {
             assert!(text.contains(line), "{line}: {text}");
         }
     }

@@ -58,7 +58,8 @@ impl Broker {
         Self::start_with(shards, settings, &[])
     }
 
-    /// The same with a file that stays where it is, to be read again.
+    /// The same with a file that stays where it is, to be read again: one of Mosquitto, if its name
+    /// ends with `.conf`.
     pub(crate) fn start_from(shards: usize, config: &Path) -> Self {
         let mut command = Command::new(binary());
         command.args(serve_arguments(shards, config));
@@ -267,7 +268,9 @@ fn build_release() -> PathBuf {
 
 fn serve_arguments(shards: usize, config: &Path) -> Vec<std::ffi::OsString> {
     let shards = shards.to_string();
-    let fixed = ["serve", "--shards", &shards, "--config"];
+    let is_mosquittos = config.extension().is_some_and(|extension| extension == "conf");
+    let kind = if is_mosquittos { "--mosquitto-conf" } else { "--config" };
+    let fixed = ["serve", "--shards", &shards, kind];
     let mut arguments: Vec<_> = fixed.iter().map(Into::into).collect();
     arguments.push(config.into());
     arguments
