@@ -337,5 +337,7 @@ fn refuse(errors: &[impl fmt::Display]) {
     for error in errors {
         tracing::error!("{error}");
     }
-    tracing::error!("nothing of this was taken over: what was read before stays in use");
+    tracing::error!(
+        "nothing was taken over, of what is right neither: what was read before stays in use"
+    );
 }
