@@ -3,6 +3,7 @@
 
 mod keys;
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde_json::{Map, Value};
 use skein_protocol::TopicFilter;
@@ -79,6 +80,10 @@ pub enum JwtError {
     /// The signature is wrong.
     #[error("the signature of the token is wrong")]
     Signature,
+    /// The signature is right, and yet the claims cannot be read: they are no JSON object, or one of
+    /// those that RFC 7519, section 4.1, registers is there twice or is of another kind.
+    #[error("the claims of the token cannot be read: {0}")]
+    Claims(Box<str>),
     /// The claim `exp` has passed.
     #[error("the token has expired")]
     Expired,
@@ -136,7 +141,11 @@ impl Jwt {
         for key in self.keys.candidates(header.kid.as_deref(), header.alg) {
             match jsonwebtoken::decode::<Map<String, Value>>(token, &key.key, &validation) {
                 Ok(decoded) => return Ok((decoded.claims, key.fingerprint)),
-                Err(_) => error = JwtError::Signature,
+                // The library looks at the signature first, and reads JSON once that is right.
+                Err(failure) => match failure.kind() {
+                    ErrorKind::Json(why) => return Err(JwtError::Claims(why.to_string().into())),
+                    _ => error = JwtError::Signature,
+                },
             }
         }
         Err(error)

@@ -33,8 +33,12 @@ fn jwt(settings: JwtSettings) -> Jwt {
 
 /// Signs with the secret of the example, bytes 0 to 63.
 fn sign(header: &Value, claims: &Value) -> String {
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", encode(header), encode(claims));
+    sign_text(header, &claims.to_string())
+}
+
+fn sign_text(header: &Value, claims: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(header.to_string());
+    let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
     let secret: Vec<u8> = (0..64).collect();
     let signed =
         Hmac::<Sha256>::new_from_slice(&secret).expect("any length").chain_update(&message);
@@ -174,6 +178,25 @@ fn a_token_is_believed_as_long_as_its_key_is_there() {
     assert_eq!(found.len(), list.len(), "every key is another");
     let unfetched = Jwt::new(JwtKeys::default(), settings());
     assert!(found.iter().all(|key| unfetched.still_has(*key)), "nobody knows yet");
+}
+
+/// A good signature is not blamed for what it is under.
+#[test]
+fn claims_that_cannot_be_read_are_said_to_be_that() {
+    let twice = claims().to_string().replacen('{', "{\"sub\":\"bob\",", 1);
+    for (claims, why) in [
+        (twice.as_str(), "duplicate field `sub`"),
+        ("[]", "expected a map"),
+        ("{\"sub\":", "EOF"),
+        ("nonsense", "expected"),
+    ] {
+        let token = sign_text(&json!({"alg": "HS256"}), claims);
+        let error = verify(&token).expect_err(why);
+        assert!(matches!(error, JwtError::Claims(_)), "{claims}: {error}");
+        assert!(error.to_string().contains(why), "{error}");
+        let (message, _) = token.rsplit_once('.').expect("three parts");
+        assert_eq!(verify(&format!("{message}.AAAA")).expect_err(why), JwtError::Signature);
+    }
 }
 
 /// A public key is no secret, an unsigned token no token, and a name in the header no key.
