@@ -43,7 +43,9 @@ section! {
     password_cache_ms: u64 = 60_000, 0..=86_400_000, "the password is hashed again";
     /// How many verified credentials are remembered; 0 = none.
     cached_credentials_max: usize = 100_000, 0..=10_000_000, "those longest unused are forgotten";
-    /// How often one address may fail to log in within the window, and one user from one address.
+    /// How often one address may fail to log in within the window, and one user from one address. A
+    /// unix socket has no address: failures there are not counted, delay nothing and ban nobody;
+    /// unix_mode says who may connect there at all.
     login_failures_max: u32 = 10, 1..=1_000_000, "they are banned for a time: 0x8A";
     /// How often one user may fail to log in within the window, from whatever addresses. Addresses
     /// from which the user has logged in before are not banned with it.
@@ -75,6 +77,7 @@ section! {
     /// keys_url and secret_file, one is set.
     Jwt = "jwt";
     /// The keys that sign tokens, as a JWK set (RFC 7517). Each key says which algorithms it serves.
+    /// With a key that is taken out go those whose tokens it has signed.
     keys_file: Option<PathBuf> = None, .., "a token signed with another key is refused with 0x86";
     /// Where to get the keys, as a JWK set: `https://…`.
     keys_url: String = String::new(), .., "without keys every token is refused with 0x86";

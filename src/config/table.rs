@@ -227,7 +227,8 @@ section! {
     /// The files with the authorities' lists of revoked certificates, in PEM. When there are any,
     /// each authority that signs clients needs one, and one that is not out of date.
     crl: Vec<PathBuf> = Vec::new(), ..,
-        "a revoked certificate, and one that no list speaks for, is refused";
+        "a revoked certificate, and one that no list speaks for, is refused; a client that is there \
+         when its certificate comes onto a list is closed with 0x87";
     /// The protocols that clients may name by ALPN; empty = mqtt, or http/1.1 where WebSocket is
     /// spoken. A client that names none is served.
     alpn: Vec<Box<str>> = Vec::new(), .., "a client that names only others is refused";
