@@ -187,7 +187,9 @@ impl Acceptor {
         if self.serves() {
             let per_s = self.settings.limits.newcomers_per_shard_per_s_max;
             self.newcomers.look(self.dealer.work(), per_s, now);
-            for index in 0..self.listeners.len() {
+            let count = self.listeners.len();
+            let first = self.newcomers.first_door(count);
+            for index in (first..count).chain(0..first) {
                 self.accept_from(index, now);
             }
         }

@@ -48,6 +48,8 @@ pub(super) struct Newcomers {
     paid_until: Instant,
     /// How often somebody had to wait.
     delays: u64,
+    /// The listener whose newcomers came first in this turn.
+    first_door: usize,
 }
 
 impl Newcomers {
@@ -60,7 +62,15 @@ impl Newcomers {
             newcomers_us: 0,
             paid_until: now,
             delays: 0,
+            first_door: 0,
         }
+    }
+
+    /// The listener, of so many, whose newcomers come first in this turn. Each turn it is another one,
+    /// as the pace is one for all: a storm at one door must not shut those behind it.
+    pub(super) fn first_door(&mut self, count: usize) -> usize {
+        self.first_door = (self.first_door + 1) % count.max(1);
+        self.first_door
     }
 
     /// Looks at what the shards have done. Each takes `per_s` newcomers a second from now on.
@@ -231,6 +241,14 @@ mod tests {
         let mut fastest = published(64, 1_000_000);
         assert_eq!(let_in(&mut fastest, start + ms(100)), 10_000);
         assert!(fastest.paid_until > start + ms(100));
+    }
+
+    #[test]
+    fn every_door_is_first_in_turn() {
+        let mut newcomers = Newcomers::new(1, Instant::now());
+        let first: Vec<usize> = (0..5).map(|_| newcomers.first_door(3)).collect();
+        assert_eq!(first, [1, 2, 0, 1, 2]);
+        assert_eq!((newcomers.first_door(1), newcomers.first_door(0)), (0, 0));
     }
 
     #[test]

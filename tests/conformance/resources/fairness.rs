@@ -2,13 +2,14 @@
 
 use std::io::Read;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use skein_protocol::{QoS, Version};
 
 use super::{counted_by_acceptor, say, socket};
-use crate::harness::{Case, Peer, bytes, connect, publish};
+use crate::harness::{Broker, Case, Peer, bytes, connect, publish};
 
 /// A pair of clients that measure how long a message takes from one to the other.
 struct Pair {
@@ -207,4 +208,51 @@ fn g14_newcomers_wait_while_others_publish() {
     });
     assert!(beside > Duration::from_millis(700), "{beside:?} for 40 of 40 a second");
     assert!(counted_by_acceptor(&case, "newcomers_delayed") > 0);
+}
+
+/// Says at its end, whichever it is, that something is over.
+struct Until<'a>(&'a AtomicBool);
+
+impl Drop for Until<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The pace is one for all listeners; who comes to another one than the storm is let in all the same.
+#[test]
+fn g14_a_storm_at_one_listener_shuts_no_other() {
+    let listeners = "[[listener]]\naddress = \"127.0.0.1:0\"\n".repeat(2);
+    let settings = format!("{listeners}[limits]\nnewcomers_per_shard_per_s_max = 20\n");
+    let case = Case::on(Arc::new(Broker::start_as_configured(2, &settings)));
+    let mut publisher = case.connect(Version::V5, "publisher");
+    let is_over = AtomicBool::new(false);
+    let elapsed = std::thread::scope(|scope| {
+        let _until = Until(&is_over);
+        let goes_on = || !is_over.load(Ordering::SeqCst);
+        scope.spawn(move || {
+            while goes_on() {
+                publisher.publish("t", b"x", QoS::AtMostOnce);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        std::thread::sleep(Duration::from_millis(1_500));
+        let [stormed, other] = [0, 1].map(|at| case.broker.addresses[at].as_str());
+        scope.spawn(move || {
+            // More than are let in, and fewer than the kernel's queue holds.
+            while goes_on() {
+                drop(TcpStream::connect(stormed).expect("it listens"));
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        std::thread::sleep(Duration::from_millis(1_000));
+        let started = Instant::now();
+        let other = other.parse().expect("it has an IP address");
+        let mut peer = Peer::open(other, Version::V5);
+        peer.send(&connect(Version::V5, &case.name("elsewhere")));
+        peer.receive().connack();
+        started.elapsed()
+    });
+    assert!(counted_by_acceptor(&case, "newcomers_delayed") > 0);
+    assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
 }
