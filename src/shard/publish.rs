@@ -184,7 +184,6 @@ impl Shard {
         }
         if let Some(violation) = self.journal.trouble.violation()
             && self.needs_journal(session, incoming.publish, route)
-            && self.promise_to(id).is_some()
         {
             return Some(violation);
         }

@@ -7,8 +7,8 @@ use skein_protocol::Connect;
 use crate::{
     broker::{Broker, Peer},
     packets::{
-        again, disconnect, lasting, puback, pubcomp, publish, publish2, pubrec, pubrel, subscribe,
-        subscribe_as, unsubscribe, v5, with_receive_maximum, with_will,
+        again, disconnect, lasting, puback, pubcomp, publish, publish2, pubrec, pubrel, retained1,
+        subscribe, subscribe_as, unsubscribe, v5, with_receive_maximum, with_will,
     },
     recover,
 };
@@ -405,6 +405,24 @@ fn a_listener_that_keeps_nothing_ends_no_session_while_the_store_fails() {
         broker.wait_ms(200);
         assert_eq!(kept(&mut broker), Vec::<String>::new());
     }
+}
+
+/// [MQTT-4.3.2-4]: what somebody else is to be kept for is refused to those as well to whom nothing is
+/// promised; more of it than may wait would have nobody read.
+#[test]
+fn a_listener_that_keeps_nothing_is_refused_what_others_would_keep_while_the_store_fails() {
+    let mut broker = whole(1, DISK);
+    let keeper = broker.connect(0, lasting("watcher", 1_000));
+    broker.ask(keeper, subscribe(1, "t", 1), ["SUBACK #1 0x01"]);
+    broker.fail_store(true);
+    broker.listener = MEMORY;
+    let publisher = broker.connect(0, v5("publisher"));
+    broker.ask(publisher, publish(1, "t", "x"), ["PUBACK #1 0x97"]);
+    broker.ask(publisher, retained1(2, "other", "x"), ["PUBACK #2 0x97"]);
+    broker.ask(publisher, publish(3, "other", "x"), ["PUBACK #3 0x10"]);
+    broker.release_store();
+    broker.ask(publisher, publish(1, "t", "x"), ["PUBACK #1"]);
+    broker.expect(keeper, ["PUBLISH t x q1 #1"]);
 }
 
 /// A session that has a part of its queue on disk stays in the log, and is kept as well as before.
