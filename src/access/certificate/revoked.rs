@@ -57,7 +57,7 @@ impl RevokedCertificates {
 
 /// An authority gives no number twice. The issuer's name says itself where it ends.
 fn id(issuer: &[u8], serial: &[u8]) -> CertificateId {
-    CertificateId(fingerprint([issuer, serial].concat()))
+    CertificateId::of_hash(fingerprint([issuer, serial].concat()))
 }
 
 #[cfg(test)]
