@@ -14,6 +14,7 @@ mod flips;
 mod full;
 mod reading;
 mod replayed;
+mod unsynced;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

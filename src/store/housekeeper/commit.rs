@@ -11,6 +11,9 @@ use super::{
 
 /// How often it is said that the disk does not work, while it does not.
 const FAILURE_SAID_AGAIN_MS: u64 = 60_000;
+/// How often the last commit is tried: a sync that failed in the first round, and held back what
+/// waited for room, may succeed at its end.
+const FINISHING_ROUNDS: usize = 2;
 
 /// How the housekeeper works.
 #[derive(Clone, Debug)]
@@ -151,29 +154,41 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    /// Writes what may be written, as one batch, and syncs it if anybody needs that.
+    /// Writes what may be written, as one batch, and syncs it if anybody needs that. If it does not
+    /// fit beside what is written and not synced, that is synced first: those who wait for nothing
+    /// fill the log, too, and it need not ever come to rest.
     pub fn commit(&mut self, now_ms: u64) {
         if self.retry_at_ms.is_some_and(|at| now_ms < at) {
             return;
         }
-        let full = self.append().err();
-        debug_assert!(full.is_none_or(|error| matches!(error, LogError::Full { .. })));
-        if self.appended.is_empty() {
-            return;
+        if self.commit_what_fits(now_ms) {
+            self.commit_what_fits(now_ms);
+        }
+    }
+
+    /// True if something did not fit, and all before it is durable now.
+    fn commit_what_fits(&mut self, now_ms: u64) -> bool {
+        let appended = self.append();
+        debug_assert!(matches!(appended, Ok(()) | Err(LogError::Full { .. })));
+        let is_full = appended.is_err();
+        if self.appended.is_empty() && !is_full {
+            return false;
         }
         let needs_disk = |appended: &Appended| appended.durability == Durability::Disk;
-        let syncs = self.retry_at_ms.is_some() || self.appended.iter().any(needs_disk);
+        let is_failing = self.retry_at_ms.is_some();
+        let syncs = is_full || is_failing || self.appended.iter().any(needs_disk);
         self.counters.commits += 1;
         self.counters.syncs += u64::from(syncs);
         let done = if syncs { self.log.sync() } else { self.log.write() };
         match done {
-            // What did not fit is appended the next time.
             Ok(sequence) => self.answer(sequence),
             Err(error) => {
                 self.answer(self.log.durable());
                 self.fail(&error, now_ms);
+                return false;
             }
         }
+        is_full
     }
 
     fn append(&mut self) -> Result<(), LogError> {
@@ -258,12 +273,30 @@ impl<L: Log> Committer<L> {
         self.compacts_above = left.saturating_mul(2) + self.options.compaction_bytes_min;
     }
 
-    /// The last commit: what can be made durable is.
+    /// The last commit: what can be made durable is, and it is said if something can not.
     pub fn finish(&mut self) {
-        self.retry_at_ms = None;
-        self.commit(0);
-        if self.log.sync().is_ok() {
-            self.log.rest();
+        for _ in 0..FINISHING_ROUNDS {
+            self.retry_at_ms = None;
+            self.commit(0);
+            match self.log.sync() {
+                Ok(sequence) => self.answer(sequence),
+                Err(error) => {
+                    tracing::error!("{error}; what is not on the disk yet may be lost");
+                    return;
+                }
+            }
+            if self.writable_batches() == 0 {
+                break;
+            }
         }
+        self.log.rest();
+        let left = self.writable_batches();
+        if left > 0 {
+            tracing::error!("{left} batches for the store could not be written, and are lost");
+        }
+    }
+
+    fn writable_batches(&self) -> usize {
+        groups::writable(&self.queues).iter().sum()
     }
 }

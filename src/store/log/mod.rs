@@ -55,7 +55,7 @@ pub trait Log: Send {
     /// [`Log::sync`] does not lose it: it is tried again.
     ///
     /// # Errors
-    /// [`LogError::Full`]: more waits than may.
+    /// [`LogError::Full`]: more waits than may, until a [`Log::sync`] has succeeded.
     fn append(&mut self, batch: &Batch) -> Result<Sequence, LogError>;
 
     /// Hands what was appended to the system, which writes it when it likes: it survives the end
