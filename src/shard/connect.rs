@@ -71,7 +71,7 @@ impl Shard {
     ) {
         self.metrics.connections_opened += 1;
         self.connections.insert(Connection::new(id, peer, listener, order, turn.now));
-        if self.is_shutting_down {
+        if self.stop.has_begun() {
             self.close(id, turn);
             return;
         }
@@ -175,7 +175,7 @@ impl Shard {
     fn admit(&self, id: ConnectionId, connect: &Connect<'_>) -> Result<(), Violation> {
         let limits = &self.settings.limits;
         let refuse = |reason, text| Err(Violation::new(reason, text));
-        if self.is_shutting_down {
+        if self.stop.has_begun() {
             return refuse(ReasonCode::ServerUnavailable, "the broker is shutting down");
         }
         if self.memory.level() >= MemoryLevel::RefuseConnections {
@@ -237,7 +237,7 @@ impl Shard {
         admission: Admission,
         turn: &mut Turn<'_>,
     ) {
-        if self.is_shutting_down {
+        if self.stop.has_begun() {
             let text = "the broker is shutting down";
             let violation = Violation::new(ReasonCode::ServerUnavailable, text);
             return self.refuse_connect(id, connect.version, &violation, turn);

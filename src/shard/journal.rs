@@ -310,7 +310,7 @@ impl Shard {
             return;
         }
         let is_asked =
-            journal.wanted.is_some() || !journal.groups.is_empty() || self.is_shutting_down;
+            journal.wanted.is_some() || !journal.groups.is_empty() || self.stop.has_begun();
         if !is_asked && !journal.is_due && journal.open.bytes() < LAZY_BYTES_MAX {
             if journal.due_at.is_none() {
                 let at = turn.now.plus(LAZY_MS_MAX);

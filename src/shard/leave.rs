@@ -13,6 +13,58 @@ use crate::{
     session::{Delivery, SessionKey},
 };
 
+/// How often the shards wait for each other when the broker stops. After each round this holds of
+/// all of them:
+///
+/// 1. They read no more packets.
+/// 2. They have said goodbye, which publishes wills and ends sessions.
+/// 3. They know which sessions are left, so that no message goes to a member of a share that has
+///    gone, to be passed on from there.
+/// 4. They have had what was passed on before. Nothing comes that anybody would record.
+const ROUNDS: u8 = 4;
+/// The round in which a shard says goodbye.
+const GOODBYE: u8 = 2;
+
+/// How far the broker's stop is. A shard that ended before the others have told it all would leave
+/// them with groups that are never whole, and all that was recorded since would be lost with those.
+#[derive(Debug)]
+pub(super) struct Stop {
+    own: ShardId,
+    /// By shard, how many rounds it has ended.
+    rounds: Vec<u8>,
+}
+
+impl Stop {
+    pub(super) fn new(own: ShardId, shards: usize) -> Self {
+        Self { own, rounds: vec![0; shards] }
+    }
+
+    /// Whether this shard was told to stop: it reads no more packets.
+    #[inline]
+    pub(super) fn has_begun(&self) -> bool {
+        self.rounds_here() > 0
+    }
+
+    /// Whether nobody is connected any more. Nothing happens from now on that others had to record.
+    pub(super) fn has_said_goodbye(&self) -> bool {
+        self.rounds_here() >= GOODBYE
+    }
+
+    fn rounds_here(&self) -> u8 {
+        self.rounds[self.own.index()]
+    }
+
+    fn rounds_of_all(&self) -> u8 {
+        self.rounds.iter().copied().min().unwrap_or_default()
+    }
+
+    /// Whether the others have ended the round that this shard has ended last.
+    fn is_round_over(&self) -> bool {
+        let here = self.rounds_here();
+        here > 0 && here < ROUNDS && self.rounds_of_all() == here
+    }
+}
+
 impl Shard {
     /// DISCONNECT from the client (3.14).
     pub(super) fn on_disconnect(
@@ -133,7 +185,9 @@ impl Shard {
 
     pub(super) fn on_session_expired(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
         self.sessions.at_mut(key).expires_at = None;
-        self.end_session(key, turn);
+        if !self.stop.has_said_goodbye() {
+            self.end_session(key, turn);
+        }
     }
 
     /// Forgets a session without connection: a will that still waits is published
@@ -188,35 +242,45 @@ impl Shard {
     /// The broker stops. First all shards stop reading, so that every message that was read, and
     /// perhaps acknowledged, reaches its connected receivers before they are told.
     pub(super) fn on_shut_down(&mut self, turn: &mut Turn<'_>) {
-        self.is_shutting_down = true;
-        for shard in self.others() {
-            self.lanes.send(shard, Message::Stopping);
+        if !self.stop.has_begun() {
+            self.end_round();
+            self.go_on_stopping(turn);
         }
-        self.say_goodbye(turn);
     }
 
     pub(super) fn on_stopping(&mut self, from: ShardId, turn: &mut Turn<'_>) {
-        self.stopping.insert(from);
-        self.say_goodbye(turn);
+        self.stop.rounds[from.index()] += 1;
+        self.go_on_stopping(turn);
     }
 
     /// Whether a shard that was told to stop has handed over all that it will ever record, or keeps
-    /// nothing: the others read no more either, and so tell it nothing that belongs to a batch of
-    /// theirs.
+    /// nothing: the others tell it nothing more that it would record, nor wait for anything of it.
     pub fn has_recorded_all(&self) -> bool {
-        !self.journal.is_on() || (self.nobody_reads() && !self.journal.is_open_used())
+        let is_heard = || self.others().all(|shard| self.lanes.waiting(shard) == 0);
+        !self.journal.is_on()
+            || (self.stop.rounds_of_all() == ROUNDS && !self.journal.is_open_used() && is_heard())
     }
 
-    fn nobody_reads(&self) -> bool {
-        self.is_shutting_down && self.stopping.iter().count() + 1 >= self.shards
+    /// Does what belongs to the rounds that all others are ready for.
+    fn go_on_stopping(&mut self, turn: &mut Turn<'_>) {
+        while self.stop.is_round_over() {
+            if !self.stop.has_said_goodbye() {
+                self.say_goodbye(turn);
+            }
+            self.end_round();
+        }
+    }
+
+    fn end_round(&mut self) {
+        self.stop.rounds[self.id.index()] += 1;
+        for shard in self.others() {
+            self.lanes.send(shard, Message::Stopping);
+        }
     }
 
     /// Once no shard reads any more, everybody is told; who has had no CONNACK, by the end alone
     /// [MQTT-3.14.0-1].
     fn say_goodbye(&mut self, turn: &mut Turn<'_>) {
-        if !self.nobody_reads() {
-            return;
-        }
         let violation =
             Violation::new(ReasonCode::ServerShuttingDown, "the broker is shutting down");
         for id in self.connections.ids() {

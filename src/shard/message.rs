@@ -179,8 +179,8 @@ pub enum Message {
         /// The fence.
         fence: u64,
     },
-    /// The broker stops and the sender reads no more packets: what it had read is in the lane
-    /// before this.
+    /// The broker stops, and the sender has done what belongs to one more round of that: what it
+    /// has told meanwhile is in the lane before this.
     Stopping,
     /// Read nothing more of this connection of yours until released.
     Pause {

@@ -95,7 +95,7 @@ use crate::{
     config::Settings,
     router::{Frames, Routes},
     session::{Buffers, KeptMessages},
-    topic::{ShardSet, Subscriptions},
+    topic::Subscriptions,
 };
 use connection::{Connection, Connections, Stage};
 use sessions::Sessions;
@@ -148,11 +148,9 @@ pub struct Shard {
     /// Connections whose session's queue overflowed (policy `disconnect`); closed when the event
     /// has been dealt with, as their sessions may end with them.
     doomed: Vec<ConnectionId>,
-    is_shutting_down: bool,
     /// How far it is with an event.
     phase: phase::Phase,
-    /// Other shards that read no more packets, as the broker stops.
-    stopping: ShardSet,
+    stop: leave::Stop,
 }
 
 impl Shard {
@@ -205,9 +203,8 @@ impl Shard {
             memory_paused: Vec::new(),
             pressures: 0,
             doomed: Vec::new(),
-            is_shutting_down: false,
             phase: phase::Phase::Idle,
-            stopping: ShardSet::EMPTY,
+            stop: leave::Stop::new(id, shards),
         }
     }
 
@@ -357,7 +354,7 @@ impl Shard {
         let reads = connection.outbox.len() <= limits.outbox_bytes_max;
         if !reads
             || connection.is_paused()
-            || self.is_shutting_down
+            || self.stop.has_begun()
             || self.journal.trouble.is_behind()
         {
             return None;

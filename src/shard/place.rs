@@ -191,7 +191,7 @@ impl Shard {
         let mut connection = Connection::new(id, peer, listener, order, turn.now);
         let pending = PendingConnect { connect, client_id, order, method: None };
         connection.version = decode_connect(&pending.connect).version;
-        if self.is_shutting_down {
+        if self.stop.has_begun() {
             self.refuse_arrival(connection, &pending, epoch, turn);
             return;
         }

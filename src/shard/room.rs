@@ -97,7 +97,7 @@ impl Shard {
             self.metrics.late_replies += 1;
             return;
         };
-        if self.is_shutting_down {
+        if self.stop.has_begun() {
             return;
         }
         let frame = Frame::decode(&packet, usize::MAX);

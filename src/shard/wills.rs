@@ -23,7 +23,9 @@ impl Shard {
 
     pub(super) fn on_will_due(&mut self, key: SessionKey, turn: &mut Turn<'_>) {
         self.sessions.at_mut(key).will_at = None;
-        self.publish_will(key, turn);
+        if !self.stop.has_said_goodbye() {
+            self.publish_will(key, turn);
+        }
     }
 
     /// Publishes the will if there still is one, and forgets it [MQTT-3.1.2-10].

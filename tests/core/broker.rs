@@ -2,6 +2,7 @@
 
 mod announced;
 mod chunks;
+mod ending;
 pub(crate) mod logins;
 mod peer;
 mod store;
@@ -38,6 +39,8 @@ pub(crate) struct Broker {
     peers: Vec<Client>,
     now: Time,
     held: BTreeSet<(usize, usize)>,
+    /// The shards of a broker that stops that have ended.
+    ended: Option<Vec<usize>>,
     serial: u64,
     /// The place of the socket that was accepted last.
     order: AcceptOrder,
@@ -77,6 +80,7 @@ impl Broker {
             peers: Vec::new(),
             now: Time::from_millis(1_000_000),
             held: BTreeSet::new(),
+            ended: None,
             serial: 0,
             order: AcceptOrder::default(),
             loses_sockets: false,
@@ -128,8 +132,8 @@ impl Broker {
             (peer.is_closed, peer.shard) = (true, 0);
         }
         self.now = self.now.plus(down_ms);
+        (self.ended, self.store().is_held) = (None, false);
         self.held.clear();
-        self.store().is_held = false;
         self.chunks = Chunks::default();
         self.make_shards(shards);
         self.recover(&state);
@@ -205,7 +209,7 @@ impl Broker {
         if self.store.is_none() {
             return false;
         }
-        for shard in 0..self.shards.len() {
+        for shard in self.left() {
             let mut effects = Effects::default();
             self.shards[shard].seal(self.now, &mut effects);
             self.store().push(shard, effects.persists);
@@ -481,6 +485,7 @@ impl Broker {
                 self.tick();
                 has_moved = true;
             }
+            self.end_shards();
             if !has_moved {
                 return;
             }
@@ -492,6 +497,7 @@ impl Broker {
         self.handle(from, Event::LaneMoved { to: ShardId::new(to) });
         match message {
             Message::HandOver(handed) if !self.loses_sockets => self.arrive(from, to, handed),
+            _ if self.has_ended(to) => {}
             message => self.handle(to, Event::Message { from: ShardId::new(from), message }),
         }
         true

@@ -4,7 +4,7 @@ use skein_protocol::Packet;
 
 use crate::{
     broker::Broker,
-    packets::{disconnect, lasting, publish, subscribe, v5},
+    packets::{disconnect, lasting, publish, subscribe, v5, with_retained_will, with_will},
 };
 
 #[test]
@@ -105,4 +105,73 @@ fn the_slots_of_ended_sessions_are_clean_for_the_next() {
     }
     broker.cut(publisher);
     broker.expect_empty();
+}
+
+/// [MQTT-3.1.2-8] A shard that has nothing to do any more waits for what the others still tell it.
+#[test]
+fn a_shard_ends_when_it_has_recorded_the_wills_of_the_others() {
+    for shards in 2..=4 {
+        for (home, other) in [(shards - 1, 0), (0, shards - 1)] {
+            let mut broker = Broker::durable(shards);
+            let topics = [0, home].map(|shard| broker.name_on(shard, "will"));
+            for topic in &topics {
+                broker.connect(other, with_retained_will(v5(topic), topic));
+            }
+            broker.stop();
+            assert!((0..shards).all(|shard| broker.has_ended(shard)));
+            broker.crash(0, shards);
+            for topic in &topics {
+                let is_there =
+                    |shard| broker.audit(shard).retained.iter().any(|(name, _)| name == topic);
+                assert!((0..shards).any(is_there), "{topic}");
+            }
+        }
+    }
+}
+
+/// [MQTT-3.1.2-10] A will that was published at the stop is not published again at the start.
+#[test]
+fn a_will_of_a_stop_reaches_a_durable_session_once() {
+    for (home, other) in [(1, 0), (0, 1)] {
+        let mut broker = Broker::durable(2);
+        let heir = broker.connect(home, lasting("heir", 1_000));
+        broker.ask(heir, subscribe(1, "will", 1), ["SUBACK #1 0x01"]);
+        broker.send(heir, disconnect(0, None));
+        broker.connect(other, with_will(lasting("client", 1_000), "will", None));
+        broker.stop();
+        assert_eq!(broker.store().state().counts().entries, 1);
+        broker.crash(0, 2);
+        broker.wait_ms(100_000);
+        let heir = broker.connect(home, lasting("heir", 1_000));
+        broker.expect(heir, ["PUBLISH will the will q1 #1"]);
+    }
+}
+
+/// What a shard had for a member of a share that has gone meanwhile is passed on, to a shard that
+/// waits for it.
+#[test]
+fn a_shard_ends_when_nothing_is_passed_on_any_more() {
+    let mut broker = Broker::durable(3);
+    for (shard, connect) in [(1, v5("clean")), (2, lasting("kept", 1_000))] {
+        let member = broker.connect(shard, connect);
+        broker.ask(member, subscribe(1, "$share/g/will", 1), ["SUBACK #1 0x01"]);
+        if shard == 2 {
+            broker.send(member, disconnect(0, None));
+        }
+    }
+    broker.connect(0, with_will(v5("client"), "will", None));
+    broker.hold(0, 1);
+    broker.hold(1, 0);
+    broker.stop();
+    // Both hear that the other one stops, and say goodbye; nothing of that do they hear.
+    broker.step(0, 1);
+    broker.step(1, 0);
+    broker.settle();
+    assert!((0..3).all(|shard| !broker.has_ended(shard)));
+    broker.release(0, 1);
+    broker.release_all();
+    assert!((0..3).all(|shard| broker.has_ended(shard)));
+    broker.crash(0, 3);
+    let member = broker.connect(2, lasting("kept", 1_000));
+    broker.expect(member, ["PUBLISH will the will q1 #1"]);
 }

@@ -91,6 +91,15 @@ pub(crate) fn with_will<'a>(
     connect
 }
 
+/// With a will of QoS 1 that is retained.
+pub(crate) fn with_retained_will<'a>(connect: Connect<'a>, text: &'a str) -> Connect<'a> {
+    let mut connect = with_will(connect, text, None);
+    if let Some(will) = &mut connect.will {
+        will.retain = true;
+    }
+    connect
+}
+
 fn topic(text: &str) -> TopicName<'_> {
     TopicName::new(text).expect("tests name valid topics")
 }
