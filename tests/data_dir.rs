@@ -1,7 +1,8 @@
 //! `skein serve --data-dir`, as somebody starts it: what it says, and when it refuses to start.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -16,9 +17,20 @@ struct Skein {
 
 impl Skein {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = command("serve", arguments).spawn().expect("the binary runs");
+        Self::start_with(2, arguments)
+    }
+
+    fn start_with(shards: usize, arguments: &[&str]) -> Self {
+        let mut child = serve(shards, arguments).spawn().expect("the binary runs");
         let lines = BufReader::new(child.stderr.take().expect("it is piped"));
         Self { child, lines }
+    }
+
+    /// Where it listens.
+    fn address(&mut self) -> String {
+        let line = self.line_with("listening on ");
+        let (_, rest) = line.split_once("listening on ").expect("it is in the line");
+        rest.split(',').next().unwrap_or_default().to_owned()
     }
 
     fn signal(&self, name: &str) {
@@ -55,6 +67,79 @@ impl Skein {
     }
 }
 
+/// A client of 3.1.1. All its packets are short.
+struct Client(TcpStream);
+
+impl Client {
+    /// Connects, with a will of QoS 1 to be retained if a topic is named.
+    fn connect(address: &str, client_id: &str, clean_session: bool, will: Option<&str>) -> Self {
+        let stream = TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
+        let flags = if will.is_some() { 0x2c } else { 0 } | u8::from(clean_session) << 1;
+        let mut body = [b"\0\x04MQTT\x04", &[flags, 0, 0][..], &text(client_id)].concat();
+        if let Some(topic) = will {
+            body.extend([text(topic), text("gone")].concat());
+        }
+        let mut client = Self(stream);
+        client.send(0x10, &body);
+        let (kind, answer) = client.next();
+        assert!(kind == 0x20 && answer[1] == 0, "it is accepted: {answer:?}");
+        client
+    }
+
+    fn send(&mut self, kind: u8, body: &[u8]) {
+        let length = u8::try_from(body.len()).expect("it is short");
+        self.0.write_all(&[&[kind, length], body].concat()).expect("the broker reads");
+    }
+
+    /// The next packet: its first byte, and what follows its length.
+    fn next(&mut self) -> (u8, Vec<u8>) {
+        let mut header = [0; 2];
+        self.0.read_exact(&mut header).expect("a packet comes");
+        let mut body = vec![0; usize::from(header[1])];
+        self.0.read_exact(&mut body).expect("all of it comes");
+        (header[0], body)
+    }
+
+    fn subscribe(&mut self, filter: &str) {
+        self.send(0x82, &[&[0, 1][..], &text(filter), &[1]].concat());
+        assert_eq!(self.next(), (0x90, vec![0, 1, 1]));
+    }
+
+    /// Disconnects; its will is forgotten.
+    fn leave(mut self) {
+        self.send(0xe0, &[]);
+        let rest = self.0.read_to_end(&mut Vec::new());
+        assert_eq!(rest.expect("it is closed in order"), 0);
+    }
+
+    /// The topics of so many publishes, of QoS 1 each, and of those that come at once behind them;
+    /// in order.
+    fn topics(&mut self, count: usize) -> Vec<String> {
+        let mut topics = Vec::new();
+        loop {
+            let (kind, body) = self.next();
+            if kind == 0xd0 {
+                topics.sort();
+                return topics;
+            }
+            assert_eq!(kind & 0xf6, 0x32, "it is a publish of QoS 1");
+            let end = 2 + usize::from(body[1]);
+            topics.push(String::from_utf8(body[2..end].to_vec()).expect("a topic is text"));
+            assert_eq!(&body[end + 2..], b"gone");
+            self.send(0x40, &body[end..end + 2]);
+            if topics.len() == count {
+                self.send(0xc0, &[]);
+            }
+        }
+    }
+}
+
+fn text(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).expect("it is short");
+    [&length.to_be_bytes(), text.as_bytes()].concat()
+}
+
 impl Drop for Skein {
     fn drop(&mut self) {
         // It may have ended already.
@@ -66,10 +151,13 @@ impl Drop for Skein {
 fn command(subcommand: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skein"));
     command.arg(subcommand).args(arguments);
-    if subcommand == "serve" {
-        command.args(["--listen", "127.0.0.1:0", "--shards", "2"]);
-    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn serve(shards: usize, arguments: &[&str]) -> Command {
+    let mut command = command("serve", arguments);
+    command.args(["--listen", "127.0.0.1:0", "--shards", &shards.to_string()]);
     command
 }
 
@@ -79,7 +167,7 @@ fn run(subcommand: &str, arguments: &[&str]) -> Output {
 
 /// What a broker says that does not start on this folder.
 fn refusal(folder: &Path) -> String {
-    refusal_of(command("serve", &["--data-dir", path(folder)]))
+    refusal_of(serve(2, &["--data-dir", path(folder)]))
 }
 
 fn refusal_of(mut command: Command) -> String {
@@ -260,7 +348,7 @@ fn a_folder_of_another_user_is_named() {
     let closed = folder.path().join("closed");
     fs::create_dir(&closed).expect("a folder");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).expect("it is ours");
-    let mut broker = command("serve", &["--data-dir", path(&closed.join("data"))]);
+    let mut broker = serve(2, &["--data-dir", path(&closed.join("data"))]);
     if fs::write(closed.join("probe"), "").is_ok() {
         // This is root, who may write everywhere; so the broker loses that right.
         let mut without = Command::new("setpriv");
@@ -304,5 +392,52 @@ fn the_counters_of_the_store_are_reported() {
     for name in ["batches=", "bytes=", "syncs=", "commit_us_max=", "failures=0"] {
         assert!(line.contains(name), "{line}");
     }
+    broker.end();
+}
+
+/// [MQTT-3.1.2-8] Wills of clients on one shard or on all, to topics and sessions on all of them.
+/// Shards without clients could end at once.
+#[test]
+fn a_stop_keeps_the_wills_of_all_who_are_connected() {
+    for shards in [2, 4] {
+        for busy in (0..2 * shards).map(|round| round % shards).map(Some).chain([None]) {
+            stop_and_look_for_wills(shards, busy);
+        }
+    }
+}
+
+/// Clients come to the shards in turn; those stay that are on this one, or on any.
+fn stop_and_look_for_wills(shards: usize, busy: Option<usize>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["--data-dir", path(folder.path())];
+    let mut broker = Skein::start_with(shards, &arguments);
+    let address = broker.address();
+    let mut heir = Client::connect(&address, "heir", false, None);
+    heir.subscribe("wills/#");
+    heir.leave();
+    let mut clients = Vec::new();
+    for number in 0..3 * shards {
+        // The sessions of some outlive their connections.
+        let (topic, is_clean) = (format!("wills/{number:02}"), number / shards != 1);
+        clients.push((Client::connect(&address, &topic, is_clean, Some(&topic)), topic));
+    }
+    let (mut stay, mut topics) = (Vec::new(), Vec::new());
+    for (number, (client, topic)) in clients.into_iter().enumerate() {
+        if busy.is_some_and(|busy| number % shards != busy) {
+            client.leave();
+            continue;
+        }
+        stay.push(client);
+        topics.push(topic);
+    }
+    broker.end();
+
+    let mut broker = Skein::start_with(shards, &arguments);
+    let address = broker.address();
+    let mut heir = Client::connect(&address, "heir", false, None);
+    assert_eq!(heir.topics(topics.len()), topics, "{busy:?} of {shards} shards");
+    let mut late = Client::connect(&address, "late", true, None);
+    late.subscribe("wills/#");
+    assert_eq!(late.topics(topics.len()), topics, "{busy:?} of {shards} shards");
     broker.end();
 }
