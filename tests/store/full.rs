@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use skein::store::housekeeper::{
     self, Answer, Answers, Committer, Durability, HousekeeperOptions, Persist,
 };
-use skein::store::log::{Batch, Log, LogOptions, Records, SegmentedLog, Sequence};
+use skein::store::log::{Batch, Log, LogOptions, SegmentedLog};
 
+use crate::batches::{self, durable, records};
 use crate::disk::{Faults, SimDisk};
 
 const RETRY_MS: u64 = 500;
@@ -21,23 +22,7 @@ fn committer(disk: &SimDisk) -> Committer<SegmentedLog<SimDisk>> {
 }
 
 fn persist(ticket: u64) -> Persist {
-    let mut batch = Batch::default();
-    batch.push(&[u8::try_from(ticket).expect("tests are short"); 100]);
-    Persist { from: 0, ticket, batch, durability: Durability::Disk, groups: Vec::new() }
-}
-
-fn durable(ticket: u64) -> Vec<(usize, Answer)> {
-    vec![(0, Answer::Durable { ticket })]
-}
-
-fn records(disk: &SimDisk) -> Vec<u8> {
-    let mut found = Vec::new();
-    let mut take = |_: Sequence, records: Records<'_>| {
-        found.extend(records.map(|record| record[0]));
-        Ok(())
-    };
-    open(disk).replay(Sequence(0), &mut take).expect("it is whole");
-    found
+    batches::persist(ticket, 100, Durability::Disk)
 }
 
 #[test]

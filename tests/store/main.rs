@@ -9,6 +9,7 @@
 //! a prefix of what was appended behind it; a flipped bit is named by its file, or changes nothing;
 //! a disk that works again is enough to go on; and who only reads changes nothing.
 
+mod batches;
 mod disk;
 mod flips;
 mod full;

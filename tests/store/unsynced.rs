@@ -2,8 +2,9 @@
 //! comes next is written all the same.
 
 use skein::store::housekeeper::{Answer, Committer, Durability, HousekeeperOptions, Persist};
-use skein::store::log::{Batch, Log, LogOptions, Records, SegmentedLog, Sequence};
+use skein::store::log::{LogOptions, SegmentedLog};
 
+use crate::batches::{durable, persist, records};
 use crate::disk::{Faults, SimDisk};
 
 const UNSYNCED_BYTES_MAX: usize = 1_000;
@@ -31,33 +32,12 @@ fn full_committer(disk: &SimDisk) -> Committer<SegmentedLog<SimDisk>> {
     committer
 }
 
-fn persist(ticket: u64, bytes: usize, durability: Durability) -> Persist {
-    let mut batch = Batch::default();
-    batch.push(&vec![u8::try_from(ticket).expect("tests are short"); bytes]);
-    Persist { from: 0, ticket, batch, durability, groups: Vec::new() }
-}
-
-fn durable(ticket: u64) -> Vec<(usize, Answer)> {
-    vec![(0, Answer::Durable { ticket })]
-}
-
 /// Hands one batch over, which is answered by the commit that follows.
 fn commit(committer: &mut Committer<SegmentedLog<SimDisk>>, persist: Persist) {
     let ticket = persist.ticket;
     committer.take(persist);
     committer.commit(0);
     assert_eq!(committer.take_answers(), durable(ticket));
-}
-
-/// What is there, one byte of each batch.
-fn records(disk: &SimDisk) -> Vec<u8> {
-    let mut found = Vec::new();
-    let mut take = |_: Sequence, records: Records<'_>| {
-        found.extend(records.map(|record| record[0]));
-        Ok(())
-    };
-    open(disk).replay(Sequence(0), &mut take).expect("it is whole");
-    found
 }
 
 #[test]
