@@ -10,8 +10,6 @@ mod check_config;
 mod completions;
 mod conn;
 mod credential_file;
-#[cfg(test)]
-mod describe;
 mod environment;
 mod machine;
 mod mqtt;
@@ -188,8 +186,10 @@ fn path_of(command: &clap::Command, words: &[OsString]) -> String {
 /// The subcommands whose options are those of Mosquitto's programs.
 const SPEAKERS: [&str; 6] = ["pub", "sub", "rr", "conn", "probe", "top"];
 
-/// The whole command line, with the environment behind it.
-fn command() -> clap::Command {
+/// The whole command line, with the environment behind it: what manual pages and the reference are
+/// made from.
+#[must_use]
+pub fn command() -> clap::Command {
     let command = SPEAKERS.into_iter().fold(Arguments::command(), |command, name| {
         command.mut_subcommand(name, called_as::lenient)
     });

@@ -45,7 +45,7 @@ const SECTIONS: [(&str, &str); 13] = [
 pub fn documentation() -> String {
     let mut page = String::from(
         "# Configuration\n\n\
-         <!-- Made from src/config/table.rs and access.rs: UPDATE_DOCS=1 cargo test --lib config -->\n\n\
+         <!-- Made from src/config/table.rs and access.rs: cargo xtask pages -->\n\n\
          `skein serve --config skein.toml` reads a TOML file; `skein check-config skein.toml` only \
          checks it. Every key but a listener's address has a default, so a file names just what \
          differs. A key that skein does not know, a value out of range and limits that contradict \
@@ -77,7 +77,7 @@ pub fn documentation() -> String {
 pub fn example() -> String {
     let mut file = String::from(
         "# Every setting of skein with its default. Remove the # before a key and change its value.\n\
-         # Made from src/config/table.rs and access.rs: UPDATE_DOCS=1 cargo test --lib config\n",
+         # Made from src/config/table.rs and access.rs: cargo xtask pages\n",
     );
     // A bridge without a name, an address and topics would be an error; its page has examples.
     for (section, purpose) in SECTIONS.iter().filter(|(section, _)| !is_of_bridge(section)) {
@@ -141,31 +141,10 @@ fn comment(text: &str) -> String {
     lines + &line + "\n"
 }
 
-/// Compares a file of the repository with what the table makes of it now.
-#[cfg(test)]
-pub(super) fn assert_up_to_date(name: &str, wanted: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, wanted).expect("the file of the repository can be written");
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "{name} is out of date; run: UPDATE_DOCS=1 cargo test --lib config");
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Settings, parse};
     use super::*;
-
-    #[test]
-    fn the_reference_page_is_up_to_date() {
-        assert_up_to_date("docs/configuration.md", &documentation());
-    }
-
-    #[test]
-    fn the_example_is_up_to_date() {
-        assert_up_to_date("deploy/examples/skein.toml", &example());
-    }
 
     #[test]
     fn the_example_says_the_defaults() {

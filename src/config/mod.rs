@@ -39,7 +39,7 @@ pub use describe::{documentation, example};
 pub use error::{ConfigError, Problem};
 pub use identity::{check_identities, told_in_the_clear};
 pub use limits::Limits;
-pub use mosquitto::{Imported, Machine, load_mosquitto};
+pub use mosquitto::{Imported, Machine, load_mosquitto, mosquitto_documentation};
 pub use parse::{load, parse};
 pub use store::Store;
 pub use table::{Listener, Log, SHARDS_MAX, Settings, Tls, WebSocket};

@@ -9,8 +9,6 @@
 
 mod access;
 mod acks;
-mod attacks;
-mod compliance;
 mod connect;
 mod connect_v5;
 mod flow;

@@ -5,6 +5,7 @@ mod durability;
 mod growth;
 mod job;
 mod mutants;
+mod pages;
 mod paho;
 mod process;
 mod runner;
@@ -32,6 +33,8 @@ enum Command {
     },
     /// Lists the stages of `test`.
     List,
+    /// Makes the pages anew that are made from the code and its tests, and says which have changed.
+    Pages,
     /// Plants bugs in a copy of the core, one at a time; the simulator must catch each.
     Mutants {
         /// Plants only this one; may be given several times.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
             runner::list();
             Ok(true)
         }
+        Command::Pages => pages::run(),
         Command::Mutants { only, sample, seed, seeds } => {
             mutants::run(&mutants::Choice { only, sample, seed, seeds })
         }

@@ -314,7 +314,6 @@ fn packet_size(it: &mut Connection, line: &Line) -> Result<(), String> {
 }
 
 /// What becomes of each option, as rows of the page for those who come from Mosquitto.
-#[cfg(test)]
 pub(super) fn rows() -> String {
     let mut rows = String::new();
     for (name, part) in OPTIONS {

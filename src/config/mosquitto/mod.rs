@@ -19,6 +19,8 @@ mod lines;
 mod obey;
 mod options;
 
+pub use self::options::mosquitto_documentation;
+
 use std::net::SocketAddr;
 use std::path::Path;
 

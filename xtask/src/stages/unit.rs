@@ -7,8 +7,9 @@ use crate::job::{Job, Stop, cargo, root, target};
 use crate::tools::has_nextest;
 
 /// Test targets of the root package that are stages of their own, or parts of one.
-const OWN_STAGES: [&str; 8] = [
+const OWN_STAGES: [&str; 9] = [
     "layering",
+    "pages",
     "simulation",
     "conformance",
     "durability",
@@ -27,6 +28,11 @@ pub(super) const FORMATS: &str = "skein-client/json,skein-client/cbor,skein-clie
 
 pub(super) fn layering(job: &mut Job) -> Result<(), Stop> {
     job.cargo("test --test layering")
+}
+
+/// Needs hardly more than `layering` has built: the library, and no broker.
+pub(super) fn pages(job: &mut Job) -> Result<(), Stop> {
+    job.cargo("test --test pages")
 }
 
 /// Everything that is quick: all members, and the test targets of the root that have no stage.

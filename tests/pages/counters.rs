@@ -1,26 +1,20 @@
-//! docs/counters.md says what each counter counts, and says it of every one.
-
-use std::path::Path;
+//! `docs/counters.md` says what each counter counts, and says it of every one.
 
 use skein::server::{ACCEPTOR_COUNTERS, SYS_TOPICS};
 use skein::shard::{DropReason, Metrics};
 use skein::store::housekeeper::Counters;
 
+use crate::assert_up_to_date;
+
 #[test]
 fn the_page_of_counters_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/counters.md");
-    let wanted = page();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &wanted).expect("the file of the repository can be written");
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "out of date; run: UPDATE_DOCS=1 cargo test --test counters");
+    assert_up_to_date("docs/counters.md", &page());
 }
 
 fn page() -> String {
     let mut page = String::from(
         "# Counters\n\n\
-         <!-- Made from src/shard/metrics.rs and others: UPDATE_DOCS=1 cargo test --test counters -->\n\n\
+         <!-- Made from src/shard/metrics.rs and others: cargo xtask pages -->\n\n\
          `kill -USR1` of the broker's process writes the counters of every shard to the log, and \
          what each shard dropped by reason and first topic level. All count since the start.\n\n\
          | counter | what it counts |\n|---|---|\n",

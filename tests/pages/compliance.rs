@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+
+use crate::assert_up_to_date;
+use crate::sources::{Test, tests_below, tests_of};
 
 /// What is searched for tests.
 const FOLDERS: [&str; 6] =
     ["protocol/src", "protocol/tests", "client", "src", "loadtest/src", "tests"];
 
-const PAGE: &str = "docs/compliance.md";
-
 const HEAD: &str = "# Compliance
 
-<!-- Made from the tests: UPDATE_DOCS=1 cargo test --test conformance compliance -->
+<!-- Made from the tests: cargo xtask pages -->
 
 The numbered clauses of the standards and the tests that stand for them: a test is listed under
 each clause that the comment above it, or its name, cites. The tests of `tests/conformance` speak
@@ -54,63 +54,16 @@ impl Clause {
     }
 }
 
-/// A test and what the comment above it says, on one line.
-pub(crate) struct Test {
-    pub(crate) name: String,
-    comment: String,
-}
-
-pub(crate) fn tests_of(source: &str) -> Vec<Test> {
-    let (mut tests, mut comment, mut is_test) = (Vec::new(), String::new(), false);
-    for line in source.lines().map(str::trim) {
-        if let Some(text) = line.strip_prefix("///") {
-            comment.push_str(text);
-        } else if line.starts_with("#[") {
-            is_test |= line == "#[test]";
-        } else {
-            if let Some(rest) = line.strip_prefix("fn ")
-                && is_test
-            {
-                let name = rest.split('(').next().unwrap_or(rest).to_owned();
-                tests.push(Test { name, comment: std::mem::take(&mut comment) });
-            }
-            comment.clear();
-            is_test = false;
-        }
-    }
-    tests
-}
-
 fn clauses_of(test: &Test) -> Vec<Clause> {
     let cited = test.comment.split('[').skip(1).filter_map(|rest| rest.split(']').next());
     cited.filter_map(Clause::parse).chain(Clause::of_name(&test.name)).collect()
 }
 
-pub(crate) fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
-    let Ok(entries) = folder.read_dir() else { return };
-    for path in entries.map(|entry| entry.expect("the folder can be read").path()) {
-        if path.is_dir() {
-            rust_files(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-}
-
 fn page() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    for folder in FOLDERS {
-        rust_files(&root.join(folder), &mut files);
-    }
     let mut rows: BTreeMap<Clause, BTreeSet<String>> = BTreeMap::new();
-    for file in files {
-        let source = std::fs::read_to_string(&file).expect("sources are text");
-        let shown = file.strip_prefix(root).expect("it was found below").display();
-        for test in tests_of(&source) {
-            for clause in clauses_of(&test) {
-                rows.entry(clause).or_default().insert(format!("{} ({shown})", test.name));
-            }
+    for test in FOLDERS.into_iter().flat_map(tests_below) {
+        for clause in clauses_of(&test) {
+            rows.entry(clause).or_default().insert(format!("{} ({})", test.name, test.file));
         }
     }
     let mut page = HEAD.to_owned();
@@ -127,18 +80,7 @@ fn page() -> String {
 
 #[test]
 fn the_page_of_clauses_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
-    let page = page();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, page).expect("the page can be written");
-        return;
-    }
-    let stands = std::fs::read_to_string(path).unwrap_or_default();
-    let hint = "run UPDATE_DOCS=1 cargo test --test conformance compliance";
-    for (line, (stands, made)) in stands.lines().zip(page.lines()).enumerate() {
-        assert_eq!(stands, made, "{PAGE}, line {}: {hint}", line + 1);
-    }
-    assert!(stands == page, "{PAGE} is of another length: {hint}");
+    assert_up_to_date("docs/compliance.md", &page());
 }
 
 #[test]
@@ -154,7 +96,7 @@ fn clauses_are_found_in_comments_and_names() {
         |#[test]
         |fn plain() {}"
         .replace('|', "");
-    let tests = tests_of(&source);
+    let tests = tests_of(&source, "a.rs");
     let names: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
     assert_eq!(names, ["mqtt_3_3_2_9_refused", "plain"]);
     let clauses: Vec<(bool, String)> =

@@ -1,21 +1,20 @@
 //! `docs/attacks.md`: which test stands for which row of the checklist of attacks. A test's name
-//! begins with the row's id; the rows and what they are stand in `attacks.txt` beside this file.
+//! begins with the row's id; rows and what they are: `tests/conformance/attacks.txt`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
 
-use crate::compliance::{rust_files, tests_of};
+use crate::assert_up_to_date;
+use crate::sources::tests_below;
 
-const PAGE: &str = "docs/attacks.md";
 const HEAD: &str = "# Attacks
 
-<!-- Made from the tests: UPDATE_DOCS=1 cargo test --test conformance attacks -->
+<!-- Made from the tests: cargo xtask pages -->
 
 What a hostile peer may try, and the tests against the real process that stand for it: their names
 begin with the row's id. After each of them the process lives, a client that has done nothing wrong
-is served, and no descriptor is held that was not held before. Those that share a broker are made three
-times on brokers that stay (`cargo xtask test --only leaks`): all of them together may add 1 MiB the third
+is served, and no descriptor is held that was not held before. Those that share a broker are made five
+times on brokers that stay (`cargo xtask test --only leaks`): all of them together may add 1 MiB the last
 time. Section G has brokers of its own: where a packet is known to have leaked in another broker, the attack
 is made twice there, and after the second time no more than 1 MiB may be left. A sync that fails (G16) is in
 `tests/durability` and `tests/simulation`.
@@ -24,23 +23,16 @@ is made twice there, and after the second time no more than 1 MiB may be left. A
 
 /// Each row's id and what it is, in order.
 fn rows() -> Vec<(&'static str, &'static str)> {
-    let lines = include_str!("attacks.txt").lines().filter(|line| !line.is_empty());
+    let lines = include_str!("../conformance/attacks.txt").lines().filter(|line| !line.is_empty());
     lines.map(|line| line.split_once(' ').expect("an id and words")).collect()
 }
 
 /// The tests of each row.
 fn tests_by_row() -> BTreeMap<String, Vec<String>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    let mut files = Vec::new();
-    rust_files(&folder, &mut files);
-    files.sort();
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for file in files {
-        let source = std::fs::read_to_string(&file).expect("sources are text");
-        for test in tests_of(&source) {
-            let id = test.name.split('_').next().unwrap_or("").to_uppercase();
-            found.entry(id).or_default().push(test.name);
-        }
+    for test in tests_below("tests/conformance") {
+        let id = test.name.split('_').next().unwrap_or("").to_uppercase();
+        found.entry(id).or_default().push(test.name);
     }
     found
 }
@@ -72,12 +64,5 @@ fn every_row_of_the_checklist_has_a_test() {
 
 #[test]
 fn the_page_of_attacks_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
-    let page = page();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, page).expect("the page can be written");
-        return;
-    }
-    let stands = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(stands == page, "{PAGE}: run UPDATE_DOCS=1 cargo test --test conformance attacks");
+    assert_up_to_date("docs/attacks.md", &page());
 }

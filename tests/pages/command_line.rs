@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use clap::{Arg, ArgAction, Command};
 
+use crate::assert_up_to_date;
+
 const HEAD: &str = "\
 # The command line
 
-<!-- Made from src/cli: UPDATE_DOCS=1 cargo test --lib cli::describe -->
+<!-- Made from src/cli: cargo xtask pages -->
 
 `skein --help` lists the subcommands, `skein SUBCOMMAND --help` their options and examples;
 `skein man SUBCOMMAND | man -l -` is the same as a manual page, and `skein completions SHELL` what a
@@ -146,28 +148,23 @@ fn names(arg: &Arg) -> String {
 }
 
 #[test]
-fn the_page_is_up_to_date() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command-line.md");
-    let mut command = super::command();
-    command.build();
-    let wanted = page(&command);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &wanted).expect("the file of the repository can be written");
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    let text =
-        "docs/command-line.md is out of date; run: UPDATE_DOCS=1 cargo test --lib cli::describe";
-    assert!(found == wanted, "{text}");
+fn the_page_of_the_command_line_is_up_to_date() {
+    assert_up_to_date("docs/command-line.md", &page(&command()));
 }
 
 /// Nobody finds an option that is told of nowhere.
 #[test]
 fn every_option_has_a_help() {
-    let mut command = super::command();
-    command.build();
-    for subcommand in command.get_subcommands().filter(|it| it.get_name() != "help") {
+    for subcommand in command().get_subcommands().filter(|it| it.get_name() != "help") {
         for arg in subcommand.get_arguments() {
             assert!(arg.get_help().is_some(), "{}: {}", subcommand.get_name(), arg.get_id());
         }
     }
+}
+
+/// With what clap adds to each subcommand.
+fn command() -> Command {
+    let mut command = skein::cli::command();
+    command.build();
+    command
 }
