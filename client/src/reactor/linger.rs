@@ -78,30 +78,18 @@ fn has_hung_up(link: &mut dyn Transport, buffer: &mut [u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::sync::mpsc;
 
     use mio::net::UnixStream;
 
     use super::*;
-    use crate::transport::{Dialed, Dialer};
-    use crate::{Login, Options, ReasonCode, Result};
-
-    /// Opens links whose other end the test has.
-    struct Line(mpsc::Sender<UnixStream>);
-
-    impl Dialer for Line {
-        fn dial(&self, _: &str, _: Duration) -> Result<Dialed> {
-            let (ours, theirs) = UnixStream::pair().expect("two descriptors");
-            self.0.send(theirs).expect("the test waits for it");
-            Ok(Dialed { transport: Box::new(ours), login: Login::default() })
-        }
-    }
+    use crate::test::PairDialer;
+    use crate::{Options, ReasonCode};
 
     /// Who waits for the last word of one client does not wait for that of another one.
     #[test]
     fn a_last_word_is_that_of_one_client() {
-        let (sender, links) = mpsc::channel();
-        let mut reactor = Reactor::with_dialer(Line(sender), 1).expect("a thread");
+        let (dialer, links) = PairDialer::new();
+        let mut reactor = Reactor::with_dialer(dialer, 1).expect("a thread");
         let mut add = || {
             let id = reactor.add(Options::new(["mqtt://there"])).expect("good options");
             let mut link = None;

@@ -2,7 +2,8 @@
 //! moves when it is told to. No sockets, no threads, no waiting.
 //!
 //! In a [`Harness`] the test itself plays the server, word by word; a [`World`] has a
-//! [`FakeBroker`] that answers as a server does.
+//! [`FakeBroker`] that answers as a server does. What needs sockets all the same, as a reactor does,
+//! has a [`PairDialer`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -20,6 +21,7 @@
 mod broker;
 mod harness;
 mod link;
+mod pair;
 mod world;
 
 use std::time::Duration;
@@ -27,6 +29,7 @@ use std::time::Duration;
 pub use broker::FakeBroker;
 pub use harness::Harness;
 pub use link::Link;
+pub use pair::PairDialer;
 pub use world::World;
 
 /// A clock that stands still until it is moved.

@@ -1,13 +1,12 @@
 //! A bridge whose other broker the test plays, over a pair of sockets.
 
 use std::io::{ErrorKind, Read, Write};
-use std::sync::mpsc;
 
 use mio::net::UnixStream;
 use skein_client::session::{Event, Subscribe};
-use skein_client::test::World;
-use skein_client::transport::{Dial, Dialed, Dialer};
-use skein_client::{Login, Options, QoS, SubscriptionOptions, Version};
+use skein_client::test::{PairDialer, World};
+use skein_client::transport::Dial;
+use skein_client::{Options, QoS, SubscriptionOptions, Version};
 use skein_protocol::{Frame, Packet};
 
 use super::*;
@@ -16,17 +15,6 @@ use crate::server::bridge::plan::{Plan, plan_all};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Opens links whose other end the test has.
-struct Line(mpsc::Sender<UnixStream>);
-
-impl Dialer for Line {
-    fn dial(&self, _: &str, _: Duration) -> Result<Dialed> {
-        let (ours, theirs) = UnixStream::pair().expect("two descriptors");
-        self.0.send(theirs).expect("the test waits for it");
-        Ok(Dialed { transport: Box::new(ours), login: Login::default() })
-    }
-}
 
 /// A bridge that nobody lets in at its own broker.
 struct Run {
@@ -48,10 +36,10 @@ impl Run {
         };
         let Plan(plan) = plan_all(&[bridge]).expect("a good plan").remove(0);
         let mut reactor = Reactor::with_dialer(Dial::default(), 1).expect("a thread");
-        let (sender, links) = mpsc::channel();
+        let (pairs, links) = PairDialer::new();
         let dialer = Arc::new(Remote::new(&plan));
         let local = reactor.add(plan.local_options()).expect("good options");
-        let remote = reactor.add_with_dialer(plan.remote_options(), Arc::new(Line(sender)));
+        let remote = reactor.add_with_dialer(plan.remote_options(), Arc::new(pairs));
         let members = [local, remote.expect("good options")];
         let relay = Relay::new(plan, dialer, members, "own".into());
         let deadline = Instant::now() + PATIENCE;
