@@ -1,7 +1,8 @@
 //! skein: an MQTT 3.1, 3.1.1 and 5.0 broker for all the cores of one machine.
 //!
-//! The modules below are layers: each may use only those above it in this list, and
-//! `skein_protocol`. `tests/layering.rs` holds them to it.
+//! The modules are layers: [`config`], [`record`], [`session`], [`access`], [`topic`], [`router`],
+//! [`shard`], [`net`], [`store`], [`server`] and [`cli`]. Each may use only those before it, and
+//! `skein_protocol`; `tests/layering.rs` holds them to it. ARCHITECTURE.md says what lives in each.
 
 pub mod access;
 pub mod cli;

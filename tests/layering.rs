@@ -1,8 +1,8 @@
 //! Holds the code to its layers, its purity and its size.
 //!
-//! The layers are those of `src/lib.rs`: each may use only those above it, and `skein_protocol`.
-//! The pure ones may not touch the outside world. `unsafe` has one file. Files and functions stay
-//! short enough to be read from the top.
+//! The layers are those of ARCHITECTURE.md: each may use only those above it there, and
+//! `skein_protocol`. The pure ones may not touch the outside world. `unsafe` has one file. Files and
+//! functions stay short enough to be read from the top.
 
 mod structure;
 
@@ -36,6 +36,16 @@ fn each_layer_uses_only_those_above_it() {
     let sources = read_folder("src");
     assert!(sources.len() >= LAYERS.len(), "the sources were found");
     assert_none(&sources.iter().flat_map(layers::faults).collect::<Vec<_>>());
+}
+
+/// Who looks at the map sees the layers that the test holds, in their order.
+#[test]
+fn the_map_has_the_layers_from_the_top_down() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ARCHITECTURE.md");
+    let map = std::fs::read_to_string(path).expect("there is a map");
+    let rows = map.lines().skip_while(|line| !line.starts_with("| layer |")).skip(2);
+    let names = rows.map_while(|row| row.strip_prefix("| `")?.split_once("/`"));
+    assert_eq!(names.map(|(name, _)| name).collect::<Vec<_>>(), LAYERS);
 }
 
 #[test]

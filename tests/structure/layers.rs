@@ -3,7 +3,7 @@
 use super::paths::paths;
 use super::source::Source;
 
-/// From the top of the list down, as DESIGN and `src/lib.rs` have it.
+/// From the top down, as the table of ARCHITECTURE.md has them.
 pub(crate) const LAYERS: [&str; 11] = [
     "config", "record", "session", "access", "topic", "router", "shard", "net", "store", "server",
     "cli",
