@@ -3,44 +3,13 @@
 use std::fs;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use skein_client::{QoS, Subscription};
+use skein_test_authority::Certificates;
 
 use crate::broker::{Broker, Kind, PATIENCE, free_port, until};
 
 const TOPICS: &str = "topics = [{ filter = \"out/#\", direction = \"out\", qos = 1 }, \
                       { filter = \"in/#\", direction = \"in\", qos = 1 }]";
-
-/// An authority, a certificate for `localhost` and one for a client, as files.
-struct Certificates(tempfile::TempDir);
-
-impl Certificates {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder for the test");
-        let write = |name: &str, text: String| {
-            fs::write(folder.path().join(name), text).expect("room for a file");
-        };
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        let key = || KeyPair::generate().expect("a key");
-        let ca = CertifiedIssuer::self_signed(params, key()).expect("an authority");
-        write("ca.pem", ca.pem());
-        for name in ["localhost", "bridge"] {
-            let key = key();
-            let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-            params.distinguished_name.push(DnType::CommonName, name);
-            let certificate = params.signed_by(&key, &ca).expect("a certificate");
-            write(&format!("{name}.pem"), certificate.pem());
-            write(&format!("{name}.key"), key.serialize_pem());
-        }
-        Self(folder)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-}
 
 /// A broker with a listener that wants certificates, and its port.
 fn strict(kind: Kind, files: &Certificates) -> (Broker, u16) {
@@ -76,7 +45,7 @@ fn next(messages: &Subscription) -> String {
 }
 
 pub(crate) fn tls(kind: Kind) {
-    let files = Certificates::new();
+    let files = Certificates::new("bridge");
     let (remote, port) = strict(kind, &files);
     let [ca, certificate, key] =
         ["ca.pem", "bridge.pem", "bridge.key"].map(|name| files.text(name));
@@ -90,7 +59,7 @@ pub(crate) fn tls(kind: Kind) {
     assert_eq!((next(&away), next(&at_home)), ("out/a".to_owned(), "in/a".to_owned()));
 
     // A broker that an authority vouches for whom nobody here knows is not connected to.
-    let stranger = Certificates::new();
+    let stranger = Certificates::new("bridge");
     let wrong = section(port, &format!("ca = \"{}\", {own}", stranger.text("ca.pem")));
     says(&wrong, &["bridge b: not connected: ", "certificate"]);
     // Neither is one that wants to know who the bridge is, where that is not told.

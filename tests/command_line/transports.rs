@@ -1,46 +1,13 @@
 //! TLS, sockets of this machine and WebSocket: the same certificates, the same ends.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use skein_test_authority::Certificates;
 
 use crate::broker::{Broker, free_port};
 use crate::program::{BOTH, Ended, Whose, command, start};
-
-/// An authority, a broker's certificate for `localhost` and a client's, as files.
-pub(crate) struct Certificates(tempfile::TempDir);
-
-impl Certificates {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder for the test");
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        let key = || KeyPair::generate().expect("a key");
-        let ca = CertifiedIssuer::self_signed(params, key()).expect("an authority");
-        fs::write(folder.path().join("ca.pem"), ca.pem()).expect("room for a file");
-        for name in ["localhost", "meter"] {
-            let key = key();
-            let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-            params.distinguished_name.push(DnType::CommonName, name);
-            let certificate = params.signed_by(&key, &ca).expect("a certificate");
-            let file = |end: &str| folder.path().join(format!("{name}.{end}"));
-            fs::write(file("pem"), certificate.pem()).expect("room for a file");
-            fs::write(file("key"), key.serialize_pem()).expect("room for a file");
-        }
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    pub(crate) fn text(&self, name: &str) -> String {
-        self.path(name).display().to_string()
-    }
-}
 
 /// A broker with listeners of every kind.
 pub(crate) struct Listeners {
@@ -54,7 +21,7 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     pub(crate) fn start() -> Self {
-        let files = Certificates::new();
+        let files = Certificates::new("meter");
         let [tls, strict, ws] = [(); 3].map(|()| free_port());
         let (certificate, key) = (files.text("localhost.pem"), files.text("localhost.key"));
         let (ca, socket) = (files.text("ca.pem"), files.text("socket"));

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use skein_test_authority::Authority;
 
 /// A configuration, and what scripts are told of it.
 pub(crate) struct Transports {
@@ -21,10 +21,9 @@ pub(crate) struct Transports {
 pub(crate) fn prepare(folder: &Path, plain: SocketAddr) -> Result<Transports, String> {
     let told = |error: std::io::Error| format!("cannot prepare {}: {error}", folder.display());
     fs::create_dir_all(folder).map_err(told)?;
-    let (authority, certificate, key) = certificates().map_err(|error| error.to_string())?;
-    for (name, text) in [("ca.pem", authority), ("broker.pem", certificate), ("broker.key", key)] {
-        fs::write(folder.join(name), text).map_err(told)?;
-    }
+    let authority = Authority::new("skein interop");
+    authority.write(folder, "ca");
+    authority.server(&["localhost", "127.0.0.1"]).write(folder, "broker");
     let path = |name: &str| folder.join(name).display().to_string();
     let [tls, websocket, secure] = [
         super::broker::free_address(),
@@ -56,23 +55,4 @@ pub(crate) fn prepare(folder: &Path, plain: SocketAddr) -> Result<Transports, St
         ("BROKER_UNIX", socket.display().to_string()),
     ];
     Ok(Transports { settings, variables })
-}
-
-/// An authority's certificate, and one it has signed for this machine with its key, in PEM.
-fn certificates() -> Result<(String, String, String), rcgen::Error> {
-    // Each has a name of its own: OpenSSL takes a certificate that is signed by its own name for one
-    // that signed itself.
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.distinguished_name.push(DnType::CommonName, "skein interop");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let authority_key = KeyPair::generate()?;
-    let authority = params.self_signed(&authority_key)?.pem();
-    let issuer = Issuer::new(params, authority_key);
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let key = KeyPair::generate()?;
-    let mut params = CertificateParams::new(names)?;
-    params.distinguished_name.push(DnType::CommonName, "localhost");
-    params.use_authority_key_identifier_extension = true;
-    Ok((authority, params.signed_by(&key, &issuer)?.pem(), key.serialize_pem()))
 }

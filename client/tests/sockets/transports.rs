@@ -3,70 +3,37 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use skein_client::transport::{Address, Dial, Tls, TlsVersion};
 use skein_client::{Builder, Error, QoS};
+use skein_test_authority::Certificates;
 
 use super::server::{KINDS, Kind, Server, free_port};
 use super::{PATIENCE, builder, eventually};
 
-/// A certificate authority, a server and a client, as files.
-struct Certificates(PathBuf);
-
-impl Certificates {
-    fn new() -> Self {
-        static SERIAL: AtomicUsize = AtomicUsize::new(0);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let name = format!("skein-client-tls-{}-{serial}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        fs::write(folder.join("ca.pem"), ca.pem()).unwrap();
-        for name in ["localhost", "meter"] {
-            let key = KeyPair::generate().unwrap();
-            let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-            params.distinguished_name.push(DnType::CommonName, name);
-            let certificate = params.signed_by(&key, &ca).unwrap();
-            fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
-            fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-        }
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// What a configuration needs for a listener with these certificates.
-    fn listener(&self, kind: Kind, port: u16, more: &More) -> String {
-        let [ca, certificate, key] =
-            ["ca.pem", "localhost.pem", "localhost.key"].map(|name| self.path(name));
-        let (ca, certificate, key) = (ca.display(), certificate.display(), key.display());
-        match kind {
-            Kind::Mosquitto => format!(
-                "listener {port} 127.0.0.1\ncafile {ca}\ncertfile {certificate}\nkeyfile {key}\n\
+/// What a configuration needs for a listener with these certificates.
+fn secure_listener(files: &Certificates, kind: Kind, port: u16, more: &More) -> String {
+    let [ca, certificate, key] =
+        ["ca.pem", "localhost.pem", "localhost.key"].map(|name| files.text(name));
+    match kind {
+        Kind::Mosquitto => format!(
+            "listener {port} 127.0.0.1\ncafile {ca}\ncertfile {certificate}\nkeyfile {key}\n\
                  protocol {}\nrequire_certificate {}\n",
-                if more.websocket { "websockets" } else { "mqtt" },
-                more.asks_for_certificate
-            ),
-            Kind::Skein => format!(
-                "[[listener]]\naddress = \"127.0.0.1:{port}\"\nprotocol = \"{}\"\n\
+            if more.websocket { "websockets" } else { "mqtt" },
+            more.asks_for_certificate
+        ),
+        Kind::Skein => format!(
+            "[[listener]]\naddress = \"127.0.0.1:{port}\"\nprotocol = \"{}\"\n\
                  [listener.tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n{}\n",
-                if more.websocket { "websocket" } else { "mqtt" },
-                match more.asks_for_certificate {
-                    true => format!("client_ca = \"{ca}\"\nclient_certificates = \"required\""),
-                    false => String::new(),
-                }
-            ),
-        }
+            if more.websocket { "websocket" } else { "mqtt" },
+            match more.asks_for_certificate {
+                true => format!("client_ca = \"{ca}\"\nclient_certificates = \"required\""),
+                false => String::new(),
+            }
+        ),
     }
 }
 
@@ -75,12 +42,6 @@ impl Certificates {
 struct More {
     websocket: bool,
     asks_for_certificate: bool,
-}
-
-impl Drop for Certificates {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A message of 300 kB there and back, which no single record or frame holds.
@@ -106,8 +67,8 @@ fn tls_trusts_whom_it_is_told_to_and_nobody_else() {
 }
 
 fn assert_tls_is_careful(kind: Kind) {
-    let (files, port) = (Certificates::new(), free_port());
-    let _server = Server::start_with(kind, &files.listener(kind, port, &More::default()));
+    let (files, port) = (Certificates::new("meter"), free_port());
+    let _server = Server::start_with(kind, &secure_listener(&files, kind, port, &More::default()));
     let address = format!("mqtts://localhost:{port}");
     assert_works(builder(&address).tls(Tls::roots(files.path("ca.pem"))));
     let stranger = builder(&address).tls(Tls::platform_roots()).connect();
@@ -129,8 +90,8 @@ fn assert_tls_is_careful(kind: Kind) {
 /// One version only, and the secrets in a file of the owner's own.
 #[test]
 fn tls_speaks_one_version_and_writes_its_secrets_down() {
-    let (files, port) = (Certificates::new(), free_port());
-    let listener = files.listener(Kind::Skein, port, &More::default());
+    let (files, port) = (Certificates::new("meter"), free_port());
+    let listener = secure_listener(&files, Kind::Skein, port, &More::default());
     let _server = Server::start_with(Kind::Skein, &listener);
     let log = files.path("secrets");
     for (version, label) in
@@ -147,9 +108,9 @@ fn tls_speaks_one_version_and_writes_its_secrets_down() {
 #[test]
 fn a_client_certificate_is_shown_to_who_asks() {
     for kind in KINDS {
-        let (files, port) = (Certificates::new(), free_port());
+        let (files, port) = (Certificates::new("meter"), free_port());
         let more = More { asks_for_certificate: true, ..More::default() };
-        let _server = Server::start_with(kind, &files.listener(kind, port, &more));
+        let _server = Server::start_with(kind, &secure_listener(&files, kind, port, &more));
         let address = format!("mqtts://localhost:{port}");
         let tls = || Tls::roots(files.path("ca.pem"));
         let with = tls().client_cert(files.path("meter.pem"), files.path("meter.key"));
@@ -161,7 +122,7 @@ fn a_client_certificate_is_shown_to_who_asks() {
 #[test]
 fn websocket_carries_mqtt_with_and_without_tls() {
     for kind in KINDS {
-        let (files, plain, secure) = (Certificates::new(), free_port(), free_port());
+        let (files, plain, secure) = (Certificates::new("meter"), free_port(), free_port());
         let listener = match kind {
             Kind::Mosquitto => format!("listener {plain} 127.0.0.1\nprotocol websockets\n"),
             Kind::Skein => {
@@ -169,7 +130,7 @@ fn websocket_carries_mqtt_with_and_without_tls() {
             }
         };
         let more = More { websocket: true, ..More::default() };
-        let settings = listener + &files.listener(kind, secure, &more);
+        let settings = listener + &secure_listener(&files, kind, secure, &more);
         let _server = Server::start_with(kind, &settings);
         assert_works(builder(&format!("ws://127.0.0.1:{plain}")));
         let tls = Tls::roots(files.path("ca.pem"));
@@ -181,9 +142,9 @@ fn websocket_carries_mqtt_with_and_without_tls() {
 #[test]
 fn a_link_over_a_socket_opens_while_it_is_used() {
     for kind in KINDS {
-        let (files, port) = (Certificates::new(), free_port());
+        let (files, port) = (Certificates::new("meter"), free_port());
         let more = More { websocket: true, ..More::default() };
-        let _server = Server::start_with(kind, &files.listener(kind, port, &more));
+        let _server = Server::start_with(kind, &secure_listener(&files, kind, port, &more));
         let connect = || TcpStream::connect(("127.0.0.1", port));
         assert!(eventually(|| connect().is_ok()), "it listens");
         let socket = connect().unwrap();

@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path, thread};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value;
+use skein_test_authority::Authority;
 use tempfile::TempDir;
 
 use super::support::{Broker, report_of, run, skein, text};
@@ -25,7 +25,10 @@ struct Way {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        write_certificates(folder.path());
+        let authority = Authority::new("authority");
+        authority.write(folder.path(), "ca");
+        authority.server(&["127.0.0.1"]).write(folder.path(), "broker");
+        authority.client("meter").write(folder.path(), "meter");
         let path = |name: &str| folder.path().join(name).display().to_string();
         let tls = format!(
             "[listener.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n",
@@ -82,23 +85,6 @@ impl World {
         let report = report_of(&arguments);
         assert_eq!(report["scenario"]["transport"], way.name, "{mode}");
         report
-    }
-}
-
-/// An authority, and certificates of the broker and of a client.
-fn write_certificates(folder: &Path) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "authority");
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    for (name, host) in [("broker", "127.0.0.1"), ("meter", "meter")] {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        fs::write(folder.join(name).with_extension("pem"), certificate.pem()).unwrap();
-        fs::write(folder.join(name).with_extension("key"), key.serialize_pem()).unwrap();
     }
 }
 

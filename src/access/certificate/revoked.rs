@@ -62,49 +62,12 @@ fn id(issuer: &[u8], serial: &[u8]) -> CertificateId {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{
-        CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod,
-        KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
-    };
+    use skein_test_authority::Authority;
 
     use super::*;
 
-    /// An authority of this name.
-    struct Authority(Issuer<'static, KeyPair>);
-
-    impl Authority {
-        fn new(name: &str) -> Self {
-            let mut params = CertificateParams::default();
-            params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-            params.key_usages = vec![KeyUsagePurpose::CrlSign];
-            params.distinguished_name.push(DnType::CommonName, name);
-            Self(Issuer::new(params, KeyPair::generate().expect("random numbers")))
-        }
-
-        fn client(&self, serial: &[u8]) -> Vec<u8> {
-            let mut params = CertificateParams::default();
-            params.serial_number = Some(SerialNumber::from_slice(serial));
-            let key = KeyPair::generate().expect("random numbers");
-            params.signed_by(&key, &self.0).expect("it signs").der().to_vec()
-        }
-
-        fn list(&self, serials: &[&[u8]]) -> Vec<u8> {
-            let revoked = |serial: &&[u8]| RevokedCertParams {
-                serial_number: SerialNumber::from_slice(serial),
-                revocation_time: date_time_ymd(2020, 1, 1),
-                reason_code: None,
-                invalidity_date: None,
-            };
-            let list = CertificateRevocationListParams {
-                this_update: date_time_ymd(2020, 1, 1),
-                next_update: date_time_ymd(4000, 1, 1),
-                crl_number: SerialNumber::from(1),
-                issuing_distribution_point: None,
-                revoked_certs: serials.iter().map(revoked).collect(),
-                key_identifier_method: KeyIdMethod::Sha256,
-            };
-            list.signed_by(&self.0).expect("it signs").der().to_vec()
-        }
+    fn client(authority: &Authority, serial: &[u8]) -> Vec<u8> {
+        authority.numbered_client("client", serial).certificate().to_vec()
     }
 
     #[test]
@@ -122,7 +85,7 @@ mod tests {
             (&other, &[5], false),
             (&other, &[6], true),
         ] {
-            let id = id_of(&authority.client(serial));
+            let id = id_of(&client(authority, serial));
             assert_eq!(revoked.contain(id), is_revoked, "{serial:?}");
         }
     }
@@ -130,7 +93,7 @@ mod tests {
     #[test]
     fn w16_what_cannot_be_read_is_not_vouched_for() {
         let authority = Authority::new("one");
-        let certificate = authority.client(&[5]);
+        let certificate = client(&authority, &[5]);
         let cut = id_of(&certificate[..certificate.len() - 1]);
         let mut revoked = RevokedCertificates::default();
         assert!(!revoked.contain(cut), "there are no lists");

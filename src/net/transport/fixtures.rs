@@ -3,89 +3,53 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion,
 };
+use skein_test_authority::{Authority, Identity};
 
 use super::Flow;
 use super::tls::{Tls, TlsError};
 
-/// An authority of its own, and what it has signed.
-pub(super) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
+/// A server named `broker`, which asks for certificates of this authority if it is told to.
+pub(super) fn server_config(authority: &Authority, asks: bool) -> Arc<ServerConfig> {
+    let (certificate, key) = authority.server(&["broker"]).into_parts();
+    let builder = ServerConfig::builder();
+    let builder = match asks {
+        true => builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder(roots(authority)).build().expect("a good authority"),
+        ),
+        false => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(vec![certificate], key).expect("the key fits");
+    config.alpn_protocols = vec![b"mqtt".to_vec()];
+    Arc::new(config)
 }
 
-/// A certificate and its key.
-pub(super) struct Identity {
-    pub(super) certificate: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
+/// A client of `broker`, by this authority, that speaks these versions.
+pub(super) fn client_of(
+    authority: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+    identity: Option<Identity>,
+) -> ClientConnection {
+    let builder = ClientConfig::builder_with_protocol_versions(versions);
+    let builder = builder.with_root_certificates(roots(authority));
+    let config = match identity.map(Identity::into_parts) {
+        Some((certificate, key)) => {
+            builder.with_client_auth_cert(vec![certificate], key).expect("the key fits")
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let name = ServerName::try_from("broker").expect("a name");
+    ClientConnection::new(Arc::new(config), name).expect("a good configuration")
 }
 
-impl Authority {
-    pub(super) fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names to be wrong");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().expect("random numbers");
-        let certificate = params.self_signed(&key).expect("it signs itself").der().clone();
-        Self { issuer: Issuer::new(params, key), certificate }
-    }
-
-    pub(super) fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a good name");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![usage];
-        let key = KeyPair::generate().expect("random numbers");
-        let certificate = params.signed_by(&key, &self.issuer).expect("it signs").der().clone();
-        Identity { certificate, key: key.into() }
-    }
-
-    fn roots(&self) -> Arc<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).expect("it is a certificate");
-        Arc::new(roots)
-    }
-
-    /// A server named `broker`, which asks for certificates of this authority if it is told to.
-    pub(super) fn server(&self, asks: bool) -> Arc<ServerConfig> {
-        let identity = self.sign("broker", ExtendedKeyUsagePurpose::ServerAuth);
-        let builder = ServerConfig::builder();
-        let builder = match asks {
-            true => builder.with_client_cert_verifier(
-                WebPkiClientVerifier::builder(self.roots()).build().expect("a good authority"),
-            ),
-            false => builder.with_no_client_auth(),
-        };
-        let config = builder.with_single_cert(vec![identity.certificate], identity.key);
-        let mut config = config.expect("the key fits");
-        config.alpn_protocols = vec![b"mqtt".to_vec()];
-        Arc::new(config)
-    }
-
-    /// A client of `broker` that speaks these versions.
-    pub(super) fn client(
-        &self,
-        versions: &[&'static SupportedProtocolVersion],
-        identity: Option<Identity>,
-    ) -> ClientConnection {
-        let builder = ClientConfig::builder_with_protocol_versions(versions);
-        let builder = builder.with_root_certificates(self.roots());
-        let config = match identity {
-            Some(Identity { certificate, key }) => {
-                builder.with_client_auth_cert(vec![certificate], key).expect("the key fits")
-            }
-            None => builder.with_no_client_auth(),
-        };
-        let name = ServerName::try_from("broker").expect("a name");
-        ClientConnection::new(Arc::new(config), name).expect("a good configuration")
-    }
+fn roots(authority: &Authority) -> Arc<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate()).expect("it is a certificate");
+    Arc::new(roots)
 }
 
 /// What the client has for the server, in TLS records.

@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
-};
+use skein_test_authority::Authority;
 use tempfile::TempDir;
 
 use super::*;
@@ -18,30 +15,12 @@ impl Folder {
     fn new(name: &str) -> Self {
         let folder = TempDir::with_prefix(format!("skein-tls-{name}-"));
         let folder = Self(folder.expect("a temporary folder"));
-        let mut params = CertificateParams::new(Vec::new()).expect("no names to be wrong");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().expect("random numbers");
-        folder.write("ca.pem", &params.self_signed(&key).expect("it signs itself").pem());
-        let issuer = Issuer::new(params, key);
+        let authority = Authority::new("authority");
+        authority.write(folder.0.path(), "ca");
         for name in ["a", "b"] {
-            let names = vec![format!("{name}.example")];
-            let params = CertificateParams::new(names).expect("a good name");
-            let key = KeyPair::generate().expect("random numbers");
-            let certificate = params.signed_by(&key, &issuer).expect("it signs");
-            folder.write(&format!("{name}.pem"), &certificate.pem());
-            folder.write(&format!("{name}.key"), &key.serialize_pem());
+            authority.server(&[&format!("{name}.example")]).write(folder.0.path(), name);
         }
-        let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(4000, 1, 1),
-            crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
-            revoked_certs: Vec::new(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        let list = list.signed_by(&issuer).expect("it signs").pem().expect("it is a list");
-        folder.write("list.crl", &list);
+        folder.write("list.crl", &authority.list_pem(&[]));
         folder
     }
 

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use skein_test_authority::Authority;
 
 use super::*;
 
@@ -13,19 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An authority, and a web server with a certificate of it that answers always the same.
 fn secure_server(answer: &'static str) -> (String, String) {
-    let mut params = CertificateParams::new(Vec::new()).expect("no names to be wrong");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("random numbers");
-    let authority = params.self_signed(&key).expect("it signs itself").pem();
-    let issuer = Issuer::new(params, key);
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a good name");
-    let key = KeyPair::generate().expect("random numbers");
-    let certificate = params.signed_by(&key, &issuer).expect("it signs").der().clone();
+    let authority = Authority::new("authority");
+    let (certificate, key) = authority.server(&["localhost"]).into_parts();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("there are some")
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key.into())
+        .with_single_cert(vec![certificate], key)
         .expect("the key belongs to it");
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -40,7 +34,7 @@ fn secure_server(answer: &'static str) -> (String, String) {
             let _ = tls.write_all(answer.as_bytes());
         }
     });
-    (format!("https://localhost:{port}/"), authority)
+    (format!("https://localhost:{port}/"), authority.pem())
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 use rustls::version::TLS13;
 use rustls::{ClientConnection, StreamOwned};
+use skein_test_authority::Authority;
 
-use super::super::fixtures::Authority;
+use super::super::fixtures::{client_of, server_config};
 use super::super::websocket::WebSocketTerms;
 use super::*;
 
@@ -175,12 +175,13 @@ fn what_a_full_socket_does_not_take_is_kept_and_bounded() {
 
 #[test]
 fn a_client_is_introduced_once() {
-    let authority = Authority::new();
-    let layers = Layers { proxy: true, tls: Some(authority.server(true)), websocket: None };
+    let authority = Authority::new("authority");
+    let layers =
+        Layers { proxy: true, tls: Some(server_config(&authority, true)), websocket: None };
     let (mut layered, mut peer) = pair(&layers);
-    let identity = authority.sign("client", ClientAuth);
-    let certificate: Box<[u8]> = identity.certificate.as_ref().into();
-    let client: ClientConnection = authority.client(&[&TLS13], Some(identity));
+    let identity = authority.client("client");
+    let certificate: Box<[u8]> = identity.certificate().as_ref().into();
+    let client: ClientConnection = client_of(&authority, &[&TLS13], Some(identity));
     let client = thread::spawn(move || {
         peer.write_all(b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8883\r\n").expect("there is room");
         let mut stream = StreamOwned::new(client, peer);

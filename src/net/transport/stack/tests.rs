@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 
 use rustls::ClientConnection;
 use rustls::version::TLS13;
+use skein_test_authority::Authority;
 
-use super::super::fixtures::{Authority, give_records, take_records};
+use super::super::fixtures::{client_of, give_records, server_config, take_records};
 use super::*;
 
 const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8883\r\n";
@@ -16,7 +17,7 @@ const REQUEST: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n
 
 fn authority() -> &'static Authority {
     static AUTHORITY: OnceLock<Authority> = OnceLock::new();
-    AUTHORITY.get_or_init(Authority::new)
+    AUTHORITY.get_or_init(|| Authority::new("authority"))
 }
 
 /// A client of these layers.
@@ -36,10 +37,10 @@ impl Client {
         };
         let layers = Layers {
             proxy,
-            tls: tls.then(|| authority().server(false)),
+            tls: tls.then(|| server_config(authority(), false)),
             websocket: websocket.then(|| Arc::new(terms)),
         };
-        let tls = tls.then(|| authority().client(&[&TLS13], None));
+        let tls = tls.then(|| client_of(authority(), &[&TLS13], None));
         Self { layers, tls, heard: Vec::new() }
     }
 

@@ -3,27 +3,27 @@
 use std::io::Write;
 use std::sync::OnceLock;
 
-use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConnection, SupportedProtocolVersion};
+use skein_test_authority::Authority;
 
-use super::super::fixtures::{Authority, converse, give_records, take_records};
+use super::super::fixtures::{client_of, converse, give_records, server_config, take_records};
 use super::*;
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
 fn authority() -> &'static Authority {
     static AUTHORITY: OnceLock<Authority> = OnceLock::new();
-    AUTHORITY.get_or_init(Authority::new)
+    AUTHORITY.get_or_init(|| Authority::new("authority"))
 }
 
 fn server(asks: bool) -> Tls {
-    Tls::new(authority().server(asks)).expect("a good configuration")
+    Tls::new(server_config(authority(), asks)).expect("a good configuration")
 }
 
 /// Both ends after their handshake.
 fn opened(version: &'static SupportedProtocolVersion) -> (Tls, ClientConnection) {
-    let (mut tls, mut client) = (server(false), authority().client(&[version], None));
+    let (mut tls, mut client) = (server(false), client_of(authority(), &[version], None));
     assert_eq!(converse(&mut tls, &mut client, usize::MAX), Ok((Flow::Going, vec![])));
     assert!(tls.is_open() && !client.is_handshaking());
     (tls, client)
@@ -33,7 +33,7 @@ fn opened(version: &'static SupportedProtocolVersion) -> (Tls, ClientConnection)
 fn a_handshake_and_data_pass_however_the_records_are_cut() {
     for version in VERSIONS {
         for step in [1, 2, 5, 100, 20_000, usize::MAX] {
-            let (mut tls, mut client) = (server(false), authority().client(&[version], None));
+            let (mut tls, mut client) = (server(false), client_of(authority(), &[version], None));
             let payload: Vec<u8> = (0..40_000_u32).map(|n| n as u8).collect();
             client.writer().write_all(&payload).expect("it is kept until the handshake is over");
             assert_eq!(converse(&mut tls, &mut client, step), Ok((Flow::Going, payload.clone())));
@@ -103,15 +103,15 @@ fn nothing_is_said_before_the_handshake_is_over() {
 #[test]
 fn a_client_certificate_is_kept_and_a_wrong_one_is_refused() {
     for version in VERSIONS {
-        let good = authority().sign("client", ClientAuth);
-        let expected = good.certificate.clone();
-        let (mut tls, mut client) = (server(true), authority().client(&[version], Some(good)));
+        let good = authority().client("client");
+        let expected = good.certificate();
+        let (mut tls, mut client) = (server(true), client_of(authority(), &[version], Some(good)));
         converse(&mut tls, &mut client, 1).expect("it is of the same authority");
         assert_eq!(tls.client_certificates(), [expected]);
-        let wrong_authority = Authority::new().sign("client", ClientAuth);
-        let wrong_usage = authority().sign("client", ServerAuth);
+        let wrong_authority = Authority::new("authority").client("client");
+        let wrong_usage = authority().server(&["client"]);
         for wrong in [None, Some(wrong_authority), Some(wrong_usage)] {
-            let (mut tls, mut client) = (server(true), authority().client(&[version], wrong));
+            let (mut tls, mut client) = (server(true), client_of(authority(), &[version], wrong));
             let refused = converse(&mut tls, &mut client, usize::MAX);
             assert!(matches!(refused, Err(TlsError::Failed(_))), "{refused:?}");
             assert_eq!(tls.client_certificates(), []);
@@ -161,7 +161,7 @@ fn fragmented(record: &[u8], size: usize) -> Vec<u8> {
 fn a_hello_in_many_records_is_understood() {
     for size in [1, 3, 50] {
         for step in [1, 1_000] {
-            let (mut tls, mut client) = (server(false), authority().client(&[&TLS13], None));
+            let (mut tls, mut client) = (server(false), client_of(authority(), &[&TLS13], None));
             let mut records = fragmented(&take_records(&mut client), size);
             for piece in records.chunks_mut(step) {
                 let mut below = Vec::new();
@@ -182,7 +182,7 @@ proptest::proptest! {
         changes in proptest::collection::vec((0..2_000_usize, proptest::num::u8::ANY), 0..4),
         rest in proptest::collection::vec(proptest::num::u8::ANY, 0..100),
     ) {
-        let mut client = authority().client(&[&TLS12, &TLS13], None);
+        let mut client = client_of(authority(), &[&TLS12, &TLS13], None);
         let mut bytes = [fragmented(&take_records(&mut client), size), rest].concat();
         for (at, value) in changes {
             let at = at % bytes.len();
