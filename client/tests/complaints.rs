@@ -29,18 +29,18 @@ const COMPLAINTS: [(&str, &str, &str); 49] = [
     ),
     (
         "confirmations that are none",
-        "tests/session_publish.rs",
+        "tests/session/publish.rs",
         "a_refusal_of_one_message_is_its_error_and_nothing_else",
     ),
-    ("unclear when a token completes", "tests/session_publish.rs", "each_qos_ends_as_it_should"),
+    ("unclear when a token completes", "tests/session/publish.rs", "each_qos_ends_as_it_should"),
     (
         "a publish error does not say whether it was sent",
-        "tests/session_publish.rs",
+        "tests/session/publish.rs",
         "the_servers_limits_are_typed_errors_before_anything_is_sent",
     ),
     (
         "deadlines that confuse",
-        "tests/session_publish.rs",
+        "tests/session/publish.rs",
         "an_acknowledgement_that_is_overdue_fails_the_ticket_and_frees_nothing",
     ),
     (
@@ -56,12 +56,12 @@ const COMPLAINTS: [(&str, &str, &str); 49] = [
     ("no backoff", "src/session/plan.rs", "delays_double_up_to_the_longest"),
     (
         "backoff is not applied when the server accepts and then kicks",
-        "tests/session_resume.rs",
+        "tests/session/resume.rs",
         "the_delay_grows_until_a_connection_was_stable",
     ),
     (
         "stale credentials are tried for ever",
-        "tests/session_resume.rs",
+        "tests/session/resume.rs",
         "stale_credentials_end_it_unless_they_are_renewed",
     ),
     (
@@ -72,7 +72,7 @@ const COMPLAINTS: [(&str, &str, &str); 49] = [
     ("no reconnect at all", "tests/sockets/lifecycle.rs", "a_cut_link_loses_nothing"),
     (
         "a client cannot be used after a loss",
-        "tests/session_resume.rs",
+        "tests/session/resume.rs",
         "a_server_that_is_not_there_yet_is_waited_for",
     ),
     (
@@ -82,52 +82,52 @@ const COMPLAINTS: [(&str, &str, &str); 49] = [
     ),
     (
         "no resubscribe after a reconnect",
-        "tests/session_subscribe.rs",
+        "tests/session/subscribe.rs",
         "a_lost_session_is_subscribed_to_again_with_results",
     ),
     (
         "an unanswered SUBSCRIBE is lost with the link",
-        "tests/session_subscribe.rs",
+        "tests/session/subscribe.rs",
         "an_unanswered_subscribe_is_sent_again",
     ),
     (
         "messages are cleared when the session is not present",
-        "tests/session_resume.rs",
+        "tests/session/resume.rs",
         "a_lost_session_sends_again_as_new_messages_before_anything_else",
     ),
     (
         "pending messages are sent again in random order",
-        "tests/session_resume.rs",
+        "tests/session/resume.rs",
         "a_resumed_session_sends_again_in_order",
     ),
     (
         "a failed acknowledgement tears the connection down",
-        "tests/session_resume.rs",
+        "tests/session/resume.rs",
         "unknown_acknowledgements_are_counted_and_borne",
     ),
     (
         "a collision of packet ids wedges the client",
-        "tests/session_random.rs",
+        "tests/session/random.rs",
         "what_a_kept_session_promises_holds_whatever_the_link_does",
     ),
     (
         "packet ids of SUBSCRIBE are used again while open",
-        "tests/session_subscribe.rs",
+        "tests/session/subscribe.rs",
         "subscribe_and_publish_share_the_packet_ids",
     ),
     (
         "packet ids are used again while in flight",
-        "tests/session_publish.rs",
+        "tests/session/publish.rs",
         "an_acknowledgement_that_is_overdue_fails_the_ticket_and_frees_nothing",
     ),
     (
         "manual acknowledgements are not sent after a reconnect",
-        "tests/session_subscribe.rs",
+        "tests/session/subscribe.rs",
         "an_acknowledgement_after_a_reconnect_reaches_the_server",
     ),
     (
         "a re-send within one connection disconnects",
-        "tests/session_subscribe.rs",
+        "tests/session/subscribe.rs",
         "a_resend_on_the_same_connection_is_borne",
     ),
     (
@@ -148,7 +148,7 @@ const COMPLAINTS: [(&str, &str, &str); 49] = [
     ),
     (
         "QoS 0 is queued offline and floods on reconnect",
-        "tests/session_publish.rs",
+        "tests/session/publish.rs",
         "qos_0_without_a_connection_is_refused_or_kept_as_the_policy_says",
     ),
     (
@@ -183,22 +183,22 @@ const COMPLAINTS: [(&str, &str, &str); 49] = [
     ),
     (
         "the loss of the connection, or its reason, is not told",
-        "tests/session_connect.rs",
+        "tests/session/connect.rs",
         "a_server_that_says_goodbye_is_heard",
     ),
     (
         "the server's Receive Maximum is ignored",
-        "tests/session_publish.rs",
+        "tests/session/publish.rs",
         "no_more_is_in_flight_than_the_server_takes",
     ),
     (
         "the server's Maximum Packet Size is ignored",
-        "tests/session_publish.rs",
+        "tests/session/publish.rs",
         "a_queued_message_that_the_server_does_not_take_fails_alone",
     ),
     (
         "topic aliases leak into the next connection",
-        "tests/session_publish.rs",
+        "tests/session/publish.rs",
         "topics_become_aliases_by_themselves_and_anew_on_each_connection",
     ),
     ("bound to one runtime", "tests/sockets/messages.rs", "everything_can_be_awaited"),
@@ -209,7 +209,7 @@ const COMPLAINTS: [(&str, &str, &str); 49] = [
     ),
     (
         "a refused subscription looks like one that was granted",
-        "tests/session_subscribe.rs",
+        "tests/session/subscribe.rs",
         "each_filter_has_its_own_result",
     ),
     (
@@ -219,7 +219,7 @@ const COMPLAINTS: [(&str, &str, &str); 49] = [
     ),
     (
         "packet ids of an earlier process swallow new messages",
-        "tests/session_restart.rs",
+        "tests/session/restart.rs",
         "a_new_process_loses_nothing_to_identifiers_that_the_server_holds",
     ),
     (
@@ -229,7 +229,7 @@ const COMPLAINTS: [(&str, &str, &str); 49] = [
     ),
     (
         "authentication and reconnects do not go together",
-        "tests/session_auth.rs",
+        "tests/session/authenticate.rs",
         "each_connection_authenticates_afresh",
     ),
 ];

@@ -1,34 +1,23 @@
 //! Messages on their way out, in simulated time.
 
 use std::num::{NonZeroU16, NonZeroU32};
-use std::time::Duration;
 
 use skein_client::session::{Event, Outcome, Subscribe};
 use skein_client::test::Harness;
 use skein_client::{
-    Error, Farewell, Feature, Offline, Operation, Options, PacketId, Publish, QoS, ReasonCode,
+    Error, Farewell, Feature, Offline, Operation, Options, Publish, QoS, ReasonCode,
     SubscriptionOptions, Version, Versions, WhenFull,
 };
 use skein_protocol::{Ack, AckProperties, ConnAckProperties, Packet, SubAck};
 
-fn options() -> Options {
-    Options { session_expiry_s: 600, ..Options::new(["mqtt://a"]) }
-}
-
-fn s(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn id(number: u16) -> PacketId {
-    PacketId::new(number).unwrap()
-}
+use super::{id, lasting, s};
 
 fn message(payload: &'static str, qos: QoS) -> Publish {
     Publish::new("t", payload).qos(qos)
 }
 
 fn connected_with(properties: ConnAckProperties<'_>) -> Harness {
-    let mut harness = Harness::new(options());
+    let mut harness = Harness::new(lasting());
     harness.open();
     harness.accept_with(false, properties);
     harness
@@ -36,7 +25,7 @@ fn connected_with(properties: ConnAckProperties<'_>) -> Harness {
 
 #[test]
 fn each_qos_ends_as_it_should() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     let zero = harness.publish(message("0", QoS::AtMostOnce)).unwrap();
     let one = harness.publish(message("1", QoS::AtLeastOnce)).unwrap();
     let two = harness.publish(message("2", QoS::ExactlyOnce)).unwrap();
@@ -65,7 +54,7 @@ fn each_qos_ends_as_it_should() {
 /// A refused publish must not look like success.
 #[test]
 fn a_refusal_of_one_message_is_its_error_and_nothing_else() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     for (number, qos) in [(1, QoS::AtLeastOnce), (2, QoS::ExactlyOnce)] {
         let token = harness.publish(message("x", qos)).unwrap();
         let ack = Ack::with_reason(id(number), ReasonCode::NotAuthorized);
@@ -122,7 +111,7 @@ fn the_servers_limits_are_typed_errors_before_anything_is_sent() {
 /// What was queued without a connection meets the limits when there is one.
 #[test]
 fn a_queued_message_that_the_server_does_not_take_fails_alone() {
-    let mut harness = Harness::new(options());
+    let mut harness = Harness::new(lasting());
     let large = harness.publish(Publish::new("t", vec![0; 100]).qos(QoS::AtLeastOnce)).unwrap();
     let small = harness.publish(message("x", QoS::AtLeastOnce)).unwrap();
     harness.open();
@@ -135,9 +124,9 @@ fn a_queued_message_that_the_server_does_not_take_fails_alone() {
 
 #[test]
 fn qos_0_without_a_connection_is_refused_or_kept_as_the_policy_says() {
-    let mut harness = Harness::new(options());
+    let mut harness = Harness::new(lasting());
     assert!(matches!(harness.publish(message("x", QoS::AtMostOnce)), Err(Error::NotConnected)));
-    let mut options = options();
+    let mut options = lasting();
     options.queue.offline = Offline::Keep;
     let mut harness = Harness::new(options);
     harness.publish(message("x", QoS::AtMostOnce)).unwrap();
@@ -148,7 +137,7 @@ fn qos_0_without_a_connection_is_refused_or_kept_as_the_policy_says() {
 
 #[test]
 fn a_full_queue_gives_the_message_back_or_drops_one_and_says_so() {
-    let mut options = options();
+    let mut options = lasting();
     options.queue.messages_max = 1;
     options.queue.when_full = WhenFull::Fail;
     let mut harness = Harness::new(options.clone());
@@ -169,7 +158,7 @@ fn a_full_queue_gives_the_message_back_or_drops_one_and_says_so() {
 /// 3.3.2.3.3: what waited has that much less to live.
 #[test]
 fn the_time_in_the_queue_counts_towards_the_expiry() {
-    let mut harness = Harness::new(options());
+    let mut harness = Harness::new(lasting());
     let old = message("1", QoS::AtLeastOnce).expires(s(5));
     let old = harness.publish(old).unwrap();
     harness.publish(message("2", QoS::AtLeastOnce).expires(s(60))).unwrap();
@@ -185,7 +174,7 @@ fn the_time_in_the_queue_counts_towards_the_expiry() {
 #[test]
 fn an_acknowledgement_that_is_overdue_fails_the_ticket_and_frees_nothing() {
     let ack_timeout = Some(s(20));
-    let mut harness = Harness::connected(Options { ack_timeout, keep_alive_s: 0, ..options() });
+    let mut harness = Harness::connected(Options { ack_timeout, keep_alive_s: 0, ..lasting() });
     let token = harness.publish(message("x", QoS::AtLeastOnce)).unwrap();
     harness.advance(s(19));
     assert!(harness.outcome(token).is_none());
@@ -229,7 +218,7 @@ fn topics_become_aliases_by_themselves_and_anew_on_each_connection() {
 #[test]
 fn properties_are_left_out_before_5_0() {
     let versions = Versions::Only(Version::V3_1_1);
-    let mut harness = Harness::connected(Options { versions, ..options() });
+    let mut harness = Harness::connected(Options { versions, ..lasting() });
     harness.publish(message("x", QoS::AtLeastOnce).user_property("k", "v")).unwrap();
     assert_eq!(harness.hear(), ["PUBLISH topic=\"t\" qos=1 id=1 payload=1 bytes"]);
 }
@@ -237,7 +226,7 @@ fn properties_are_left_out_before_5_0() {
 /// Closing waits for what is under way, but not for ever, and says what was left.
 #[test]
 fn closing_drains_and_tells_what_was_not_delivered() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     let token = harness.publish(message("x", QoS::AtLeastOnce)).unwrap();
     harness.hear();
     harness.close(s(5));
@@ -248,7 +237,7 @@ fn closing_drains_and_tells_what_was_not_delivered() {
     assert!(matches!(harness.outcome(token), Some(Ok(_))));
     assert!(matches!(harness.events.last(), Some(Event::Closed { undelivered: 0 })));
 
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     let token = harness.publish(message("x", QoS::AtLeastOnce)).unwrap();
     harness.close(s(5));
     harness.advance(s(5));
@@ -259,7 +248,7 @@ fn closing_drains_and_tells_what_was_not_delivered() {
 
 #[test]
 fn a_disconnect_may_ask_for_the_will() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     let now = harness.now();
     harness.session.disconnect(ReasonCode::DisconnectWithWill, Some(7), now);
     harness.settle();
@@ -275,7 +264,7 @@ fn a_farewell_is_said_by_every_disconnect_of_ours() {
     let user_properties = vec![("k".to_owned(), "v".to_owned())];
     let reason_string = Some("done".to_owned());
     let farewell = Farewell { reason_string, user_properties, session_expiry_s: Some(9) };
-    let mut harness = Harness::connected(Options { farewell: farewell.clone(), ..options() });
+    let mut harness = Harness::connected(Options { farewell: farewell.clone(), ..lasting() });
     harness.close(s(5));
     let words = harness.hear();
     for part in ["reason_string=\"done\"", "session_expiry_s=9"] {
@@ -291,7 +280,7 @@ fn a_farewell_is_said_by_every_disconnect_of_ours() {
 /// This side may want fewer messages under way than the server allows.
 #[test]
 fn the_smaller_of_both_windows_holds() {
-    let mut harness = Harness::connected(Options { in_flight_max: 2, ..options() });
+    let mut harness = Harness::connected(Options { in_flight_max: 2, ..lasting() });
     for payload in ["1", "2", "3"] {
         harness.publish(message(payload, QoS::AtLeastOnce)).unwrap();
     }
@@ -303,7 +292,7 @@ fn the_smaller_of_both_windows_holds() {
 /// [MQTT-2.2.1-3]: what has an identifier has it until it is answered, and a message waits for that.
 #[test]
 fn a_message_waits_while_subscriptions_have_all_identifiers() {
-    let mut harness = Harness::connected(Options { packet_ids_max: Some(2), ..options() });
+    let mut harness = Harness::connected(Options { packet_ids_max: Some(2), ..lasting() });
     for filter in ["a", "b"] {
         harness.subscribe(Subscribe::new(filter, SubscriptionOptions::default())).unwrap();
     }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use skein_client::session::{Event, Outcome, Subscribe};
 use skein_client::test::{Harness, World};
 use skein_client::{
-    Backoff, MemoryStore, Options, PacketId, Publish, QoS, SessionLoss, SubscriptionOptions,
-    Version, Versions,
+    Backoff, MemoryStore, Options, Publish, QoS, SessionLoss, SubscriptionOptions, Version,
+    Versions,
 };
 use skein_protocol::{Ack, Packet};
+
+use super::{id, s};
 
 fn options() -> Options {
     let backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(1)).jitter(0.0);
@@ -20,14 +22,6 @@ fn options() -> Options {
         reconnect: Some(backoff),
         ..Options::new(["mqtt://a"])
     }
-}
-
-fn s(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn id(number: u16) -> PacketId {
-    PacketId::new(number).unwrap()
 }
 
 fn message(number: u32) -> Publish {

@@ -2,7 +2,7 @@
 //! is killed again and again and remembers nothing: whatever the seed, nothing is lost, QoS 2 comes
 //! once, and no server that forgets makes the other one drop what is new.
 //!
-//! `SEED=7 cargo test -p skein-client --test session_relay` replays one run.
+//! `SEED=7 cargo test -p skein-client --test session relay` replays one run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

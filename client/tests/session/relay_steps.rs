@@ -5,7 +5,9 @@ use std::time::Duration;
 use skein_client::session::{Outcome, Subscribe, Token};
 use skein_client::test::Harness;
 use skein_client::{Error, Options, Publish, QoS, Result, SubscriptionOptions};
-use skein_protocol::{Ack, AckProperties, ConnAckProperties, Packet, PacketId, ReasonCode, SubAck};
+use skein_protocol::{Ack, AckProperties, ConnAckProperties, Packet, ReasonCode, SubAck};
+
+use super::id;
 
 fn options() -> Options {
     Options {
@@ -14,10 +16,6 @@ fn options() -> Options {
         is_relay: true,
         ..Options::new(["mqtt://fake"])
     }
-}
-
-fn id(number: u16) -> PacketId {
-    PacketId::new(number).unwrap()
 }
 
 /// The terms of a server that takes this QoS at most.

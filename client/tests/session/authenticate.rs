@@ -1,15 +1,11 @@
 //! Enhanced authentication, in simulated time.
 
-use std::time::Duration;
-
 use skein_client::session::{Authenticator, Event, Outcome, Session};
 use skein_client::test::Harness;
 use skein_client::{Error, Options, ReasonCode, Result, Version, Versions};
 use skein_protocol::{Auth, AuthProperties, ConnAckProperties, Packet};
 
-fn s(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
+use super::{lasting, s};
 
 /// Says which conversation and which step it is, and wants to hear "good".
 #[derive(Debug, Default)]
@@ -45,10 +41,6 @@ fn harness(options: Options) -> Harness {
     Harness::around(session)
 }
 
-fn options() -> Options {
-    Options { session_expiry_s: 600, ..Options::new(["mqtt://a"]) }
-}
-
 fn auth(reason: ReasonCode, data: &'static [u8]) -> Packet<'static> {
     let (method, data) = (Some("COUNT"), Some(data));
     Packet::Auth(Auth { reason, properties: AuthProperties { method, data, ..Default::default() } })
@@ -66,7 +58,7 @@ fn good() -> ConnAckProperties<'static> {
 /// reconnects go together.
 #[test]
 fn each_connection_authenticates_afresh() {
-    let mut harness = harness(options());
+    let mut harness = harness(lasting());
     for conversation in 1..=2 {
         harness.open();
         let connect = harness.hear();
@@ -89,7 +81,7 @@ fn each_connection_authenticates_afresh() {
 #[test]
 fn a_server_that_proves_nothing_is_left_for_good() {
     for (proof, challenge) in [(&b""[..], &b"why"[..]), (b"evil", b"why"), (b"good", b"bad")] {
-        let mut harness = harness(options());
+        let mut harness = harness(lasting());
         harness.open();
         harness.say(&auth(ReasonCode::ContinueAuthentication, challenge));
         if harness.link.is_open() {
@@ -111,7 +103,7 @@ fn a_server_that_proves_nothing_is_left_for_good() {
 /// 4.12.1
 #[test]
 fn a_connection_that_is_up_authenticates_again() {
-    let mut harness = harness(options());
+    let mut harness = harness(lasting());
     harness.open();
     harness.accept_with(false, good());
     let now = harness.now();
@@ -131,10 +123,10 @@ fn a_connection_that_is_up_authenticates_again() {
 /// [MQTT-4.12.0-7] [MQTT-4.12.1-1]
 #[test]
 fn auth_where_none_is_due_breaks_the_protocol() {
-    let mut plain = Harness::connected(options());
+    let mut plain = Harness::connected(lasting());
     plain.say(&auth(ReasonCode::ContinueAuthentication, b"?"));
     assert_eq!(plain.hear(), ["DISCONNECT reason=0x82 Protocol Error"]);
-    let mut harness = harness(options());
+    let mut harness = harness(lasting());
     harness.open();
     harness.accept_with(false, good());
     harness.say(&auth(ReasonCode::ContinueAuthentication, b"?"));
@@ -144,12 +136,12 @@ fn auth_where_none_is_due_breaks_the_protocol() {
 /// No version but 5.0 has it, and falling back would be a way around it.
 #[test]
 fn a_client_that_must_authenticate_does_not_fall_back() {
-    let mut harness = harness(options());
+    let mut harness = harness(lasting());
     harness.open();
     harness.say_bytes(&[0x20, 2, 0, 1]);
     assert!(harness.session.is_stopped());
     let versions = Versions::Only(Version::V3_1_1);
-    let mut session = Session::new(Options { versions, ..options() }, 1).unwrap();
+    let mut session = Session::new(Options { versions, ..lasting() }, 1).unwrap();
     session.set_authenticator(Box::new(Counting::default()));
     let mut harness = Harness::around(session);
     harness.open();

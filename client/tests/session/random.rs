@@ -1,7 +1,7 @@
 //! Links that break at any byte, servers that forget: whatever the seed, nothing that was
 //! acknowledged is lost, order is kept, and QoS 2 arrives once.
 //!
-//! `SEED=7 cargo test -p skein-client --test session_random` replays one run.
+//! `SEED=7 cargo test -p skein-client --test session random` replays one run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -10,12 +10,10 @@ use skein_client::{
 };
 use skein_protocol::{ConnAckProperties, Disconnect, Packet, PacketType};
 
+use super::s;
+
 fn options() -> Options {
     Options::new(["mqtt://a"])
-}
-
-fn s(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
 }
 
 /// [MQTT-3.1.0-1]: CONNECT is the first thing said, and carries what was asked for.

@@ -5,23 +5,16 @@ use std::time::Duration;
 use skein_client::session::{Event, Outcome, Subscribe};
 use skein_client::test::Harness;
 use skein_client::{
-    Backoff, Error, Options, PacketId, Publish, QoS, ReasonCode, SessionLoss, SubscriptionOptions,
-    Verdict,
+    Backoff, Error, Options, Publish, QoS, ReasonCode, SessionLoss, SubscriptionOptions, Verdict,
 };
 use skein_protocol::{Ack, Packet};
+
+use super::{id, s};
 
 fn options() -> Options {
     let backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(8)).jitter(0.0);
     let reconnect = Some(backoff);
     Options { session_expiry_s: 600, reconnect, ..Options::new(["mqtt://a"]) }
-}
-
-fn s(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn id(number: u16) -> PacketId {
-    PacketId::new(number).unwrap()
 }
 
 fn publish(harness: &mut Harness, payload: &'static str, qos: QoS) -> skein_client::session::Token {

@@ -1,7 +1,6 @@
 //! Subscriptions and what arrives for them, in simulated time.
 
 use std::num::{NonZeroU16, NonZeroU32};
-use std::time::Duration;
 
 use skein_client::session::{Event, Outcome, Subscribe};
 use skein_client::test::Harness;
@@ -13,17 +12,7 @@ use skein_protocol::{
     Ack, AckProperties, ConnAckProperties, Packet, PublishProperties, SubAck, TopicName, UnsubAck,
 };
 
-fn options() -> Options {
-    Options { session_expiry_s: 600, ..Options::new(["mqtt://a"]) }
-}
-
-fn s(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn id(number: u16) -> PacketId {
-    PacketId::new(number).unwrap()
-}
+use super::{id, lasting, s};
 
 fn at(qos: QoS) -> SubscriptionOptions {
     SubscriptionOptions::with_qos(qos)
@@ -49,7 +38,7 @@ fn publish(topic: &str, qos: QoS, number: u16, dup: bool) -> Packet<'_> {
 /// SUBACK is checked filter by filter: a refusal is an error, not a subscription.
 #[test]
 fn each_filter_has_its_own_result() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     let wish = Subscribe::new("a/+", at(QoS::ExactlyOnce))
         .filter("b/#", at(QoS::AtLeastOnce))
         .filter("c", at(QoS::AtMostOnce));
@@ -73,7 +62,7 @@ fn each_filter_has_its_own_result() {
 /// [MQTT-3.9.3-1]
 #[test]
 fn a_suback_that_does_not_answer_every_filter_breaks_the_protocol() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     harness.subscribe(Subscribe::new("a", at(QoS::AtMostOnce))).unwrap();
     harness.hear();
     harness.say(&suback(1, &[ReasonCode::Success, ReasonCode::Success]));
@@ -83,7 +72,7 @@ fn a_suback_that_does_not_answer_every_filter_breaks_the_protocol() {
 /// A subscription counts until the server has confirmed its end.
 #[test]
 fn a_route_stays_until_unsuback() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     harness.subscribe(Subscribe::new("a", at(QoS::AtMostOnce))).unwrap();
     harness.say(&suback(1, &[ReasonCode::Success]));
     let now = harness.now();
@@ -98,7 +87,7 @@ fn a_route_stays_until_unsuback() {
 
 #[test]
 fn what_the_server_does_not_have_is_not_asked_for() {
-    let mut harness = Harness::new(options());
+    let mut harness = Harness::new(lasting());
     harness.open();
     harness.accept_with(
         false,
@@ -122,7 +111,7 @@ fn what_the_server_does_not_have_is_not_asked_for() {
 /// Packet ids of all kinds come from one place, and none is used twice while it is open.
 #[test]
 fn subscribe_and_publish_share_the_packet_ids() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     harness.publish(Publish::new("t", "x").qos(QoS::AtLeastOnce)).unwrap();
     harness.subscribe(Subscribe::new("a", at(QoS::AtMostOnce))).unwrap();
     harness.publish(Publish::new("t", "x").qos(QoS::AtLeastOnce)).unwrap();
@@ -135,7 +124,7 @@ fn subscribe_and_publish_share_the_packet_ids() {
 /// A SUBSCRIBE that was on its way when the link broke is asked again.
 #[test]
 fn an_unanswered_subscribe_is_sent_again() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     let (token, _) = harness.subscribe(Subscribe::new("a", at(QoS::AtMostOnce))).unwrap();
     harness.cut();
     harness.advance(s(1));
@@ -148,7 +137,7 @@ fn an_unanswered_subscribe_is_sent_again() {
 /// The complaint of all MQTT clients: after a reconnect there is silence.
 #[test]
 fn a_lost_session_is_subscribed_to_again_with_results() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     harness.subscribe(Subscribe::new("a", at(QoS::AtLeastOnce))).unwrap();
     harness.subscribe(Subscribe::new("b", at(QoS::AtMostOnce))).unwrap();
     harness.say(&suback(1, &[ReasonCode::GrantedQoS1]));
@@ -180,7 +169,7 @@ fn a_lost_session_is_subscribed_to_again_with_results() {
 /// [MQTT-4.3.2-4] [MQTT-4.3.3-8]: nothing is acknowledged before it was dealt with.
 #[test]
 fn messages_are_acknowledged_when_they_were_dealt_with_and_not_before() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     harness.say(&publish("t", QoS::AtMostOnce, 0, false));
     harness.say(&publish("t", QoS::AtLeastOnce, 7, false));
     harness.say(&publish("t", QoS::ExactlyOnce, 8, false));
@@ -200,7 +189,7 @@ fn messages_are_acknowledged_when_they_were_dealt_with_and_not_before() {
 /// [MQTT-4.6.0-2]: whatever order they are dealt with in, acknowledgements keep that of arrival.
 #[test]
 fn acknowledgements_are_put_in_order() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     for number in 1..=3 {
         harness.say(&publish("t", QoS::AtLeastOnce, number, false));
     }
@@ -219,7 +208,7 @@ fn acknowledgements_are_put_in_order() {
 /// is borne.
 #[test]
 fn our_receive_maximum_holds() {
-    let mut harness = Harness::connected(Options { receive_maximum: 2, ..options() });
+    let mut harness = Harness::connected(Options { receive_maximum: 2, ..lasting() });
     for number in 1..=1024 {
         harness.say(&publish("t", QoS::AtLeastOnce, number, false));
     }
@@ -233,7 +222,7 @@ fn our_receive_maximum_holds() {
 #[test]
 fn a_server_of_3_1_1_may_send_as_much_as_it_has_ids() {
     let versions = Versions::Only(Version::V3_1_1);
-    let mut harness = Harness::connected(Options { versions, receive_maximum: 2, ..options() });
+    let mut harness = Harness::connected(Options { versions, receive_maximum: 2, ..lasting() });
     for number in 1..=5000 {
         harness.say(&publish("t", QoS::AtLeastOnce, number, false));
     }
@@ -244,7 +233,7 @@ fn a_server_of_3_1_1_may_send_as_much_as_it_has_ids() {
 /// [MQTT-4.3.3-10]: QoS 2 arrives once, whatever the link does to the handshake.
 #[test]
 fn a_message_of_qos_2_is_handed_out_once() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     harness.say(&publish("t", QoS::ExactlyOnce, 5, false));
     harness.take_messages();
     assert_eq!(harness.hear(), ["PUBREC id=5 reason=0x00 Success"]);
@@ -260,7 +249,7 @@ fn a_message_of_qos_2_is_handed_out_once() {
 #[test]
 fn an_acknowledgement_after_a_reconnect_reaches_the_server() {
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
-        let mut harness = Harness::connected(options());
+        let mut harness = Harness::connected(lasting());
         harness.say(&publish("t", qos, 5, false));
         let delivery = harness.messages[0].delivery().unwrap();
         harness.cut();
@@ -277,7 +266,7 @@ fn an_acknowledgement_after_a_reconnect_reaches_the_server() {
 /// As above, but dealt with while there was no connection.
 #[test]
 fn an_acknowledgement_without_a_connection_is_remembered() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     harness.say(&publish("t", QoS::AtLeastOnce, 5, false));
     let delivery = harness.messages[0].delivery().unwrap();
     harness.cut();
@@ -296,7 +285,7 @@ fn an_acknowledgement_without_a_connection_is_remembered() {
 fn a_message_that_nobody_has_is_handed_out_again() {
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
         for before_the_cut in [true, false] {
-            let mut harness = Harness::connected(options());
+            let mut harness = Harness::connected(lasting());
             harness.say(&publish("t", qos, 5, false));
             let delivery = harness.messages[0].delivery().unwrap();
             if before_the_cut {
@@ -319,7 +308,7 @@ fn a_message_that_nobody_has_is_handed_out_again() {
 /// A server of old that sends again on the same connection is not a reason to hang up.
 #[test]
 fn a_resend_on_the_same_connection_is_borne() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
         let number = qos as u16;
         harness.say(&publish("t", qos, number, false));
@@ -333,7 +322,7 @@ fn a_resend_on_the_same_connection_is_borne() {
 
 #[test]
 fn aliases_of_the_server_are_understood() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     let alias = |topic: Option<&'static str>| {
         Packet::Publish(skein_protocol::Publish {
             dup: false,
@@ -363,7 +352,7 @@ fn aliases_of_the_server_are_understood() {
 #[test]
 fn an_unsuback_of_3_1_1_is_enough() {
     let versions = Versions::Only(Version::V3_1_1);
-    let mut harness = Harness::connected(Options { versions, ..options() });
+    let mut harness = Harness::connected(Options { versions, ..lasting() });
     let now = harness.now();
     let token = harness.session.unsubscribe(vec!["a".into(), "b".into()], now).unwrap();
     harness.settle();
@@ -376,7 +365,7 @@ fn an_unsuback_of_3_1_1_is_enough() {
 #[test]
 fn packets_for_servers_are_refused() {
     for bytes in [&[0xC0, 0][..], &[0x82, 6, 0, 1, 0, 0, 1, b'a'][..]] {
-        let mut harness = Harness::connected(options());
+        let mut harness = Harness::connected(lasting());
         harness.say_bytes(bytes);
         assert!(!harness.link.is_open());
     }
@@ -385,7 +374,7 @@ fn packets_for_servers_are_refused() {
 /// Who wants no subscription identifier, or one of their own, gets what they want.
 #[test]
 fn identifiers_can_be_chosen_or_left_out() {
-    let mut harness = Harness::connected(options());
+    let mut harness = Harness::connected(lasting());
     let wish = |identifier| Subscribe::new("a", at(QoS::AtMostOnce)).identifier(identifier);
     harness.subscribe(wish(None)).unwrap();
     harness.subscribe(wish(NonZeroU32::new(7))).unwrap();
