@@ -11,6 +11,9 @@ use super::{
 
 /// How often it is said that the disk does not work, while it does not.
 const FAILURE_SAID_AGAIN_MS: u64 = 60_000;
+/// A compaction goes through so many bytes for each that is written meanwhile. The log has to double
+/// before the next one, so with two or fewer it would grow for as long as publishers go on.
+const COMPACTION_PACE: usize = 4;
 /// How often the last commit is tried: a sync that failed in the first round, and held back what
 /// waited for room, may succeed at its end.
 const FINISHING_ROUNDS: usize = 2;
@@ -63,6 +66,8 @@ pub struct Committer<L: Log> {
     pub(super) counters: Counters,
     is_idle: bool,
     compaction: Option<Compaction>,
+    /// Bytes that were taken into the log since the last piece of a compaction.
+    bytes_since_piece: usize,
     /// The log is compacted when it has more bytes.
     compacts_above: u64,
     /// What is to be answered.
@@ -93,6 +98,7 @@ impl<L: Log> Committer<L> {
             counters: Counters::default(),
             is_idle: false,
             compaction: None,
+            bytes_since_piece: 0,
             compacts_above,
             answers: Vec::new(),
         }
@@ -211,6 +217,7 @@ impl<L: Log> Committer<L> {
         }
         let sequence = self.log.append(&self.batch)?;
         self.counters.bytes += self.batch.bytes() as u64;
+        self.bytes_since_piece += self.batch.bytes();
         for (queue, end) in self.queues.iter_mut().zip(ends) {
             self.waiting_bytes -= queue.drain(..end).map(|it| it.batch.bytes()).sum::<usize>();
             self.counters.batches += end as u64;
@@ -252,25 +259,41 @@ impl<L: Log> Committer<L> {
         self.retry_at_ms = Some(now_ms + self.options.retry_ms);
     }
 
-    /// Does a bounded piece of a compaction, if one is due.
+    /// Does a piece of a compaction, if one is due: the larger, the more was written since the last.
     pub fn compact_some(&mut self) {
         let is_large = self.log.bytes() > self.compacts_above;
         if self.compaction.is_none() && is_large && !self.log.has_readers() {
             self.compaction = Compaction::begin(&self.log);
             self.compacts_above = u64::MAX;
         }
+        let due = std::mem::take(&mut self.bytes_since_piece).saturating_mul(COMPACTION_PACE);
         let Some(compaction) = &mut self.compaction else { return };
-        match compaction.step(&mut self.log) {
-            Ok(true) => return,
-            Ok(false) => {
-                self.counters.compactions += 1;
-                tracing::info!("the store was compacted, to {} bytes", self.log.bytes());
+        let mut done = 0;
+        let finished = loop {
+            match compaction.step(&mut self.log) {
+                Ok(Some(bytes)) => done += bytes,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             }
-            Err(error) => tracing::error!(%error, "the store can not be compacted"),
-        }
+            if done >= due {
+                return;
+            }
+        };
         self.compaction = None;
         let left = self.log.bytes();
-        self.compacts_above = left.saturating_mul(2) + self.options.compaction_bytes_min;
+        let grown = match finished {
+            Ok(()) => {
+                self.counters.compactions += 1;
+                tracing::info!("the store was compacted, to {left} bytes");
+                left.saturating_mul(2)
+            }
+            // It is no smaller, and what it needs may become less.
+            Err(error) => {
+                tracing::error!(%error, "the store can not be compacted");
+                left
+            }
+        };
+        self.compacts_above = grown.saturating_add(self.options.compaction_bytes_min);
     }
 
     /// The last commit: what can be made durable is, and it is said if something can not.

@@ -36,23 +36,24 @@ impl Compaction {
         Some(Self { covers, phase, batch: Batch::default() })
     }
 
-    /// A bounded piece of work; false when it is done.
+    /// A bounded piece of work: the bytes that it has gone through; none when all is done.
     ///
     /// # Errors
     /// A file is broken, or the snapshot can not be written. The log is as it was.
-    pub(super) fn step(&mut self, log: &mut impl Log) -> Result<bool, LogError> {
+    pub(super) fn step(&mut self, log: &mut impl Log) -> Result<Option<usize>, LogError> {
         match &mut self.phase {
             Phase::Reading(files, state) => {
                 if let Some(file) = files.front_mut() {
-                    if !read(log, file, state)? {
+                    let (bytes, goes_on) = read(log, file, state)?;
+                    if !goes_on {
                         files.pop_front();
                     }
-                    return Ok(true);
+                    return Ok(Some(bytes));
                 }
                 let drain = std::mem::take(&mut **state).into_drain();
                 log.begin_snapshot(self.covers)?;
                 self.phase = Phase::Writing(Box::new(drain));
-                Ok(true)
+                Ok(Some(0))
             }
             Phase::Writing(drain) => {
                 self.batch.clear();
@@ -62,19 +63,27 @@ impl Compaction {
                 }
                 if self.batch.is_empty() {
                     log.finish_snapshot()?;
-                    return Ok(false);
+                    return Ok(None);
                 }
                 log.add_to_snapshot(&self.batch)?;
-                Ok(true)
+                Ok(Some(self.batch.bytes()))
             }
         }
     }
 }
 
-fn read(log: &mut impl Log, file: &mut Cursor, state: &mut State) -> Result<bool, LogError> {
-    log.replay_piece(file, &mut |_: Sequence, records: Records<'_>| {
+/// Reads a piece of a file: how many bytes of records, and whether there is more.
+fn read(
+    log: &mut impl Log,
+    file: &mut Cursor,
+    state: &mut State,
+) -> Result<(usize, bool), LogError> {
+    let mut bytes = 0;
+    let goes_on = log.replay_piece(file, &mut |_: Sequence, records: Records<'_>| {
+        bytes += records.bytes();
         state.apply_all(records).map_err(|error| error.to_string())
-    })
+    })?;
+    Ok((bytes, goes_on))
 }
 
 #[cfg(test)]
@@ -185,7 +194,7 @@ mod tests {
             // Of a log without a snapshot, and of one that has one.
             let mut compaction = Compaction::begin(&log).expect("there are segments");
             let mut most = 0;
-            while compaction.step(&mut log).expect("the disk works") {
+            while compaction.step(&mut log).expect("the disk works").is_some() {
                 most = most.max(compaction.bytes_held());
             }
             assert!((1 << 18..3 << 20).contains(&most), "{most} bytes were held");

@@ -115,3 +115,66 @@ fn what_has_gone_is_compacted_away() {
     let state = recover(&mut log);
     assert_eq!(state.sessions().map(|(id, _)| id).collect::<Vec<_>>(), ["stays"]);
 }
+
+/// One message a batch, which its topic retains in place of the one before.
+fn retained(number: u64, bytes: usize) -> Persist {
+    let message = Record::Message {
+        message: number,
+        topic: "topic".into(),
+        properties: Vec::new().into(),
+        payload: vec![0; bytes].into(),
+        qos: skein_protocol::QoS::AtLeastOnce,
+        retain: true,
+        expires_at_ms: None,
+    };
+    let kept = Record::Retained { message: number, author: None, user: None, listener: None };
+    persist(0, number, &[message, kept])
+}
+
+/// Bytes of all files of a folder.
+fn bytes_on_disk(folder: &tempfile::TempDir) -> u64 {
+    let files = std::fs::read_dir(folder.path()).expect("it is there");
+    files.map(|file| file.and_then(|it| it.metadata()).expect("it is there").len()).sum()
+}
+
+/// However much comes with each commit, and though there is no pause in which it would catch up.
+#[test]
+fn compaction_keeps_up_with_what_is_written_meanwhile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut committer = Committer::new(open(&folder), options());
+    let mut number = 0;
+    for bytes in [100, 10_000, 1 << 20] {
+        let mut most = 0;
+        for _ in 0..60 {
+            number += 1;
+            committer.take(retained(number, bytes));
+            committer.commit(0);
+            committer.compact_some();
+            most = most.max(bytes_on_disk(&folder));
+        }
+        let needed = u64::try_from(bytes).expect("it is small") + options().compaction_bytes_min;
+        assert!(most < 10 * needed, "{most} bytes of files for {needed} that are needed");
+    }
+}
+
+/// It has made nothing smaller, so it is tried again soon.
+#[test]
+fn a_compaction_that_has_failed_is_tried_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut committer = Committer::new(open(&folder), options());
+    let draft = folder.path().join("snapshot.new");
+    std::fs::create_dir(&draft).expect("it has no other");
+    for number in 1..=100 {
+        committer.take(retained(number, 1_000));
+        committer.commit(0);
+        committer.compact_some();
+    }
+    assert_eq!(committer.counters().compactions, 0, "a folder has the name of the snapshot");
+    std::fs::remove_dir(&draft).expect("it is empty");
+    for number in 101..=150 {
+        committer.take(retained(number, 1_000));
+        committer.commit(0);
+        committer.compact_some();
+    }
+    assert!(bytes_on_disk(&folder) < 100_000, "{} bytes", bytes_on_disk(&folder));
+}
