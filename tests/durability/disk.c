@@ -7,6 +7,9 @@
  *                durable is gone, as Linux does it.
  *   DISK_SLOW    How many microseconds a sync takes longer than it would.
  *   DISK_FULL    A file: as long as it is there, no byte can be written.
+ *   DISK_BROKEN  A file: as long as it is there, each of these calls fails so.
+ *   DISK_STUCK   A file: as long as it is there, no sync comes to an end.
+ *   SHARD_STUCK  A file: as long as it is there, the thread of the first shard does nothing.
  *
  * Not done here, but by the simulated disk of tests/store: renames that a power cut takes back. */
 
@@ -17,6 +20,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -35,7 +40,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct write *unsynced;
 static struct write **unsynced_end = &unsynced;
 static int loses, fails_first, fails_count, syncs, slow_us;
-static const char *full;
+static const char *full, *broken, *stuck, *shard_stuck;
 static unsigned seed;
 
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
@@ -43,6 +48,7 @@ static int (*real_fdatasync)(int);
 static int (*real_fsync)(int);
 static int (*real_ftruncate)(int, off_t);
 static int (*real_close)(int);
+static int (*real_epoll_wait)(int, struct epoll_event *, int, int);
 
 __attribute__((constructor)) static void begin(void) {
     real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
@@ -50,6 +56,7 @@ __attribute__((constructor)) static void begin(void) {
     real_fsync = dlsym(RTLD_NEXT, "fsync");
     real_ftruncate = dlsym(RTLD_NEXT, "ftruncate64");
     real_close = dlsym(RTLD_NEXT, "close");
+    real_epoll_wait = dlsym(RTLD_NEXT, "epoll_wait");
     const char *text = getenv("DISK_SEED");
     loses = text != NULL;
     seed = text ? (unsigned)strtoul(text, NULL, 10) : 0;
@@ -58,6 +65,17 @@ __attribute__((constructor)) static void begin(void) {
     text = getenv("DISK_SLOW");
     slow_us = text ? atoi(text) : 0;
     full = getenv("DISK_FULL");
+    broken = getenv("DISK_BROKEN");
+    stuck = getenv("DISK_STUCK");
+    shard_stuck = getenv("SHARD_STUCK");
+}
+
+static int is_there(const char *file) {
+    return file && access(file, F_OK) == 0;
+}
+
+static void wait_while_there(const char *file) {
+    while (is_there(file)) usleep(1000);
 }
 
 static void write_now(int fd, const char *bytes, size_t count, off_t at) {
@@ -96,7 +114,7 @@ static void settle(int fd, int keeps) {
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off_t at) {
-    if (full && access(full, F_OK) == 0) {
+    if (is_there(full)) {
         errno = ENOSPC;
         return -1;
     }
@@ -118,10 +136,12 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
 }
 
 int fdatasync(int fd) {
+    wait_while_there(stuck);
     if (slow_us > 0) usleep((useconds_t)slow_us);
     pthread_mutex_lock(&lock);
     syncs++;
     int fails = syncs >= fails_first && syncs < fails_first + fails_count;
+    fails |= is_there(broken);
     settle(fd, !fails);
     pthread_mutex_unlock(&lock);
     if (fails) {
@@ -148,6 +168,14 @@ int ftruncate64(int fd, off_t length) {
 
 int ftruncate(int fd, off_t length) {
     return ftruncate64(fd, length);
+}
+
+int epoll_wait(int fd, struct epoll_event *events, int count, int ms) {
+    char name[16];
+    if (is_there(shard_stuck) && prctl(PR_GET_NAME, name) == 0 && strcmp(name, "shard-0") == 0) {
+        wait_while_there(shard_stuck);
+    }
+    return real_epoll_wait(fd, events, count, ms);
 }
 
 /* What was not synced when a file was closed may never be. */

@@ -28,7 +28,7 @@ fn disk() -> &'static Path {
 }
 
 /// A run on a disk that loses what was not synced when the process ends, and may be slow.
-fn draw(seed: u64, publishers: usize, subscribers: usize) -> Drawn {
+pub(crate) fn draw(seed: u64, publishers: usize, subscribers: usize) -> Drawn {
     let mut drawn = Drawn::new(seed, publishers, subscribers);
     set(&mut drawn, "LD_PRELOAD", disk().as_os_str());
     set(&mut drawn, "DISK_SEED", seed.to_string());
@@ -38,7 +38,7 @@ fn draw(seed: u64, publishers: usize, subscribers: usize) -> Drawn {
 }
 
 /// Sets a variable for every broker of the run.
-fn set(drawn: &mut Drawn, name: &str, value: impl Into<std::ffi::OsString>) {
+pub(crate) fn set(drawn: &mut Drawn, name: &str, value: impl Into<std::ffi::OsString>) {
     let value = value.into();
     for start in [&mut drawn.round.start, &mut drawn.round.restart] {
         *start = start.clone().with(name, &value);

@@ -18,6 +18,7 @@
 //! | `lazyfs.rs` | the same on LazyFS, where there is a build of it |
 //! | `long.rs` | kills, pauses and jumps of the clock over minutes |
 //! | `rates.rs` | how long acknowledgements and starts take, as ratios |
+//! | `stops.rs` | SIGTERM while the disk is full, fails or does not answer, or a shard hangs |
 //! | `upgrade.rs` | files of earlier versions |
 
 mod broker;
@@ -33,4 +34,5 @@ mod peer;
 mod rates;
 mod round;
 mod scene;
+mod stops;
 mod upgrade;

@@ -47,6 +47,8 @@ pub(crate) enum Step {
     Pause(Duration),
     /// SIGTERM, and another one is started.
     Terminate,
+    /// The same while this file is there, and has been for so long. It is gone before the next start.
+    TerminateWith(PathBuf, Duration),
     /// This file is there for so long, and goes again.
     Mark(PathBuf, Duration),
     /// This file has this text from now on.
@@ -196,7 +198,14 @@ impl Run {
             Step::Mark(file, during) => {
                 write(file, "")?;
                 thread::sleep(*during);
-                fs::remove_file(file).map_err(|error| error.to_string())?;
+                remove(file)?;
+            }
+            Step::TerminateWith(file, during) => {
+                write(file, "")?;
+                thread::sleep(*during);
+                self.terminate()?;
+                remove(file)?;
+                return self.start_again(false);
             }
             Step::Kill => {
                 self.broker.kill();
@@ -315,6 +324,10 @@ impl Run {
 
 fn write(file: &Path, text: &str) -> Result<(), String> {
     fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn remove(file: &Path) -> Result<(), String> {
+    fs::remove_file(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn show_anomalies(anomalies: &[Anomaly], history: &[Operation]) -> Result<(), String> {
