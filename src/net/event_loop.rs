@@ -277,7 +277,7 @@ impl EventLoop {
     }
 
     fn is_over(&self) -> bool {
-        let is_done = || self.connections.is_empty() && self.core.shard.has_recorded_all();
+        let is_done = || self.connections.is_empty() && self.core.shard.has_stopped();
         self.ends_at.is_some_and(|end| is_done() || end <= self.core.now)
     }
 }

@@ -253,12 +253,13 @@ impl Shard {
         self.go_on_stopping(turn);
     }
 
-    /// Whether a shard that was told to stop has handed over all that it will ever record, or keeps
-    /// nothing: the others tell it nothing more that it would record, nor wait for anything of it.
-    pub fn has_recorded_all(&self) -> bool {
-        let is_heard = || self.others().all(|shard| self.lanes.waiting(shard) == 0);
-        !self.journal.is_on()
-            || (self.stop.rounds_of_all() == ROUNDS && !self.journal.is_open_used() && is_heard())
+    /// Whether a shard that was told to stop may end, once its connections have: it has handed over all
+    /// that it will ever record, the others tell it nothing more that it would record, and nothing that
+    /// it has told them, that it stops above all, waits for room in a lane.
+    pub fn has_stopped(&self) -> bool {
+        self.stop.rounds_of_all() == ROUNDS
+            && !self.journal.is_open_used()
+            && self.others().all(|shard| self.lanes.waiting(shard) == 0)
     }
 
     /// Does what belongs to the rounds that all others are ready for.

@@ -12,7 +12,7 @@ use skein::{
 use crate::{
     lane::Rings,
     link::LinkId,
-    oracle::violated,
+    oracle::{Ending, violated},
     rules::Rules,
     scene::Scene,
     shell::Node,
@@ -41,7 +41,8 @@ impl World {
         let hurries = store.luck.chance(1, 20);
         let crashes = store.draw_crash() || (hurries && store.draw_crash_in_hurry());
         if hurries {
-            self.hurry();
+            let rounds = store.luck.between(1, 6);
+            self.hurry(rounds);
         }
         if crashes {
             self.crash();
@@ -57,8 +58,7 @@ impl World {
 
     /// Everybody is quick for a moment, but the disk is as it is: handshakes get far beyond what is
     /// durable.
-    fn hurry(&mut self) {
-        let rounds = self.scene.store.as_mut().map_or(0, |store| store.luck.between(1, 6));
+    pub(super) fn hurry(&mut self, rounds: usize) {
         for _ in 0..rounds {
             for client in &mut self.clients {
                 client.settle(&mut self.scene);
@@ -121,7 +121,7 @@ impl World {
     }
 
     /// The broker is killed, and begins anew.
-    fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         self.scene.log.note(|| "the broker is killed".to_owned());
         for client in &mut self.clients {
             let reads = self.scene.store.as_mut().is_some_and(|store| store.luck.chance(2, 3));
@@ -129,11 +129,11 @@ impl World {
         }
         let Some(store) = &mut self.scene.store else { return };
         let state = store.restart(false);
-        self.restart(state);
+        self.restart(state, Ending::Killed);
     }
 
     /// The broker has ended, and begins anew with this.
-    fn restart(&mut self, mut state: State) {
+    pub(super) fn restart(&mut self, mut state: State, ending: Ending) {
         self.end_links();
         // The records tell connections apart by their times.
         self.scene.now = self.scene.now.plus(1);
@@ -146,8 +146,11 @@ impl World {
         let at = self.scene.at();
         self.scene.boot_ms = at.now.as_millis() - CLOCK_MS;
         self.scene.order = AcceptOrder::default();
-        self.scene.oracle.on_crash(&state, lost_at, at);
+        self.scene.oracle.on_ended(&state, ending, lost_at, at);
         self.make_nodes();
+        if self.scene.store.is_none() {
+            return;
+        }
         let mut kept = self.scene.store.as_mut().and_then(Store::take_kept).unwrap_or(state);
         kept.set_connected_lost_at(unix_ms(lost_at));
         self.recover(kept);
@@ -179,8 +182,10 @@ impl World {
 
     /// The same broker with other seeds: client ids and topics have other homes.
     fn make_nodes(&mut self) {
-        if let Some(store) = &mut self.scene.store {
-            self.scene.plan.placement_seed = std::array::from_fn(|_| store.luck.next());
+        let Scene { store, stops, plan, .. } = &mut self.scene;
+        let luck = store.as_mut().map(|store| &mut store.luck);
+        if let Some(luck) = luck.or(stops.as_mut().map(|stops| &mut stops.luck)) {
+            plan.placement_seed = std::array::from_fn(|_| luck.next());
         }
         let scene = &self.scene;
         let plan = &scene.plan;
@@ -228,6 +233,14 @@ impl World {
         let state = store.restart(true);
         // The shards go on as they are.
         drop(store.take_kept());
+        self.check_kept(&state);
+        if goes_on {
+            self.restart(state, Ending::Stopped);
+        }
+    }
+
+    /// What the log holds is what the shards have held that have stopped.
+    pub(super) fn check_kept(&self, state: &State) {
         let audits = self.audits();
         let kept: BTreeSet<&str> = state.sessions().map(|(name, _)| name).collect();
         let due = self.scene.oracle.durable_names(self.scene.now);
@@ -254,9 +267,6 @@ impl World {
             };
             let (log, shards) = (of(&retained), of(&held));
             violated!("the log holds what the shards hold", "retained {log:?}, not {shards:?}");
-        }
-        if goes_on {
-            self.restart(state);
         }
     }
 }

@@ -131,6 +131,8 @@ pub(crate) struct Link {
     pub(crate) is_unreadable: bool,
     /// The core has refused it, as a newer one came before it.
     pub(crate) is_overtaken: bool,
+    /// It was there when the broker began to stop.
+    pub(crate) is_stopped: bool,
     /// In which step the core established it, and forgot it.
     pub(crate) established_step: Option<u64>,
     pub(crate) closed_step: Option<u64>,
@@ -168,6 +170,7 @@ impl Link {
             connect_read: None,
             is_unreadable: false,
             is_overtaken: false,
+            is_stopped: false,
             established_step: None,
             closed_step: None,
             is_resumed: false,

@@ -27,6 +27,7 @@ mod rules;
 mod scene;
 mod settle;
 mod shell;
+mod stop;
 mod store;
 mod world;
 
@@ -41,7 +42,7 @@ use std::{
     time::Instant,
 };
 
-use oracle::Violation;
+use oracle::{Tally, Violation};
 use world::World;
 
 const SEEDS: u64 = 100;
@@ -63,11 +64,11 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Runs one seed, silently. The error says what was wrong.
-fn run_one(seed: u64) -> Result<u64, String> {
+/// Runs one seed, silently. What was counted; the error says what was wrong.
+fn run_one(seed: u64) -> Result<Tally, String> {
     let mut world = World::new(seed);
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
-    outcome.map(|()| world.scene.oracle.tally.deliveries).map_err(|panic| describe(&*panic))
+    outcome.map(|()| world.scene.oracle.tally).map_err(|panic| describe(&*panic))
 }
 
 fn describe(panic: &(dyn Any + Send)) -> String {
@@ -84,7 +85,7 @@ fn run(start: u64, seeds: u64, threads: u64) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let began = Instant::now();
     let next = AtomicU64::new(start);
-    let deliveries = AtomicU64::new(0);
+    let (deliveries, stops) = (AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     let stops_early = std::env::var_os("SIM_STOP").is_some();
     std::thread::scope(|scope| {
@@ -96,8 +97,9 @@ fn run(start: u64, seeds: u64, threads: u64) -> ExitCode {
                         break;
                     }
                     match run_one(seed) {
-                        Ok(count) => {
-                            deliveries.fetch_add(count, Ordering::Relaxed);
+                        Ok(tally) => {
+                            deliveries.fetch_add(tally.deliveries, Ordering::Relaxed);
+                            stops.fetch_add(tally.stops, Ordering::Relaxed);
                         }
                         Err(text) => {
                             failures.lock().expect("nobody panics with it").push((seed, text));
@@ -121,8 +123,9 @@ fn run(start: u64, seeds: u64, threads: u64) -> ExitCode {
     }
     let all: Vec<String> = failures.iter().map(|(seed, _)| seed.to_string()).collect();
     println!(
-        "\n{seeds} seeds from {start}, {} deliveries checked, {:.0} seeds per second",
+        "\n{seeds} seeds from {start}, {} deliveries checked, {} stops, {:.0} seeds per second",
         deliveries.into_inner(),
+        stops.into_inner(),
         seeds as f64 / seconds
     );
     if failures.is_empty() {

@@ -13,6 +13,7 @@ use crate::{
     oracle::{At, Oracle},
     plan::Plan,
     rules::{Rules, listener_of},
+    stop::Stops,
     store::Store,
 };
 
@@ -57,6 +58,8 @@ pub(crate) struct Scene {
     pub(crate) rules: Option<Rules>,
     /// None where everything is in memory.
     pub(crate) store: Option<Store>,
+    /// None where the broker never stops before the end.
+    pub(crate) stops: Option<Stops>,
     /// How long the world is older than the clock of its broker, milliseconds.
     pub(crate) boot_ms: u64,
     pub(crate) draw: Draw,

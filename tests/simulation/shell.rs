@@ -1,6 +1,7 @@
 //! A shell without sockets: one shard of the broker with its turn as `src/net` takes it, every
 //! amount and every order within it drawn.
 
+mod ending;
 mod inbound;
 mod login;
 mod outbound;
@@ -59,6 +60,11 @@ pub(crate) struct Node {
     logins: Vec<Login>,
     /// Where parts of long queues lie.
     chunks: spill::Chunks,
+    /// The broker stops: the shard is to hear of it.
+    is_told_to_stop: bool,
+    /// It has heard of it.
+    is_stopping: bool,
+    has_ended: bool,
     /// The book it goes by, where there are rules.
     pub(crate) book: usize,
 }
@@ -76,6 +82,9 @@ impl Node {
             dealt: VecDeque::new(),
             logins: Vec::new(),
             chunks: spill::Chunks::new(seed.wrapping_add(index as u64)),
+            is_told_to_stop: false,
+            is_stopping: false,
+            has_ended: false,
             book,
         }
     }
@@ -96,6 +105,7 @@ impl Node {
         let mut happened = false;
         if full || scene.draw.chance(3, 4) {
             happened |= self.open_dealt(scene);
+            happened |= self.hear_of_stop(scene);
             happened |= self.take_parcels(scene, rings, full);
         }
         if full || scene.draw.chance(3, 4) {
@@ -118,11 +128,6 @@ impl Node {
         }
         self.obey_resumes();
         happened
-    }
-
-    /// The broker stops.
-    pub(crate) fn shut_down(&mut self, scene: &mut Scene) {
-        self.handle(Event::ShutDown, scene);
     }
 
     /// The broker begins with what the log holds.
@@ -252,7 +257,8 @@ impl Node {
 
     fn tick(&mut self, scene: &mut Scene) -> bool {
         // What the log holds has its time when every shard has taken its part of it over.
-        if self.shard.is_recovered() {
+        // Of a stop it is not known here from when on timers are left to the next start.
+        if self.shard.is_recovered() && !self.is_stopping {
             scene.oracle.on_ticked(self.index, scene.now);
         }
         if self.shard.next_deadline().is_none_or(|deadline| deadline > scene.clock(scene.now)) {

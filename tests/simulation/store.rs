@@ -231,6 +231,11 @@ impl Store {
         self.is_failing.contains(&true) || self.answers.iter().flatten().any(is_failure)
     }
 
+    /// Whether the disk does not work now.
+    pub(crate) fn has_faults(&self) -> bool {
+        self.disk.faults().any()
+    }
+
     /// Whether the disk may have been the reason for something since this step.
     pub(crate) fn was_troubled_since(&self, step: u64) -> bool {
         self.troubled_step >= step

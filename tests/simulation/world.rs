@@ -19,6 +19,7 @@ use crate::{
     rules::Rules,
     scene::{Log, Scene},
     shell::Node,
+    stop::Stops,
     store::Store,
 };
 
@@ -64,6 +65,7 @@ impl World {
             oracle: Oracle::new(&plan, rules.as_ref()),
             rules,
             store,
+            stops: Stops::draw(seed),
             boot_ms: 0,
             draw,
             links: Vec::new(),
@@ -108,6 +110,7 @@ impl World {
         }
         self.change_rules();
         self.use_store();
+        self.stop_or_go_on();
         if self.scene.draw.chance(1, self.scene.plan.rest_every) {
             self.rest(false);
         }
@@ -135,7 +138,7 @@ impl World {
         self.nodes[node].deal(link);
     }
 
-    fn pass_time(&mut self) {
+    pub(super) fn pass_time(&mut self) {
         let due = self.next_deadline();
         let scene = &mut self.scene;
         let ms = match scene.draw.below(10) {

@@ -22,7 +22,7 @@ impl Broker {
     /// The end of a turn: shards of a broker that stops end, if they may.
     pub(super) fn end_shards(&mut self) {
         let Some(ended) = &mut self.ended else { return };
-        let may_end = |shard: &Shard| shard.connection_count() == 0 && shard.has_recorded_all();
+        let may_end = |shard: &Shard| shard.connection_count() == 0 && shard.has_stopped();
         ended.extend((0..self.shards.len()).filter(|shard| may_end(&self.shards[*shard])));
     }
 }

@@ -258,7 +258,7 @@ impl Client {
             let is_taken_back = scene.store.is_some() && scene.link(id).established_step.is_some();
             let is_troubled = scene.was_troubled_since(scene.link(id).accepted_step());
             let may_be_refused = scene.may_be_refused(id, reason)
-                || (reason == 0x88 && (is_taken_back || is_troubled));
+                || (reason == 0x88 && (is_taken_back || is_troubled || scene.link(id).is_stopped));
             if scene.plan.scarcity != Scarcity::TightQueues && !is_overtaken && !may_be_refused {
                 violated!("a model client may connect", "{} was told {reason:02x}", self.name);
             }

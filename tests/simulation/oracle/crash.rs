@@ -1,5 +1,5 @@
 //! The broker was killed, and begins anew with what its log holds: what it has acknowledged is
-//! there, and of what it has not, any beginning.
+//! there, and of what it has not, any beginning. Or it has stopped in order, and all is there.
 //!
 //! What is uncertain is looked up in the log: it must be one of the possibilities, and is the truth
 //! from then on. What the shards then make of it is checked like everything else.
@@ -16,6 +16,17 @@ use crate::{
     link::{ConnectFacts, LinkId},
     store::unix_ms,
 };
+
+/// How a broker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was killed: of what was not acknowledged any beginning is there.
+    Killed,
+    /// It has stopped in order: all that it had taken is there.
+    Stopped,
+    /// There is nothing to keep anything in.
+    Forgotten,
+}
 
 /// One connection of a session.
 #[derive(Clone, Copy, Debug)]
@@ -180,9 +191,14 @@ impl Oracle {
         self.by_name.iter().filter(|(_, it)| must_be(it)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The broker was killed, and this is what its log holds. Sessions that were connected lost
+    /// The broker has ended, and this is what its log holds. Sessions that were connected lost
     /// their connections then.
-    pub(crate) fn on_crash(&mut self, state: &State, lost_at: Time, at: At) {
+    pub(crate) fn on_ended(&mut self, state: &State, ending: Ending, lost_at: Time, at: At) {
+        if ending == Ending::Forgotten {
+            self.forget_all();
+        }
+        // The next one has not looked at its timers.
+        self.ticked.fill(Time::default());
         self.due_wills.clear();
         self.early_will = None;
         self.was_new = false;
@@ -207,9 +223,9 @@ impl Oracle {
             }
         }
         for (number, found) in revived {
-            self.recall_entries(number, found, state);
+            self.recall_entries(number, found, state, ending);
         }
-        self.forget_what_was_not_acknowledged();
+        self.forget_what_was_not_acknowledged(ending);
         self.recall_retained(state, at);
         self.epoch += 1;
         self.rested_step = at.step;
@@ -335,8 +351,17 @@ impl Oracle {
         self.recall_held(number, found);
     }
 
-    /// Nothing is owed but what was acknowledged, to sessions that outlive the broker.
-    fn forget_what_was_not_acknowledged(&mut self) {
+    /// Nobody was promised anything beyond the broker's end.
+    fn forget_all(&mut self) {
+        self.was_retained.fill(false);
+        for session in &mut self.sessions {
+            session.moments.iter_mut().for_each(|moment| moment.keeps = false);
+        }
+    }
+
+    /// Nothing is owed but what was acknowledged, or taken by a broker that has stopped in order, to
+    /// sessions that outlive the broker.
+    fn forget_what_was_not_acknowledged(&mut self, ending: Ending) {
         let is_held = |message: usize| {
             let attempt = self.messages[message].attempts.last();
             attempt.is_some_and(|attempt| {
@@ -344,7 +369,9 @@ impl Oracle {
             })
         };
         let is_safe: Vec<bool> = (0..self.messages.len())
-            .map(|number| self.messages[number].is_accepted || is_held(number))
+            .map(|number| {
+                ending == Ending::Stopped || self.messages[number].is_accepted || is_held(number)
+            })
             .collect();
         for session in &mut self.sessions {
             session.owed.retain(|message, owed| owed.is_durable && is_safe[*message]);

@@ -19,6 +19,7 @@ mod rest;
 mod right;
 mod session;
 mod share;
+mod stop;
 mod subscription;
 mod will;
 
@@ -29,7 +30,7 @@ use std::{
 
 use skein::{config::Overflow, shard::Time};
 
-pub(crate) use self::{delivery::Delivery, ledger::Facts};
+pub(crate) use self::{crash::Ending, delivery::Delivery, ledger::Facts};
 use self::{
     ledger::{Attempt, Message},
     replay::Write,
@@ -84,6 +85,8 @@ pub(crate) struct Tally {
     pub(crate) slow_consumers: u64,
     /// Deliveries that were checked.
     pub(crate) deliveries: u64,
+    /// How often the broker began to stop before the end of its world.
+    pub(crate) stops: u64,
 }
 
 /// All that is known of one world.

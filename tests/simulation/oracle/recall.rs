@@ -9,8 +9,15 @@ use skein::{
 };
 
 use super::{
-    At, Oracle, crash::Moment, delivery::Course, exchange::Exchange, replay::Write,
-    session::Session, subscription::Sub, violated, will::DueWill,
+    At, Oracle,
+    crash::{Ending, Moment},
+    delivery::Course,
+    exchange::Exchange,
+    replay::Write,
+    session::Session,
+    subscription::Sub,
+    violated,
+    will::DueWill,
 };
 use crate::{
     alphabet::{FILTERS, TOPICS},
@@ -137,13 +144,23 @@ impl Oracle {
     }
 
     /// What is on its way to the client: from now on it may come, even if it came before.
-    pub(super) fn recall_entries(&mut self, number: usize, found: &SessionState, state: &State) {
+    pub(super) fn recall_entries(
+        &mut self,
+        number: usize,
+        found: &SessionState,
+        state: &State,
+        ending: Ending,
+    ) {
         let messages = found.flights.iter().map(|(packet_id, flight)| {
             let message = state.message(flight.entry.message);
             (*packet_id, message.and_then(|message| self.find_message(message.payload())))
         });
         let messages: BTreeMap<u16, Option<usize>> = messages.collect();
         let comes_again = self.recall_exchanges(number, found, &messages);
+        if ending == Ending::Stopped {
+            // What has come was heard of, and comes no more.
+            return;
+        }
         for entry in &found.queue {
             let message = state.message(entry.message);
             if let Some(message) = message.and_then(|it| self.find_message(it.payload())) {

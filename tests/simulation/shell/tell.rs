@@ -69,7 +69,9 @@ impl Node {
                 scene.oracle.on_overtaken(link, &scene.links, name);
             }
             ("keep-alive-timeout", Some(link), _) => {
-                let is_ours = notice.connection.is_some_and(|id| self.is_silence_ours(id));
+                // Whom a stop finds silent it ends all the same.
+                let is_ours = !self.is_stopping
+                    && notice.connection.is_some_and(|id| self.is_silence_ours(id));
                 scene.oracle.on_silence(&scene.links[link.0], is_ours, scene.now);
             }
             ("chunk-not-read", Some(link), _) => scene.links[link.0].is_unreadable = true,

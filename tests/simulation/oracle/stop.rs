@@ -1,0 +1,56 @@
+//! The broker has stopped in order: its log holds all that it had taken, whether or not that was
+//! acknowledged, and each connection has ended in it.
+
+use skein::record::state::{SessionState, State};
+
+use super::{Oracle, session::Session, violated};
+
+impl Oracle {
+    /// Of what a crash may take nothing is missing.
+    pub(crate) fn check_stopped(&self, state: &State) {
+        for (name, found) in state.sessions() {
+            let number = self.by_name.get(name).copied();
+            // Of a session that is in memory only a part may be kept.
+            let Some(number) = number.filter(|number| self.sessions[*number].is_durable()) else {
+                continue;
+            };
+            if found.is_connected {
+                violated!("a broker that stops ends every connection", "{name}: {found:?}");
+            }
+            self.check_will_kept(number, found);
+            self.check_held_kept(&self.sessions[number], found);
+            check_flights_kept(&self.sessions[number], found);
+        }
+    }
+
+    /// A will is kept if its delay goes on, and only then: it comes once.
+    fn check_will_kept(&self, number: usize, found: &SessionState) {
+        let name = &self.sessions[number].name;
+        let due = self.due_wills.iter().find(|will| will.session == number);
+        if due.is_some() != found.will.is_some() {
+            let kept = &found.will;
+            violated!("a will is published once over a stop", "{name}: {due:?}, kept {kept:?}");
+        }
+    }
+
+    fn check_held_kept(&self, session: &Session, found: &SessionState) {
+        let held: Vec<u16> =
+            session.held.iter().map(|message| self.messages[*message].packet_id).collect();
+        let is_alike =
+            held.len() == found.held.len() && held.iter().all(|it| found.held.contains(it));
+        if !is_alike {
+            let (name, kept) = (&session.name, &found.held);
+            violated!("a packet id is held over a stop", "{name}: {held:?}, kept {kept:?}");
+        }
+    }
+}
+
+/// What the client has seen and not finished is finished after the start.
+fn check_flights_kept(session: &Session, found: &SessionState) {
+    for (packet_id, exchange) in session.exchanges.iter().filter(|(_, it)| it.is_owed()) {
+        if !found.flights.contains_key(packet_id) {
+            let name = &session.name;
+            violated!("an exchange goes on over a stop", "{name}, id {packet_id}: {exchange:?}");
+        }
+    }
+}
