@@ -31,7 +31,7 @@ impl Stops {
     /// The stops of one world in three.
     pub(crate) fn draw(seed: u64) -> Option<Self> {
         let mut luck = Draw::new(seed ^ 0x0005_7095_0000_0000);
-        let every = luck.pick(&[60, 150, 400]);
+        let every = luck.pick(&[100, 300, 1_000]);
         luck.chance(1, 3).then_some(Self { luck, every })
     }
 }
@@ -84,7 +84,7 @@ impl World {
             let client = self.scene.draw.below(self.clients.len());
             self.clients[client].act(&mut self.scene);
         }
-        if self.scene.draw.chance(1, 20) {
+        if self.scene.draw.chance(1, 8) {
             self.pass_time();
         }
         let Scene { store, now, step, .. } = &mut self.scene;

@@ -7,7 +7,7 @@ mod speak;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use skein_protocol::Version;
+use skein_protocol::{ReasonCode, Version};
 
 use crate::{
     link::{End, Link, LinkId, Owner, Said},
@@ -223,6 +223,10 @@ impl Client {
     fn on_end(&mut self, id: LinkId, scene: &mut Scene) {
         let farewell = self.conversation.farewell;
         check_end(&self.name, id, self.stage == Stage::Live && self.is_v5(), farewell, scene);
+        let is_whole = !scene.link(id).is_cut_short && scene.store.is_none();
+        if is_whole && farewell == Some(ReasonCode::ServerShuttingDown as u8) {
+            scene.oracle.check_farewell(id);
+        }
         self.forget_link();
     }
 

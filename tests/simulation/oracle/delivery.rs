@@ -83,7 +83,11 @@ impl Oracle {
         };
         let session = &self.sessions[number];
         if session.link != Some(delivery.link) {
-            // It was on its way when the connection ended: it counts for nothing.
+            // It was on its way when the connection ended: it counts for nothing else.
+            let message = self.find_message(delivery.payload);
+            if let Some((owed, message)) = self.farewells.get_mut(&delivery.link).zip(message) {
+                owed.remove(&message);
+            }
             return;
         }
         self.tally.deliveries += 1;

@@ -118,6 +118,8 @@ pub(crate) struct Oracle {
     /// There was a time when nothing could be made durable.
     has_failed: bool,
     due_wills: Vec<DueWill>,
+    /// What is still to be read on connections that a stop has ended.
+    farewells: BTreeMap<LinkId, BTreeSet<usize>>,
     /// A will published before its time: its session must be ending.
     early_will: Option<String>,
     /// What may be retained now or was, by topic.
@@ -156,6 +158,7 @@ impl Oracle {
             failing: vec![false; plan.shards],
             has_failed: false,
             due_wills: Vec::new(),
+            farewells: BTreeMap::new(),
             early_will: None,
             writes: TOPICS.iter().map(|_| Vec::new()).collect(),
             groups: (0..FILTERS.len())

@@ -282,6 +282,9 @@ impl Oracle {
     /// The core has forgotten a connection.
     pub(crate) fn on_close(&mut self, id: LinkId, links: &[Link], now: Time, step: u64) {
         let Some(number) = links[id.0].session else { return };
+        if links[id.0].is_stopped {
+            self.note_farewell(id, number);
+        }
         let session = &mut self.sessions[number];
         if session.link != Some(id) {
             violated!("a connection is closed once", "{id:?} of {}", session.name);

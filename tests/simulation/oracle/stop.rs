@@ -1,9 +1,11 @@
 //! The broker has stopped in order: its log holds all that it had taken, whether or not that was
-//! acknowledged, and each connection has ended in it.
+//! acknowledged, and each connection has ended in it. Before that everybody who was connected has
+//! received what the broker had read.
 
 use skein::record::state::{SessionState, State};
 
-use super::{Oracle, session::Session, violated};
+use super::{Oracle, Scarcity, session::Session, violated};
+use crate::link::LinkId;
 
 impl Oracle {
     /// Of what a crash may take nothing is missing.
@@ -20,6 +22,31 @@ impl Oracle {
             self.check_will_kept(number, found);
             self.check_held_kept(&self.sessions[number], found);
             check_flights_kept(&self.sessions[number], found);
+        }
+    }
+
+    /// A connection ends that was there when the broker began to stop. What its session is owed is in
+    /// what was written to it, if nothing but the end can keep it from there: no window, no queue, no
+    /// expiry. Wills may be published after it.
+    pub(super) fn note_farewell(&mut self, id: LinkId, number: usize) {
+        let session = &self.sessions[number];
+        let has_no_queue = session.subs.iter().all(|sub| sub.qos == 0);
+        if self.scarcity != Scarcity::Ample || self.law.is_there() || !has_no_queue {
+            return;
+        }
+        let is_certain = |message: &&usize| {
+            let facts = &self.messages[**message].facts;
+            !facts.is_will && facts.expiry_s.is_none()
+        };
+        let owed = session.owed.keys().filter(is_certain).copied().collect();
+        self.farewells.insert(id, owed);
+    }
+
+    /// A client has read all that was written to it before the broker stopped, and was told that it
+    /// does.
+    pub(crate) fn check_farewell(&self, id: LinkId) {
+        if let Some(message) = self.farewells.get(&id).and_then(|owed| owed.first()) {
+            violated!("what was read comes before the goodbye", "{message} on {id:?} did not");
         }
     }
 

@@ -137,7 +137,8 @@ impl Node {
     ) -> Option<(LinkId, usize)> {
         let Message::RoomReply { connection, .. } = heard else { return None };
         let socket = self.sockets.get_mut(connection.slot())?.as_mut()?;
-        if socket.id != *connection || socket.is_closing {
+        // A broker that stops goes on with nothing that waits.
+        if socket.id != *connection || socket.is_closing || self.is_stopping {
             return None;
         }
         let waiting = (socket.link, socket.waiting.take()?);
