@@ -1,5 +1,5 @@
-//! Pages that are made from the code and its tests, and kept in the repository for readers: each is
-//! as it would be made now. `cargo xtask pages` makes them anew.
+//! The pages of the repository. Those that are made from the code and its tests are as they would be
+//! made now: `cargo xtask pages` makes them anew. What all of them name is there.
 //!
 //! No broker is started, and nothing is read but sources: so they are looked at before what is slow.
 
@@ -7,6 +7,7 @@ mod attacks;
 mod command_line;
 mod compliance;
 mod counters;
+mod links;
 mod sources;
 
 use std::path::Path;
@@ -40,10 +41,14 @@ fn assert_up_to_date(name: &str, made: &str) {
     }
     let same = stands.lines().zip(made.lines()).take_while(|(stands, made)| stands == made).count();
     let line = |text: &str| text.lines().nth(same).unwrap_or("(the end)").to_owned();
+    let (stands, made) = (line(&stands), line(made));
+    let at = stands.chars().zip(made.chars()).take_while(|(stands, made)| stands == made).count();
+    let excerpt =
+        |line: &str| line.chars().skip(at.saturating_sub(40)).take(100).collect::<String>();
     panic!(
         "{name} is out of date; run: cargo xtask pages\nline {}: {}\nwould be: {}",
         same + 1,
-        line(&stands),
-        line(made)
+        excerpt(&stands),
+        excerpt(&made)
     );
 }

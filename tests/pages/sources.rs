@@ -1,4 +1,4 @@
-//! The tests as they stand in the sources: names, and the comments above them.
+//! The files of the repository, and the tests as they stand in the sources.
 
 use std::path::{Path, PathBuf};
 
@@ -14,23 +14,28 @@ pub(crate) struct Test {
 /// The tests in a folder of the repository and the folders in it, by file.
 pub(crate) fn tests_below(folder: &str) -> Vec<Test> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    find_sources(&root.join(folder), &mut files);
-    files.sort();
     let tests_in = |path: &PathBuf| {
         let source = std::fs::read_to_string(path).expect("sources are text");
         let file = path.strip_prefix(root).expect("it was found below");
         tests_of(&source, &file.display().to_string())
     };
-    files.iter().flat_map(tests_in).collect()
+    files_below(folder, "rs").iter().flat_map(tests_in).collect()
 }
 
-fn find_sources(folder: &Path, files: &mut Vec<PathBuf>) {
+/// The files with this extension in a folder of the repository and the folders in it, in order.
+pub(crate) fn files_below(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    find(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), extension, &mut files);
+    files.sort();
+    files
+}
+
+fn find(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) {
     let Ok(entries) = folder.read_dir() else { return };
     for path in entries.map(|entry| entry.expect("the folder can be read").path()) {
         if path.is_dir() {
-            find_sources(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            find(&path, extension, files);
+        } else if path.extension().is_some_and(|found| found == extension) {
             files.push(path);
         }
     }

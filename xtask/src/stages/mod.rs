@@ -26,7 +26,7 @@ pub(crate) struct Stage {
 pub(crate) const STAGES: [Stage; 20] = [
     Stage { name: "fmt", what: "the code has its format", minutes: 2, shows: &[], run: check::fmt },
     Stage { name: "layering", what: "layers, purity and size hold", minutes: 10, shows: &[], run: unit::layering },
-    Stage { name: "pages", what: "pages that are made from code and tests are up to date", minutes: 10, shows: &[], run: unit::pages },
+    Stage { name: "pages", what: "made pages are up to date, and links lead somewhere", minutes: 10, shows: &[], run: unit::pages },
     Stage { name: "clippy", what: "the linter has nothing to say", minutes: 15, shows: &[], run: check::clippy },
     Stage { name: "image", what: "the binary of the container compiles, too", minutes: 10, shows: &[], run: check::image },
     Stage { name: "deploy", what: "the unit allows hardly anything, and the broker takes the authority for trying", minutes: 10, shows: &["Overall exposure"], run: deploy::deploy },
