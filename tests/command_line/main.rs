@@ -114,7 +114,9 @@ fn main() -> ExitCode {
         alone("sniff_says_what_it_lacks", sniffing::sniff_says_what_it_lacks),
         alone("sniff_reads_recordings", sniffing::sniff_reads_recordings),
     ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    program::remove_links();
+    conclusion.exit_code()
 }
 
 /// Mosquitto's clients.

@@ -5,9 +5,11 @@ use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 /// How long anything may take before the test has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,7 +47,7 @@ pub(crate) struct Running {
 pub(crate) fn command(whose: Whose, name: &str) -> Command {
     let mut command = match whose {
         Whose::Mosquitto => Command::new(format!("mosquitto_{name}")),
-        Whose::Ours => Command::new(links().join(format!("mosquitto_{name}"))),
+        Whose::Ours => Command::new(link(&format!("mosquitto_{name}"))),
         Whose::Skein => {
             let mut command = Command::new(skein());
             command.arg(name);
@@ -152,16 +154,24 @@ pub(crate) fn skein() -> OsString {
     std::env::var_os("SKEIN_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_skein").into())
 }
 
-/// A folder with the binary under the names of Mosquitto's programs.
-fn links() -> &'static PathBuf {
-    static LINKS: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = LINKS.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a folder for the test");
-        for name in ["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"] {
-            symlink(skein(), folder.path().join(name)).expect("a link can be made");
-        }
-        let path = folder.path().to_owned();
-        (folder, path)
-    });
-    path
+/// A folder with the binary under the names of Mosquitto's programs, made when it is asked for.
+static LINKS: Mutex<Option<TempDir>> = Mutex::new(None);
+
+/// The binary under the name of one of those.
+fn link(name: &str) -> PathBuf {
+    let mut links = LINKS.lock().expect("no test panics with it");
+    links.get_or_insert_with(new_links).path().join(name)
+}
+
+fn new_links() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    for name in ["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"] {
+        symlink(skein(), folder.path().join(name)).expect("a link can be made");
+    }
+    folder
+}
+
+/// To be called at the end: what is static is not dropped.
+pub(crate) fn remove_links() {
+    drop(LINKS.lock().expect("no test panics with it").take());
 }
