@@ -31,6 +31,7 @@ mod login_workers;
 mod memory;
 mod newcomers;
 mod opening;
+mod pulse;
 mod refusals;
 mod reload;
 mod rules;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::StartError;
 use super::login_workers::random;
+use super::pulse::{self, Pulse};
 use super::shards::LOG_WAIT;
 use crate::config::{self, DurabilityMode, Settings};
 use crate::net::{Keeper, KeeperAnswer, KeeperDesk};
@@ -93,7 +94,8 @@ impl OpenStore {
             tracing::warn!("{cut_tail}");
         }
         let mut state = replay(&mut log, folder, began).map_err(broken)?;
-        state.set_connected_lost_at(last_change.map_or(0, unix_ms));
+        let ended_at = last_change.map(|at| pulse::ended_at(at, SystemTime::now()));
+        state.set_connected_lost_at(ended_at.map_or(0, unix_ms));
         Ok(Self { folder: folder.to_owned(), log, state, began })
     }
 
@@ -107,7 +109,10 @@ impl OpenStore {
         let options = housekeeper_options(settings);
         let (alive, end) = mpsc::channel();
         let counters = Arc::new(Mutex::new(Counters::default()));
-        let answers = DeskAnswers { desks, counters: Arc::clone(&counters), _alive: alive };
+        let pulse = Pulse::new(&folder, Instant::now()).map_err(|error| {
+            StartError::Store(StoreError::Unreadable { folder: folder.clone(), error })
+        })?;
+        let answers = DeskAnswers { desks, counters: Arc::clone(&counters), pulse, _alive: alive };
         let started = housekeeper::start(log, options, answers);
         let (queue, _) = started.map_err(StartError::Kernel)?;
         let summary = Summary { folder, promise: promise(settings), counts: state.counts(), began };
@@ -252,6 +257,7 @@ struct DeskAnswers {
     /// By shard.
     desks: Vec<KeeperDesk>,
     counters: Arc<Mutex<Counters>>,
+    pulse: Pulse,
     /// Gone with the thread.
     _alive: mpsc::Sender<()>,
 }
@@ -276,6 +282,7 @@ impl Answers for DeskAnswers {
 
     fn count(&mut self, counters: &Counters) {
         *lock(&self.counters) = *counters;
+        self.pulse.beat(Instant::now());
     }
 }
 

@@ -18,6 +18,7 @@ mod harness;
 mod process;
 mod publish;
 mod publish_v5;
+mod quiet;
 mod resources;
 mod restart;
 mod retained;

@@ -15,7 +15,7 @@ use crate::harness::{
 const HOUR_S: u32 = 3_600;
 
 /// A broker that keeps what outlives it in a folder, and is started again on it.
-struct Durable {
+pub(crate) struct Durable {
     folder: tempfile::TempDir,
     broker: Option<Broker>,
     shards: usize,
@@ -25,13 +25,13 @@ struct Durable {
 
 /// How a broker ends.
 #[derive(Clone, Copy, Debug)]
-enum End {
+pub(crate) enum End {
     Kill,
     Term,
 }
 
 impl Durable {
-    fn start(shards: usize) -> Self {
+    pub(crate) fn start(shards: usize) -> Self {
         Self::start_with(shards, "")
     }
 
@@ -42,7 +42,7 @@ impl Durable {
     }
 
     /// Ends it and starts it again, with another number of shards each time.
-    fn restart(&mut self, end: End) {
+    pub(crate) fn restart(&mut self, end: End) {
         let broker = self.broker.take().expect("it runs");
         let name = if matches!(end, End::Kill) { "KILL" } else { "TERM" };
         broker.signal(name);
@@ -57,7 +57,7 @@ impl Durable {
         Peer::open(self.broker.as_ref().expect("it runs").address, version)
     }
 
-    fn accept(&self, connect: &Connect<'_>) -> (Peer, bool) {
+    pub(crate) fn accept(&self, connect: &Connect<'_>) -> (Peer, bool) {
         let mut peer = self.open(connect.version);
         peer.send(connect);
         let is_present = peer.receive().connack().session_present;
