@@ -175,3 +175,20 @@ fn a_shard_ends_when_nothing_is_passed_on_any_more() {
     let member = broker.connect(2, lasting("kept", 1_000));
     broker.expect(member, ["PUBLISH will the will q1 #1"]);
 }
+
+/// Without a store, too: what it has told the others, that it stops above all, waits for room in a lane.
+#[test]
+fn a_shard_ends_when_nothing_of_it_waits_for_a_lane_any_more() {
+    let mut broker = Broker::new(2);
+    let receiver = broker.connect(1, v5("receiver"));
+    broker.ask(receiver, subscribe(1, "a", 0), ["SUBACK #1 0x00"]);
+    let publisher = broker.connect(0, v5("publisher"));
+    broker.hold(0, 1);
+    broker.ask(publisher, publish(1, "a", "x"), ["PUBACK #1"]);
+    broker.send(publisher, disconnect(0, None));
+    broker.stop();
+    assert!((0..2).all(|shard| !broker.has_ended(shard)));
+    broker.release(0, 1);
+    broker.expect(receiver, ["PUBLISH a x", "DISCONNECT 0x8B"]);
+    assert!((0..2).all(|shard| broker.has_ended(shard)));
+}
