@@ -41,9 +41,25 @@ impl World {
     pub(super) fn stop_or_go_on(&mut self) {
         let Some(Stops { luck, every }) = &mut self.scene.stops else { return };
         if luck.chance(1, *every) {
-            let rounds = luck.pick(&[0, 1, 1, 4]);
+            let (rounds, publishes) = (luck.pick(&[0, 1, 1, 4]), luck.pick(&[0, 1, 3]));
             self.hurry(rounds);
+            self.publish_everywhere(publishes);
             self.stop();
+        }
+    }
+
+    /// Everybody publishes, and what is read of that is under way.
+    fn publish_everywhere(&mut self, count: usize) {
+        for client in &mut self.clients {
+            for _ in 0..count {
+                client.publish_now(&mut self.scene);
+            }
+        }
+        if count > 0 {
+            for node in &mut self.nodes {
+                self.scene.step += 1;
+                node.turn(&mut self.scene, &mut self.rings, false);
+            }
         }
     }
 
