@@ -42,7 +42,12 @@ pub fn start_log(settings: &config::Log) -> Log {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let level = level(settings.level);
-    let filter = Targets::new().with_target("skein", level).with_default(level.min(Level::WARN));
+    // What rustls warns of, any peer can cause as often as it likes; what ends a connection it
+    // returns as an error besides, and that is logged within a bound.
+    let filter = Targets::new()
+        .with_target("skein", level)
+        .with_target("rustls", level.min(Level::ERROR))
+        .with_default(level.min(Level::WARN));
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     Log { _writer: guard }
 }

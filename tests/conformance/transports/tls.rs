@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConnection, StreamOwned};
 use skein_protocol::Version;
@@ -189,6 +190,35 @@ fn w15_older_versions_are_refused_with_an_alert() {
         socket.read_to_end(&mut alert).expect("an end in order");
         assert_eq!((alert.len(), alert[0], alert[5]), (7, 21, 2), "a fatal alert: {alert:02X?}");
     }
+}
+
+/// Programs that connect to an address often name it, which RFC 6066 (section 3) forbids and nobody
+/// needs to hear of; a peer that says it over and over writes no log.
+#[test]
+fn an_address_in_place_of_a_name_is_served_and_not_logged() {
+    let case = broker(["broker.pem", "broker.key"], "");
+    let authority = Authority::shared();
+    for _ in 0..20 {
+        let mut hello = Vec::new();
+        let configuration = authority.configuration(&[&TLS13], None, &[]);
+        let host = ServerName::try_from("localhost").expect("a name");
+        let mut client = ClientConnection::new(configuration, host).expect("it is right");
+        client.write_tls(&mut hello).expect("room for a ClientHello");
+        let name = hello.windows(9).position(|bytes| bytes == b"localhost").expect("it is there");
+        hello[name..name + 9].copy_from_slice(b"127.0.0.1");
+        let mut socket = dial(&case);
+        socket.write_all(&hello).expect("the broker reads");
+        let mut first = [0];
+        socket.read_exact(&mut first).expect("an answer");
+        assert_eq!(first, [22], "a ServerHello");
+    }
+    // Its line comes behind all that was written before.
+    let _last = case.connect(Version::V5, "last");
+    let name = case.name("last");
+    let is_there = || case.broker.log().contains(&name);
+    assert!(eventually(Duration::from_secs(2), is_there), "{}", case.broker.log());
+    let log = case.broker.log();
+    assert!(!log.contains("SNI"), "{log}");
 }
 
 /// New files are for the connections that come; those that are there stay, unless the new list names
