@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use x509_parser::time::ASN1Time;
 
 use self::reader::{Kind, Line, Reader};
 use super::tls::{self, TlsError};
@@ -199,6 +200,10 @@ impl Sources {
         let access = &settings.access;
         let mut rules = ListenerAccess::without_providers(access);
         rules.is_strict = access.acl_strict || listener.acl_strict;
+        for warning in tls::warnings(&listener.tls, ASN1Time::now()) {
+            reader.warn_once(warning);
+        }
+        listener.tls.key.iter().for_each(|file| reader.warn_if_open(file));
         match tls::load_revoked(listener) {
             Ok(revoked) => rules.revoked = revoked,
             Err(error) => reader.errors.push(RulesError::Revoked(error)),
@@ -261,7 +266,10 @@ impl Sources {
 fn keys(jwt: &config::Jwt, given: &Given, reader: &mut Reader) -> Option<JwtKeys> {
     let at = |key: &'static str| Line { written: &jwt.written, section: "jwt", key };
     if let Some(file) = &jwt.keys_file {
-        let keys = reader.parse(file, at("keys_file"), Kind::Secret, JwtKeys::parse)?;
+        let keys = reader.parse(file, at("keys_file"), Kind::Public, JwtKeys::parse)?;
+        if keys.have_secrets() {
+            reader.warn_if_open(file);
+        }
         reader.warn(file, keys.warnings());
         return Some(keys);
     }

@@ -1,5 +1,7 @@
 //! From the files of a listener's TLS section to what its connections are encrypted with.
 
+mod outdated;
+
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -17,6 +19,7 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
+pub(super) use self::outdated::warnings;
 use crate::access::certificate::RevokedCertificates;
 use crate::config::{ClientCertificates, Listener, Protocol, Tls, TlsVersion};
 

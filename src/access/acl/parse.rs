@@ -153,7 +153,12 @@ impl Reader {
         self.warnings.push(Problem { line: Some(self.line), text });
     }
 
-    fn finish(self) -> Acl {
+    fn finish(mut self) -> Acl {
+        let mut rules = self.users.values().flatten().chain(&self.anonymous).chain(&self.patterns);
+        if !rules.any(|rule| rule.publish || rule.receive) {
+            let text = "it allows nothing: nobody may publish or receive anything".to_owned();
+            self.warnings.push(Problem { line: None, text });
+        }
         Acl {
             users: self.users.into_iter().map(|(name, rules)| (name, in_order(rules))).collect(),
             anonymous: in_order(self.anonymous),

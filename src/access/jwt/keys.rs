@@ -13,6 +13,7 @@ use crate::config::{ConfigError, Problem};
 #[derive(Clone, Default)]
 pub struct JwtKeys {
     keys: Vec<Key>,
+    has_secrets: bool,
     warnings: Vec<Problem>,
 }
 
@@ -40,6 +41,9 @@ impl JwtKeys {
         match list(text) {
             Err(text) => problems.push(text),
             Ok(list) => {
+                // RFC 7518: `k` is a shared secret, `d` what makes a key a private one.
+                set.has_secrets =
+                    list.iter().any(|key| key.get("k").or_else(|| key.get("d")).is_some());
                 for (index, value) in list.into_iter().enumerate() {
                     match Key::read(value) {
                         Ok(key) => set.keys.push(key),
@@ -62,6 +66,11 @@ impl JwtKeys {
         }
         let problems = problems.into_iter().map(|text| Problem { line: None, text }).collect();
         Err(ConfigError { file: file.to_owned(), problems })
+    }
+
+    /// Whether whoever reads the set can sign tokens, too.
+    pub fn have_secrets(&self) -> bool {
+        self.has_secrets
     }
 
     /// Keys that were left out.

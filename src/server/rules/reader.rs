@@ -91,11 +91,8 @@ impl Reader {
                 return None;
             }
         };
-        if kind == Kind::Secret && is_open_to_all(file) {
-            self.warnings.push(format!(
-                "{0}: everybody on this machine can read it; chmod o= {0}",
-                file.display()
-            ));
+        if kind == Kind::Secret {
+            self.warn_if_open(file);
         }
         match parse(&text, &file.display().to_string()) {
             Ok(parsed) => Some(parsed),
@@ -103,6 +100,23 @@ impl Reader {
                 self.errors.push(RulesError::Content(error));
                 None
             }
+        }
+    }
+
+    /// Warns of a secret that everybody can read.
+    pub(super) fn warn_if_open(&mut self, file: &Path) {
+        if is_open_to_all(file) {
+            self.warn_once(format!(
+                "{0}: everybody on this machine can read it; chmod o= {0}",
+                file.display()
+            ));
+        }
+    }
+
+    /// Several listeners may name one file.
+    pub(super) fn warn_once(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
         }
     }
 

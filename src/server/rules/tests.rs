@@ -87,7 +87,8 @@ fn each_listener_has_its_providers_and_its_list() {
         Identity::anonymous().permissions(acl, "client").may_receive_all(filter)
     };
     assert!(may(1, "open/+") && !may(1, "#") && !may(0, "open/+"), "an empty list denies all");
-    assert_eq!(rules.warnings, [""; 0]);
+    let [warning] = &rules.warnings[..] else { panic!("of one list: {:?}", rules.warnings) };
+    assert!(warning.contains("own: it allows nothing"), "{warning}");
 }
 
 /// H13: what is wrong is an error with its line, never a user or a hole.
@@ -131,6 +132,35 @@ fn secrets_that_everybody_can_read_are_warned_of() {
     fs::write(&path, "too short").expect("room for a file");
     let Err(text) = load(&settings) else { panic!("the secret is weak") };
     assert!(text.contains("at least 32 bytes"), "{text}");
+}
+
+#[test]
+fn of_public_keys_and_private_ones_the_private_are_warned_of() {
+    let folder = Folder::new("keys");
+    let public = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let secret = r#"{"keys":[{"kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}]}"#;
+    let keys_file = folder.write("keys", public);
+    let path = keys_file.clone().expect("it was written");
+    let jwt = config::Jwt { keys_file, ..config::Jwt::default() };
+    let listeners = vec![listener(&[Authentication::Jwt])];
+    let mut settings = Settings { jwt, listeners, ..Settings::default() };
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    assert_eq!(load(&settings).expect("it is right").warnings, [""; 0]);
+    fs::write(&path, secret).expect("room for a file");
+    let warned = |settings: &Settings| {
+        let warnings = load(settings).expect("it is right").warnings;
+        warnings.iter().filter(|text| text.contains("everybody on this machine")).count()
+    };
+    assert_eq!(warned(&settings), 1);
+    // The key of a listener is one, too, however many listeners share it.
+    fs::write(&path, public).expect("room for a file");
+    let key = vec![folder.write("tls.key", "").expect("it was written")];
+    fs::set_permissions(&key[0], fs::Permissions::from_mode(0o644)).expect("it is ours");
+    settings.listeners.push(listener(&[Authentication::Anonymous]));
+    for listener in &mut settings.listeners {
+        listener.tls.key.clone_from(&key);
+    }
+    assert_eq!(warned(&settings), 1);
 }
 
 #[test]

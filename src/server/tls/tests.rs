@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use skein_test_authority::Authority;
 use tempfile::TempDir;
+use x509_parser::time::ASN1Time;
 
 use super::*;
 
@@ -130,4 +131,22 @@ fn pem(der: &[u8]) -> String {
     use base64::Engine;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     format!("-----BEGIN X509 CRL-----\n{text}\n-----END X509 CRL-----\n")
+}
+
+/// What is out of date keeps clients out, and they alone would notice.
+#[test]
+fn certificates_and_lists_that_are_out_of_date_are_warned_of() {
+    let folder = Folder::new("outdated");
+    let mut tls = folder.settings(&["a.pem"], &["a.key"]);
+    tls.crl = folder.files(&["list.crl"]);
+    // In the middle of the year, or nearly: the authority's dates are whole years.
+    let seconds = |year: i64| (year - 1970) * 31_556_952 + 15_000_000;
+    let at = |year| ASN1Time::from_timestamp(seconds(year)).expect("a time");
+    assert_eq!(warnings(&tls, at(2025)), [""; 0]);
+    let [list] = &warnings(&tls, at(4000))[..] else { panic!("the list alone") };
+    assert!(list.contains("list.crl: the list of") && list.contains("4000"), "{list}");
+    for year in [1970, 5000] {
+        let found = warnings(&tls, at(year));
+        assert!(found[0].contains("a.pem: the certificate of"), "{found:?}");
+    }
 }
