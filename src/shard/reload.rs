@@ -9,7 +9,7 @@ use std::sync::Arc;
 use skein_protocol::ReasonCode;
 
 use super::{
-    ConnectionId, NoticeLevel, Shard, Turn, metrics::DropReason, respond::Violation,
+    ConnectionId, Notice, NoticeLevel, Shard, Turn, metrics::DropReason, respond::Violation,
     rights::may_still_publish,
 };
 use crate::{
@@ -30,7 +30,9 @@ impl Shard {
         for key in &keys {
             self.drop_denied(*key, turn);
         }
+        let denied = self.metrics.retained_denied;
         self.forget_denied_retained();
+        self.tell_of_denied(self.metrics.retained_denied - denied, turn);
         for id in self.connections.ids() {
             self.check_identity(id, turn);
         }
@@ -73,6 +75,17 @@ impl Shard {
             self.forget_retained(&topic);
         }
         self.settle_retained();
+    }
+
+    /// Retained messages do not come back with the right to them: the operator should hear of it.
+    fn tell_of_denied(&self, count: u64, turn: &mut Turn<'_>) {
+        if count == 0 {
+            return;
+        }
+        let (level, kind) = (NoticeLevel::Warning, "retained-denied");
+        let text =
+            format!("{count} retained messages deleted: who published them may not any more");
+        turn.effects.notices.push(Notice { level, kind, connection: None, client: None, text });
     }
 
     /// Closes the connection if nobody vouches for its client any more.

@@ -128,6 +128,11 @@ fn h08_a_retained_message_goes_with_the_right_of_whoever_published_it() {
             assert!(!broker.audit(home).retained.contains_key(&topic));
             let left: usize = (0..shards).map(|shard| broker.audit(shard).retained.len()).sum();
             assert_eq!((left, broker.metrics(home).retained_denied), (1, 1));
+            let told = broker.noted("retained-denied");
+            assert!(
+                told.len() == 1 && told[0].starts_with("1 retained messages deleted"),
+                "{told:?}"
+            );
             for shard in 0..shards {
                 let audit = broker.audit(shard);
                 assert_eq!(audit.memory_bytes, audit.memory_bytes_counted);
