@@ -251,7 +251,7 @@ impl Shard {
 }
 
 /// What a client is told whose identity has ended.
-pub(super) const EXPIRED: &str = "the token has expired";
+pub(super) const EXPIRED: &str = "the login has expired";
 
 /// Whether the author of a retained message may still publish it.
 pub(super) fn may_still_publish(access: &Access, author: &Author, topic: &str) -> bool {

@@ -128,7 +128,7 @@ fn a_connection_ends_with_the_token_and_not_before() {
     broker.wait_ms(1);
     broker.expect(peer, ["DISCONNECT 0x87"]);
     assert_eq!(broker.metrics(0).identities_expired, 1);
-    assert!(broker.noted("identity-expired")[0].starts_with("the token has expired"));
+    assert!(broker.noted("identity-expired")[0].starts_with("the login has expired"));
     assert_eq!(broker.audit(0).sessions.len(), 1, "the session lives on");
 }
 
