@@ -59,9 +59,10 @@ section! {
     login_ban_s: u64 = 300, 0..=86_400, "the ban is over";
     /// How many addresses, users and pairs of both are remembered for their failures.
     login_records_max: usize = 100_000, 2..=10_000_000, "those longest quiet are forgotten";
-    /// How many threads verify logins. One that verifies an Argon2id password takes 46 MiB.
+    /// How many threads verify logins, and how many more ask the HTTP hook. One that verifies an
+    /// Argon2id password takes 46 MiB.
     login_workers: usize = 2, 1..=64, "further logins wait";
-    /// How many logins wait for a thread.
+    /// How many logins wait for a thread, and how many more for the HTTP hook.
     logins_waiting_max: usize = 1_000, 1..=100_000, "CONNECT is refused with 0x89";
     => {
         /// Whether a line of a password file that has no colon is skipped, as Mosquitto does with its

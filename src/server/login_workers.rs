@@ -1,10 +1,18 @@
 //! The threads that find out who clients are: they hash passwords, verify tokens and ask web
 //! servers, so that no shard ever does.
+//!
+//! ```text
+//!   queue ─▶ login threads ─┬─▶ answers
+//!                           └─▶ second queue ─▶ hook threads ─▶ answers
+//!                               full: refused
+//! ```
+//!
+//! A web server that is slow keeps those waiting whom it is asked about, and nobody else.
 
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,7 +24,7 @@ use crate::access::{
 };
 use crate::config;
 use crate::net::{LoginAnswer, LoginDesk, LoginRequest};
-use crate::session::Time;
+use crate::session::{ConnectionId, ShardId, Time};
 use crate::shard::Login;
 
 /// How much less of a busy core a worker gets than a shard: about a third.
@@ -32,6 +40,8 @@ pub(super) struct LoginWorkers(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Receiver<LoginRequest>>,
+    /// What somebody outside has to be asked about.
+    outside: Mutex<Receiver<LoginRequest>>,
     gate: Mutex<Gate>,
     /// For the HTTP hook, if there is one.
     web: Mutex<Option<Web>>,
@@ -54,8 +64,10 @@ impl LoginWorkers {
         web: Option<Web>,
         start: Instant,
     ) -> io::Result<Self> {
+        let (hook, outside) = sync_channel(settings.logins_waiting_max);
         let shared = Arc::new(Shared {
             queue: Mutex::new(queue),
+            outside: Mutex::new(outside),
             gate: Mutex::new(gate(settings)),
             web: Mutex::new(web),
             desks: desks.into_iter().map(Mutex::new).collect(),
@@ -63,9 +75,11 @@ impl LoginWorkers {
             ban_s: settings.login_ban_s,
         });
         for index in 0..settings.login_workers {
-            let shared = Arc::clone(&shared);
+            let (verifies, asks, hook) = (Arc::clone(&shared), Arc::clone(&shared), hook.clone());
             let name = format!("login-{index}");
-            thread::Builder::new().name(name).spawn(move || shared.work())?;
+            thread::Builder::new().name(name).spawn(move || verifies.verify(&hook))?;
+            let name = format!("hook-{index}");
+            thread::Builder::new().name(name).spawn(move || asks.ask())?;
         }
         Ok(Self(shared))
     }
@@ -78,24 +92,58 @@ impl LoginWorkers {
 }
 
 impl Shared {
-    fn work(&self) {
-        // Messages go before logins: a storm of hashes must not slow down who is connected. Where
-        // the system does not want that, nothing is lost.
-        let _ = rustix::process::nice(NICE);
-        // The lock is held while waiting: the others wait for it instead of for the queue.
-        while let Ok(request) = { lock(&self.queue).recv() } {
-            let LoginRequest { shard, login } = request;
-            let connection = login.connection;
-            let settle = || self.settle(login);
-            let outcome = catch_unwind(AssertUnwindSafe(settle)).unwrap_or_else(|_| {
-                tracing::error!("a bug: a worker has panicked over a login, which is refused");
-                Outcome::denied(Denial::Overloaded)
-            });
-            let expires_at = self.expires_at(&outcome);
-            let answer = LoginAnswer { connection, outcome: Box::new(outcome), expires_at };
-            if let Some(desk) = self.desks.get(shard.index()) {
-                hand_in(desk, answer);
+    /// Answers what this machine can answer, and hands on what somebody outside has to be asked.
+    fn verify(&self, hook: &SyncSender<LoginRequest>) {
+        give_way();
+        while let Some(request) = next(&self.queue) {
+            match request.login.work.asks_outside() {
+                true => self.hand_on(request, hook),
+                false => self.answer(request),
             }
+        }
+    }
+
+    /// Answers what somebody outside has to be asked.
+    fn ask(&self) {
+        give_way();
+        while let Some(request) = next(&self.outside) {
+            self.answer(request);
+        }
+    }
+
+    fn hand_on(&self, request: LoginRequest, hook: &SyncSender<LoginRequest>) {
+        let LoginRequest { shard, login: Login { connection, listener, work } } = request;
+        // Who is known, or has to wait, need not stand behind those who are asked about.
+        let passage = lock(&self.gate).before(work, u32::from(listener.0), self.now());
+        let outcome = match passage {
+            Passage::Known(outcome) => outcome,
+            Passage::Run(work, _) => {
+                let login = Login { connection, listener, work };
+                match hook.try_send(LoginRequest { shard, login }) {
+                    Ok(()) => return,
+                    Err(_) => Outcome::denied(Denial::Overloaded),
+                }
+            }
+        };
+        self.tell(shard, connection, outcome);
+    }
+
+    fn answer(&self, request: LoginRequest) {
+        let LoginRequest { shard, login } = request;
+        let connection = login.connection;
+        let settle = || self.settle(login);
+        let outcome = catch_unwind(AssertUnwindSafe(settle)).unwrap_or_else(|_| {
+            tracing::error!("a bug: a worker has panicked over a login, which is refused");
+            Outcome::denied(Denial::Overloaded)
+        });
+        self.tell(shard, connection, outcome);
+    }
+
+    fn tell(&self, shard: ShardId, connection: ConnectionId, outcome: Outcome) {
+        let expires_at = self.expires_at(&outcome);
+        let answer = LoginAnswer { connection, outcome: Box::new(outcome), expires_at };
+        if let Some(desk) = self.desks.get(shard.index()) {
+            hand_in(desk, answer);
         }
     }
 
@@ -129,6 +177,18 @@ impl Shared {
         let expiry_s = outcome.result.as_ref().ok()?.expiry_s?;
         Some(self.now().plus(expiry_s.saturating_sub(unix_s()).saturating_mul(1_000)))
     }
+}
+
+/// Messages go before logins: a storm of hashes must not slow down who is connected. Where the
+/// system does not want that, nothing is lost.
+fn give_way() {
+    let _ = rustix::process::nice(NICE);
+}
+
+/// The next question of a queue; `None` when nobody asks any more. The lock is held while waiting:
+/// the others wait for it instead of for the queue.
+fn next(queue: &Mutex<Receiver<LoginRequest>>) -> Option<LoginRequest> {
+    lock(queue).recv().ok()
 }
 
 /// Puts an answer where its shard finds it, and wakes the shard.

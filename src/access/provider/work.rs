@@ -69,10 +69,16 @@ impl Work {
         &self.credentials
     }
 
+    /// Whether it may come to asking somebody outside, who takes as long as they like.
+    pub fn asks_outside(&self) -> bool {
+        let Task::Ask { providers, at, .. } = &self.task else { return false };
+        providers.chain.iter().skip(*at).any(|provider| matches!(provider, Provider::Http(_)))
+    }
+
     /// All that the answer depends on, besides the providers. `None` when the answer must not be
     /// kept: a proof is good once.
     pub(in crate::access) fn cache_parts(&self) -> Option<[Vec<u8>; 5]> {
-        let Task::Ask { providers, at, .. } = &self.task else { return None };
+        let Task::Ask { .. } = &self.task else { return None };
         let Credentials { client_id, user_name, password, certificate, address } =
             &self.credentials;
         // "No name" and "the empty name" are different questions.
@@ -80,9 +86,7 @@ impl Work {
             None => vec![0],
             Some(bytes) => [&[1], bytes].concat(),
         };
-        let asks_outside =
-            providers.chain.iter().skip(*at).any(|provider| matches!(provider, Provider::Http(_)));
-        let address = address.filter(|_| asks_outside).map(|address| address.to_string());
+        let address = address.filter(|_| self.asks_outside()).map(|address| address.to_string());
         Some([
             client_id.as_bytes().to_vec(),
             optional(user_name.as_deref().map(str::as_bytes)),

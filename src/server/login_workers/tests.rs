@@ -2,14 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::*;
 use crate::access::password::{PasswordFile, PasswordHash, Scheme};
 use crate::access::provider::{Decision, HttpHook, Provider, Providers};
 use crate::access::{Credentials, Secret};
 use crate::net::{Consumer, Doorbell, lane};
-use crate::session::{ConnectionId, ListenerId, ShardId};
+use crate::session::ListenerId;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -124,6 +123,28 @@ fn workers_work_at_the_same_time() {
     }
     let took = started.elapsed();
     assert!(took < Duration::from_millis(2_500), "one after the other: {took:?}");
+}
+
+/// G18: a hook that does not answer keeps nobody waiting whom it is not asked about.
+#[test]
+fn g18_a_silent_hook_does_not_delay_passwords() {
+    let url = server("");
+    let web = Web::new(&url, None).expect("without TLS nothing is needed");
+    let hook = HttpHook { url: url.into(), timeout_ms: 10_000, cache_ms: 0 };
+    let settings = config::Access { login_workers: 1, logins_waiting_max: 2, ..settings() };
+    let mut scene = Scene::new(&settings, vec![Provider::Http(Arc::new(hook))], Some(web));
+    // The one thread asks, two wait, and the fourth or the third is too many: it may or may not
+    // have begun to ask meanwhile.
+    for connection in 0..4 {
+        scene.ask(connection, "alice", "right");
+    }
+    let refused = scene.answer();
+    assert_eq!(refused.outcome.result.expect_err("too many"), Denial::Overloaded);
+    scene.chain = alice();
+    scene.ask(9, "alice", "right");
+    let started = Instant::now();
+    while scene.answer().connection != ConnectionId::from_u64(9) {}
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[test]
