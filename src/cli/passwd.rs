@@ -16,8 +16,9 @@ use crate::access::password::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The password is asked for twice without being shown; when standard input is no terminal, its first
-line is the password. Scripts give it by --password-file or in SKEIN_PASSWORD. The file is written anew beside itself and then put in its place, so a broker
-that reads it meanwhile sees all of the old one or all of the new one. Reload the broker to use it.
+line is the password. Scripts give it by --password-file or in SKEIN_PASSWORD. The file is written
+anew beside itself and then put in its place, so a broker that reads it meanwhile sees all of the
+old one or all of the new one. Reload the broker to use it.
 
 Mosquitto before 2.1 reads files written with -H sha512-pbkdf2 or -H sha512 only. It hashes on its
 one thread: -I 1000 there, as its own tool does.

@@ -16,8 +16,8 @@ use crate::access::scram::{
 /// Make credentials for enhanced authentication by SCRAM.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With SCRAM the password never crosses the wire, and the broker does not know it. A user gets one line
-for each mechanism; the line is NAME:SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER (RFC 5803).
+With SCRAM the password never crosses the wire, and the broker does not know it. A user gets one
+line for each mechanism; the line is NAME:SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER (RFC 5803).
 
 The password is asked for twice without being shown; when standard input is no terminal, its first
 line is the password. Scripts give it by --password-file or in SKEIN_PASSWORD. Reload the broker to use the file.
