@@ -202,7 +202,8 @@ impl World {
         self.rings = Rings::new(plan.shards, plan.lane_slots);
     }
 
-    /// The shards hear what the log holds, and nobody comes before all of them are done with it.
+    /// The shards hear what the log holds, and nobody comes before all of them are done with it. If
+    /// the broker stops meanwhile, another one begins anew.
     fn recover(&mut self, state: State) {
         let state = Arc::new(state);
         let start = unix_ms(Time::from_millis(self.scene.boot_ms));
@@ -222,6 +223,9 @@ impl World {
                 let (audits, at) = (self.audits(), self.scene.at());
                 self.scene.oracle.on_recovered(&audits, at);
                 return;
+            }
+            if self.draw_stop_recovering() {
+                return self.stop();
             }
         }
         violated!("a recovery ends", "not in {TURNS_MAX} turns");

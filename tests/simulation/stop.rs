@@ -63,8 +63,14 @@ impl World {
         }
     }
 
+    /// Whether it stops while it takes over what the log holds.
+    pub(super) fn draw_stop_recovering(&mut self) -> bool {
+        const EVERY: usize = 40;
+        self.scene.stops.as_mut().is_some_and(|stops| stops.luck.chance(1, EVERY))
+    }
+
     /// The broker stops in order, if nobody kills it before it is done, and begins anew.
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.scene.log.note(|| "the broker stops".to_owned());
         self.scene.oracle.tally.stops += 1;
         self.scene.links.iter_mut().for_each(|link| link.is_stopped |= !link.is_over);
@@ -123,7 +129,10 @@ impl World {
         let is_whole = !store.has_faults();
         let state = store.restart(true);
         if is_whole {
-            self.check_kept(&state);
+            // Before that a part of it is in the log only.
+            if self.nodes.iter().all(|node| node.shard.is_recovered()) {
+                self.check_kept(&state);
+            }
             self.scene.oracle.check_stopped(&state);
         }
         self.restart(state, if is_whole { Ending::Stopped } else { Ending::Killed });
