@@ -335,7 +335,6 @@ impl Oracle {
         session.newest = None;
         // What the log holds of it every shard knows before anybody is read.
         session.is_surely_durable = true;
-        session.comes_again.clear();
         session.unconfirmed.clear();
         session.unsubscribing.clear();
         for right in &mut session.rights {

@@ -158,9 +158,10 @@ impl Oracle {
         let messages: BTreeMap<u16, Option<usize>> = messages.collect();
         let comes_again = self.recall_exchanges(number, found, &messages);
         if ending == Ending::Stopped {
-            // What has come was heard of, and comes no more.
+            // What has come was heard of, and comes no more, unless a crash has undone that before.
             return;
         }
+        self.sessions[number].comes_again.clear();
         for entry in &found.queue {
             let message = state.message(entry.message);
             if let Some(message) = message.and_then(|it| self.find_message(it.payload())) {
