@@ -264,7 +264,12 @@ impl Node {
         if self.shard.next_deadline().is_none_or(|deadline| deadline > scene.clock(scene.now)) {
             return false;
         }
+        let ended = self.shard.metrics().sessions_ended;
         self.handle(Event::Tick, scene);
+        // Until it has said goodbye, sessions end as ever.
+        if self.is_stopping && self.shard.metrics().sessions_ended > ended {
+            scene.oracle.on_ticked(self.index, scene.now);
+        }
         let at = scene.at();
         scene.oracle.expire_sessions(at);
         true
