@@ -114,11 +114,10 @@ impl Shard {
             match self.sessions.at_mut(session).receiver.on_publish(publish.qos, packet_id) {
                 Ok(Arrival::New) => {}
                 Ok(Arrival::Duplicate) => {
-                    // Owned already: acknowledged again, never delivered again [MQTT-4.3.3-10].
+                    // Owned already: acknowledged again, never delivered again [MQTT-4.3.3-10]. The
+                    // first one may have come where nothing is promised, and is kept all the same.
                     let success = ReasonCode::Success;
-                    if self.is_durable(session) {
-                        self.hold_for_all(id, true);
-                    }
+                    self.hold_for_all(id, true);
                     self.acknowledge(id, AckKind::Rec, packet_id, success, turn);
                     return Ok(());
                 }

@@ -58,6 +58,35 @@ fn who_waits_for_the_disk_is_not_content_with_what_the_system_has() {
     }
 }
 
+/// A message that came through a listener that promises nothing is acknowledged through one that keeps
+/// when it is kept, whether or not the publisher's session lasts [MQTT-4.3.3-8].
+#[test]
+fn what_was_taken_without_a_promise_is_acknowledged_with_one_when_it_is_kept() {
+    for expiry_s in [0, 1_000] {
+        let mut broker = Broker::durable_with(1, all_modes);
+        let keeper = broker.connect(0, lasting("keeper", 1_000));
+        broker.ask(keeper, subscribe(1, "t", 2), ["SUBACK #1 0x02"]);
+        broker.cut(keeper);
+        broker.hold_store();
+        broker.listener = MEMORY;
+        let publisher = broker.connect(0, lasting("publisher", 1_000));
+        broker.ask(publisher, publish2(1, "t", "x"), ["PUBREC #1"]);
+        broker.cut(publisher);
+        broker.listener = DISK;
+        let publisher = broker.dial(0, lasting("publisher", expiry_s));
+        broker.send(publisher, again(publish2(1, "t", "x")));
+        let early = broker.hear(publisher);
+        assert!(!early.contains(&"PUBREC #1".to_owned()), "it is not kept yet: {early:?}");
+        broker.release_store();
+        let late = broker.hear(publisher);
+        let told = [early, late].concat();
+        assert_eq!(told, ["CONNACK present 0x00", "PUBREC #1"]);
+        broker.cut_power(1);
+        let keeper = resume(&mut broker, DISK, "keeper");
+        broker.expect(keeper, ["PUBLISH t x q2 #1"]);
+    }
+}
+
 /// A clean start is told that there is no session: nor is there after a power cut, though nothing of
 /// the new one is kept [MQTT-3.2.2-2].
 #[test]
